@@ -1,0 +1,18 @@
+//! Every fixed bound of weir in one place, with the argument for its size.
+//! Bounds an operator may want to move are configuration; these are not.
+
+/// Bytes of one data buffer. A head, a small body or one bulk read fits.
+pub const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Worker cores of one node; per-core counters are allocated for this many at most.
+pub const CORES_MAX: usize = 256;
+
+/// Messages in flight from the control thread to one worker. Tables are rare; a full channel
+/// means the worker is stuck, and the control thread then waits rather than queues.
+pub const TO_WORKER_MAX: usize = 64;
+
+/// Messages in flight from one worker to the control thread: every message to the worker is
+/// answered by at most two (adopted, retired), plus the words of its end.
+pub const FROM_WORKER_MAX: usize = 4 * TO_WORKER_MAX;
+
+const _: () = assert!(FROM_WORKER_MAX >= 2 * TO_WORKER_MAX + 2);

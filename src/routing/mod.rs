@@ -1,0 +1,5 @@
+//! Routing, pure: from what a request says to the backend that serves it.
+
+pub mod matcher;
+pub mod policy;
+pub mod table;

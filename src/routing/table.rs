@@ -1,0 +1,166 @@
+//! The routing table: all facts a core needs to serve traffic, immutable, with an epoch.
+//!
+//! It is compiled on the control thread, sent whole to every core and never changed afterwards;
+//! a request keeps the table it began with until its last retry. Names and addresses are resolved
+//! already, so nothing here is looked up by text on the hot path but the request's own host and
+//! path. What changes per request (in-flight, counters) is reached through the `stats` handles,
+//! which belong to stable slots and outlive any table.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::epoch::Epoch;
+use crate::base::id::{BackendSlot, GroupIndex, GroupSlot, ListenerSlot};
+use crate::routing::matcher::RouteSet;
+use crate::routing::policy::PolicyKind;
+use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
+
+/// All routing facts of one epoch.
+pub struct Table {
+    /// Number of this table.
+    pub epoch: Epoch,
+    /// Listeners by [`ListenerSlot`]; `None` where a slot is not in use any more.
+    pub listeners: Vec<Option<Arc<Listener>>>,
+    /// Groups by [`GroupIndex`].
+    pub groups: Vec<Group>,
+    /// One past the highest backend slot in use, so that cores can size their own arrays.
+    pub backend_slots: u32,
+    /// One past the highest group slot in use.
+    pub group_slots: u32,
+}
+
+impl Table {
+    /// The listener in `slot`, if it still exists in this epoch.
+    #[must_use]
+    pub fn listener(&self, slot: ListenerSlot) -> Option<&Arc<Listener>> {
+        self.listeners.get(slot.index())?.as_ref()
+    }
+
+    /// The group at `index`.
+    #[must_use]
+    pub fn group(&self, index: GroupIndex) -> &Group {
+        &self.groups[index.index()]
+    }
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, routed by content.
+    Http,
+    /// Bytes, relayed as they are.
+    Tcp,
+}
+
+/// Which headers tell the backend about the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedHeaders {
+    /// RFC 7239 `Forwarded`.
+    Forwarded,
+    /// None at all.
+    None,
+    /// `X-Forwarded-For`, `-Proto` and `-Host`.
+    XForwarded,
+}
+
+/// One listening address and how to serve it.
+pub struct Listener {
+    /// Stable slot.
+    pub slot: ListenerSlot,
+    /// Name from the configuration.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Routes in the order they are tried, and the default group.
+    pub routes: RouteSet,
+    /// Connections over all cores; more wait in the backlog.
+    pub connections_max: u32,
+    /// Times.
+    pub timeouts: ListenerTimeouts,
+    /// Sizes.
+    pub http: HttpOptions,
+    /// Counters by core.
+    pub stats: PerCore<ListenerStats>,
+}
+
+/// Times on the client's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerTimeouts {
+    /// A request head must be complete this long after its first byte (HTTP), or after accept.
+    pub head: Duration,
+    /// Longest silence while a request body is being received, and while a response is written.
+    pub body: Duration,
+    /// Longest silence between two requests (HTTP) or in both directions (TCP).
+    pub idle: Duration,
+}
+
+/// How HTTP is served on a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpOptions {
+    /// Bytes of a request head.
+    pub head_bytes_max: usize,
+    /// Fields of a request head.
+    pub fields_max: usize,
+    /// Bytes of a request target.
+    pub target_bytes_max: usize,
+    /// Bytes of a request body; `u64::MAX` for no limit.
+    pub body_bytes_max: u64,
+    /// Requests on one connection before it is closed; `u32::MAX` for no limit.
+    pub requests_max: u32,
+    /// Which headers tell the backend about the client.
+    pub forwarded: ForwardedHeaders,
+    /// Whether forwarding headers and the request id the client sent are kept and added to.
+    pub trust_forwarded: bool,
+    /// Pseudonym for `Via`, when it is wanted.
+    pub via: Option<Arc<str>>,
+    /// Whether requests carry an `X-Request-Id`.
+    pub request_id: bool,
+}
+
+/// A named set of interchangeable backends.
+pub struct Group {
+    /// Stable slot.
+    pub slot: GroupSlot,
+    /// Name from the configuration.
+    pub name: Arc<str>,
+    /// How a backend is chosen.
+    pub policy: PolicyKind,
+    /// The backends.
+    pub backends: Vec<Backend>,
+    /// Times.
+    pub timeouts: GroupTimeouts,
+    /// Further backends tried when one refuses the connection and nothing has been sent.
+    pub retries_max: u32,
+    /// Idle connections kept per core and backend.
+    pub idle_connections_max: u32,
+    /// Bytes of a response head.
+    pub head_bytes_max: usize,
+}
+
+/// Times on the backends' side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupTimeouts {
+    /// A connection must be established within this time.
+    pub connect: Duration,
+    /// Longest wait for the response's head, and longest silence inside its body.
+    pub response: Duration,
+    /// How long an unused connection is kept in the pool.
+    pub idle: Duration,
+    /// Longest silence of an upgraded (WebSocket) connection.
+    pub tunnel: Duration,
+}
+
+/// One server of a group.
+pub struct Backend {
+    /// Stable slot.
+    pub slot: BackendSlot,
+    /// The address as configured (a DNS name stays a name here), for people.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Counters by core.
+    pub stats: PerCore<BackendStats>,
+}

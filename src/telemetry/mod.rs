@@ -1,0 +1,6 @@
+//! Counting and telling: per-core counters, histograms, exposition and the access log. Pure.
+
+pub mod access_log;
+pub mod counter;
+pub mod histogram;
+pub mod stats;

@@ -1,0 +1,138 @@
+//! What is counted, per core: plain structs of counters that the hot path adds to and the
+//! control thread reads.
+//!
+//! They live in `Arc`s of the control thread's registry, keyed by stable slots, so they survive
+//! every table. A table carries one handle per core; a core touches only its own.
+
+use std::sync::Arc;
+
+use crate::base::fault::Fault;
+use crate::base::id::CoreId;
+use crate::telemetry::counter::{Counter, Gauge};
+use crate::telemetry::histogram::LatencyHistogram;
+
+/// One `T` for each core, each in its own allocation so that two cores never share a cache line.
+pub struct PerCore<T>(Arc<[Box<Padded<T>>]>);
+
+#[repr(align(128))]
+#[derive(Default)]
+struct Padded<T>(T);
+
+impl<T> Clone for PerCore<T> {
+    fn clone(&self) -> Self {
+        PerCore(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Default> PerCore<T> {
+    /// Fresh values for `cores` cores.
+    #[must_use]
+    pub fn new(cores: usize) -> Self {
+        PerCore((0..cores).map(|_| Box::default()).collect())
+    }
+}
+
+impl<T> PerCore<T> {
+    /// The value of one core.
+    #[inline]
+    #[must_use]
+    pub fn of(&self, core: CoreId) -> &T {
+        &self.0[core.index()].0
+    }
+
+    /// The values of all cores.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|padded| &padded.0)
+    }
+}
+
+/// Requests by status code.
+pub struct StatusCounts(Box<[Counter; 500]>);
+
+impl Default for StatusCounts {
+    fn default() -> Self {
+        StatusCounts(Box::new(std::array::from_fn(|_| Counter::default())))
+    }
+}
+
+impl StatusCounts {
+    /// Counts one response of `status` (100 to 599; anything else counts as 599).
+    #[inline]
+    pub fn inc(&self, status: u16) {
+        let index = usize::from(status).wrapping_sub(100).min(499);
+        self.0[index].inc();
+    }
+
+    /// `(status, count)` of every status seen.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        (100_u16..)
+            .zip(self.0.iter())
+            .map(|(status, counter)| (status, counter.read()))
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+/// What one core counts for one listener.
+#[derive(Default)]
+pub struct ListenerStats {
+    /// Connections accepted.
+    pub connections: Counter,
+    /// Connections open now.
+    pub connections_open: Gauge,
+    /// Bytes received from clients.
+    pub bytes_received: Counter,
+    /// Bytes sent to clients.
+    pub bytes_sent: Counter,
+    /// Requests by the status the client got (HTTP).
+    pub requests: StatusCounts,
+    /// Exchanges and connections that ended by a fault, by [`Fault`].
+    pub faults: [Counter; Fault::ALL.len()],
+    /// From the first byte of the request to the last of the response, both to the client.
+    pub latency: LatencyHistogram,
+    /// Accepts that failed (out of descriptors, for example).
+    pub accept_errors: Counter,
+}
+
+/// What one core counts for one backend.
+#[derive(Default)]
+pub struct BackendStats {
+    /// Requests (HTTP) or connections (TCP) this core has there now: the load policies look at.
+    pub in_flight: Gauge,
+    /// Connections established.
+    pub connects: Counter,
+    /// Connections that could not be established.
+    pub connect_failures: Counter,
+    /// Connections open now, idle ones included.
+    pub connections_open: Gauge,
+    /// Requests sent over a connection that had served before.
+    pub reuses: Counter,
+    /// Requests (or connections) tried again elsewhere after failing here.
+    pub retries: Counter,
+    /// Bytes sent to the backend.
+    pub bytes_sent: Counter,
+    /// Bytes received from the backend.
+    pub bytes_received: Counter,
+    /// Requests by the status the backend answered.
+    pub requests: StatusCounts,
+    /// Exchanges that ended by a fault while they were here, by [`Fault`].
+    pub faults: [Counter; Fault::ALL.len()],
+    /// From the request's hand-over to the response's head.
+    pub latency: LatencyHistogram,
+}
+
+/// What one core counts of itself.
+#[derive(Default)]
+pub struct CoreStats {
+    /// Turns of the loop, each one wait in the ring.
+    pub turns: Counter,
+    /// Completions handled.
+    pub completions: Counter,
+    /// Times the kernel found no receive buffer.
+    pub buffer_starved: Counter,
+    /// Buffers in use beyond those posted to the kernel.
+    pub buffers_held: Gauge,
+    /// Access log records that found their ring full.
+    pub log_dropped: Counter,
+    /// Epoch this core serves new requests with.
+    pub epoch: Counter,
+}
