@@ -1,3 +1,9 @@
 //! Layer 3: the only door to the kernel, and the only place for `unsafe`.
 
+mod buffer_ring;
+pub mod buffers;
+pub mod driver;
+pub mod executor;
 pub mod kick;
+pub mod net;
+pub mod ring;
