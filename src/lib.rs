@@ -3,6 +3,7 @@
 
 pub mod base;
 pub mod data;
+pub mod http;
 pub mod link;
 pub mod routing;
 pub mod runtime;
