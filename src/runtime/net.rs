@@ -31,6 +31,14 @@ pub fn connect(address: &SocketAddr) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// Takes a connection out of the backlog of a listening socket.
+///
+/// # Errors
+/// `AGAIN` when there is none.
+pub fn accept(listener: &OwnedFd) -> Result<OwnedFd, Errno> {
+    rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+}
+
 /// Whether the handshake of a connection begun by [`connect`] is done.
 #[must_use]
 pub fn is_connected(fd: BorrowedFd<'_>) -> bool {
