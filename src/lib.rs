@@ -2,7 +2,9 @@
 //! The modules in layer order; a module imports only from layers above it in this list.
 
 pub mod base;
+pub mod config;
 pub mod data;
+pub mod engine;
 pub mod link;
 pub mod routing;
 pub mod runtime;
