@@ -2,6 +2,7 @@
 //! The modules in layer order; a module imports only from layers above it in this list.
 
 pub mod base;
+pub mod control;
 pub mod data;
 pub mod link;
 pub mod routing;
