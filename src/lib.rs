@@ -3,6 +3,7 @@
 
 pub mod base;
 pub mod config;
+pub mod control;
 pub mod data;
 pub mod engine;
 pub mod http;

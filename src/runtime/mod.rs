@@ -7,3 +7,7 @@ pub mod executor;
 pub mod kick;
 pub mod net;
 pub mod ring;
+pub mod cores;
+pub mod limits;
+pub mod probe;
+mod probe_ring;
