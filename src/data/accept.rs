@@ -26,9 +26,13 @@ impl<D: Driver> Worker<D> {
     /// A connection came in.
     pub(super) fn accepted(&mut self, slot: ListenerSlot, fd: OwnedFd) {
         let core = self.core;
-        let Some(state) = self.listener_mut(slot) else { return self.driver.close(fd) };
+        let Some(state) = self.listener_mut(slot) else {
+            return self.driver.close(fd);
+        };
         let table = Pinned::clone(&state.table);
-        let Some(listener) = table.listener(slot) else { return self.driver.close(fd) };
+        let Some(listener) = table.listener(slot) else {
+            return self.driver.close(fd);
+        };
         state.open += 1;
         let stats = listener.stats.of(core);
         stats.connections.inc();
@@ -84,7 +88,9 @@ impl<D: Driver> Worker<D> {
     /// Accepting ended: on request, or because the kernel could not go on.
     pub(super) fn accept_ended(&mut self, slot: ListenerSlot, error: Errno) {
         let core = self.core;
-        let Some(state) = self.listener_mut(slot) else { return };
+        let Some(state) = self.listener_mut(slot) else {
+            return;
+        };
         state.accepting = false;
         state.cancelled = false;
         let closing = state.removed;
@@ -111,11 +117,16 @@ impl<D: Driver> Worker<D> {
         if self.draining.is_some() || self.accept_paused {
             return;
         }
-        let Some(state) = self.listener_mut(slot) else { return };
+        let Some(state) = self.listener_mut(slot) else {
+            return;
+        };
         if state.accepting || state.removed {
             return;
         }
-        let room = state.table.listener(slot).is_some_and(|listener| !is_full(listener));
+        let room = state
+            .table
+            .listener(slot)
+            .is_some_and(|listener| !is_full(listener));
         if let (true, Some(fd)) = (room, state.raw_fd()) {
             state.accepting = true;
             self.driver.accept(slot.0, fd);
@@ -133,7 +144,9 @@ impl<D: Driver> Worker<D> {
     /// Accepts nothing more on a listener; a removed or draining one is closed afterwards.
     pub(super) fn stop_accepting(&mut self, slot: ListenerSlot) {
         let draining = self.draining.is_some();
-        let Some(state) = self.listener_mut(slot) else { return };
+        let Some(state) = self.listener_mut(slot) else {
+            return;
+        };
         if state.accepting && !state.cancelled {
             state.cancelled = true;
             self.driver.cancel_accept(slot.0);
@@ -145,7 +158,10 @@ impl<D: Driver> Worker<D> {
     /// Serves what is left in the backlog, then closes the socket: closing it with connections
     /// in it would reset them.
     fn close_listener(&mut self, slot: ListenerSlot) {
-        let Some(socket) = self.listener_mut(slot).and_then(|state| state.take_socket()) else {
+        let Some(socket) = self
+            .listener_mut(slot)
+            .and_then(|state| state.take_socket())
+        else {
             return;
         };
         while let Ok(fd) = net::accept(&socket) {
@@ -156,7 +172,10 @@ impl<D: Driver> Worker<D> {
 }
 
 fn is_full(listener: &Listener) -> bool {
-    let open: u64 =
-        listener.stats.iter().map(|stats| u64::from(stats.connections_open.read())).sum();
+    let open: u64 = listener
+        .stats
+        .iter()
+        .map(|stats| u64::from(stats.connections_open.read()))
+        .sum();
     open >= u64::from(listener.connections_max)
 }

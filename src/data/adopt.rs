@@ -50,7 +50,11 @@ impl ListenerState {
 impl<D: Driver> Worker<D> {
     /// Serves new requests by `table` from now on.
     pub(super) fn adopt(&mut self, table: Arc<Table>, sockets: Vec<ListenSocket>) {
-        if self.current.as_ref().is_some_and(|current| current.epoch >= table.epoch) {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.epoch >= table.epoch)
+        {
             self.tell_control(FromWorker::Retired(table));
             return;
         }
@@ -81,14 +85,17 @@ impl<D: Driver> Worker<D> {
             self.picks.push(PickState::new(self.seed, self.core, slot));
         }
         let backends = table.backend_slots as usize;
-        self.pools.resize_with(backends.max(self.pools.len()), Vec::new);
-        self.backend_stats.resize_with(backends.max(self.backend_stats.len()), || None);
+        self.pools
+            .resize_with(backends.max(self.pools.len()), Vec::new);
+        self.backend_stats
+            .resize_with(backends.max(self.backend_stats.len()), || None);
         for backend in table.groups.iter().flat_map(|group| &group.backends) {
             self.backend_stats[backend.slot.index()] = Some(backend.stats.clone());
         }
         self.close_pools_without_backend(table);
         let listeners = table.listeners.len();
-        self.listeners.resize_with(listeners.max(self.listeners.len()), || None);
+        self.listeners
+            .resize_with(listeners.max(self.listeners.len()), || None);
     }
 
     /// Idle connections to backends that left the table are of no use any more.

@@ -22,7 +22,9 @@ impl<D: Driver> Worker<D> {
     /// Answers the exchange of client `key` with what `fault` means, or, when the response has
     /// already begun, ends it so that nobody takes it for complete.
     pub(super) fn answer_fault(&mut self, key: Key, fault: Fault) {
-        let begun = self.exchange(key).is_some_and(|e| e.answered != Answered::NotYet);
+        let begun = self
+            .exchange(key)
+            .is_some_and(|e| e.answered != Answered::NotYet);
         if begun {
             return self.abort_exchange(key, fault);
         }
@@ -39,7 +41,10 @@ impl<D: Driver> Worker<D> {
         fault: Option<Fault>,
         close: bool,
     ) {
-        if self.exchange(key).is_some_and(|e| e.answered != Answered::NotYet) {
+        if self
+            .exchange(key)
+            .is_some_and(|e| e.answered != Answered::NotYet)
+        {
             return self.abort_exchange(key, fault.unwrap_or(Fault::ClientBadRequest));
         }
         self.detach_upstream(key, fault);
@@ -68,14 +73,18 @@ impl<D: Driver> Worker<D> {
         self.count_to_client(key, scratch.len() as u64);
         self.enqueue_bytes(key, &scratch);
         self.scratch = scratch;
-        let wait = self.listener_timeouts(key).map_or(0, |timeouts| ticks(timeouts.body));
+        let wait = self
+            .listener_timeouts(key)
+            .map_or(0, |timeouts| ticks(timeouts.body));
         self.set_deadline(key, self.now.tick + wait);
     }
 
     /// Takes the exchange of client `key` off its backend, whose connection is not clean any more.
     fn detach_upstream(&mut self, key: Key, fault: Option<Fault>) {
         let core = self.core;
-        let Some(exchange) = self.exchange(key) else { return };
+        let Some(exchange) = self.exchange(key) else {
+            return;
+        };
         let replay = exchange.replay.take();
         let upstream = exchange.upstream.take();
         if let Some(stats) = exchange.backend().map(|backend| backend.stats.of(core)) {
@@ -86,7 +95,9 @@ impl<D: Driver> Worker<D> {
                 stats.faults[fault as usize].inc();
             }
         }
-        replay.into_iter().for_each(|segment| self.driver.buffers().give(segment));
+        replay
+            .into_iter()
+            .for_each(|segment| self.driver.buffers().give(segment));
         if let Some(conn) = self.conns.at_mut(key) {
             conn.peer = None;
         }
@@ -101,8 +112,12 @@ impl<D: Driver> Worker<D> {
     /// Ends an exchange without a (complete) response.
     pub(super) fn abort_exchange(&mut self, key: Key, fault: Fault) {
         self.detach_upstream(key, Some(fault));
-        let Some(client) = self.client(key) else { return };
-        let Some(mut exchange) = client.exchange.take() else { return };
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        let Some(mut exchange) = client.exchange.take() else {
+            return;
+        };
         exchange.fault = Some(fault);
         if exchange.status == 0 {
             exchange.status = fault.status();
@@ -129,7 +144,11 @@ impl<D: Driver> Worker<D> {
             }
         }
         if let Some(backend) = exchange.backend() {
-            backend.stats.of(core).bytes_sent.add(exchange.bytes_received);
+            backend
+                .stats
+                .of(core)
+                .bytes_sent
+                .add(exchange.bytes_received);
         }
         if self.log.is_some() {
             let texts = std::mem::take(&mut exchange.texts);
@@ -142,7 +161,9 @@ impl<D: Driver> Worker<D> {
             .client(key)
             .and_then(|client| client.address)
             .or_else(|| net::peer_address(self.conns.at(key)?.fd()));
-        let upstream_micros = exchange.answered_micros.saturating_sub(exchange.handed_micros);
+        let upstream_micros = exchange
+            .answered_micros
+            .saturating_sub(exchange.handed_micros);
         let Some(client) = address else { return };
         let record = AccessRecord {
             ended_unix_micros: self.now.unix_micros(),
@@ -167,7 +188,8 @@ impl<D: Driver> Worker<D> {
     /// Logs a finished relay: the upgraded request, or a TCP connection (status 0).
     pub(super) fn log_relay(&mut self, down: Key, fault: Option<Fault>) {
         let now = self.now;
-        let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|conn| &mut conn.role) else {
+        let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|conn| &mut conn.role)
+        else {
             return;
         };
         let duration = now.micros.saturating_sub(relay.started_micros);
@@ -207,7 +229,9 @@ impl<D: Driver> Worker<D> {
     /// Counts bytes queued for a client.
     pub(super) fn count_to_client(&mut self, key: Key, count: u64) {
         let core = self.core;
-        let Some(exchange) = self.exchange(key) else { return };
+        let Some(exchange) = self.exchange(key) else {
+            return;
+        };
         exchange.bytes_sent += count;
         if let Some(listener) = exchange.listener() {
             listener.stats.of(core).bytes_sent.add(count);
@@ -222,7 +246,9 @@ impl<D: Driver> Worker<D> {
             Some((Role::RelayDown(relay), false)) => relay.listener,
             _ => return,
         };
-        let Some(state) = self.listener_mut(slot) else { return };
+        let Some(state) = self.listener_mut(slot) else {
+            return;
+        };
         state.open -= 1;
         if let Some(listener) = state.table.listener(slot) {
             let stats = listener.stats.of(core);
@@ -253,10 +279,19 @@ impl<D: Driver> Worker<D> {
         if self.draining.is_some() {
             return true;
         }
-        let Some(conn) = self.conns.at(key) else { return true };
-        let Role::Client(client) = &conn.role else { return false };
-        let Some(state) = self.listener(client.listener) else { return true };
-        let limit = state.table.listener(client.listener).map(|l| l.http.requests_max);
+        let Some(conn) = self.conns.at(key) else {
+            return true;
+        };
+        let Role::Client(client) = &conn.role else {
+            return false;
+        };
+        let Some(state) = self.listener(client.listener) else {
+            return true;
+        };
+        let limit = state
+            .table
+            .listener(client.listener)
+            .map(|l| l.http.requests_max);
         conn.ended || state.removed || limit.is_some_and(|limit| client.requests + 1 >= limit)
     }
 

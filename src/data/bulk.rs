@@ -92,12 +92,22 @@ impl<D: Driver> Worker<D> {
     /// Changes the direction from `source` to its peer to bulk. Without a pipe (out of
     /// descriptors) it stays as it is.
     pub(super) fn start_bulk(&mut self, source: Key) {
-        let Some(conn) = self.conns.at_mut(source) else { return };
+        let Some(conn) = self.conns.at_mut(source) else {
+            return;
+        };
         if conn.bulk.is_some() || conn.ended || conn.dying {
             return;
         }
-        let Some(pipe) = self.pipes.take() else { return };
-        conn.bulk = Some(Box::new(Bulk { pipe, held: 0, left: 0, ended: false, running: false }));
+        let Some(pipe) = self.pipes.take() else {
+            return;
+        };
+        conn.bulk = Some(Box::new(Bulk {
+            pipe,
+            held: 0,
+            left: 0,
+            ended: false,
+            running: false,
+        }));
         conn.wanted = false;
         if conn.ops.receiving {
             self.driver.cancel_receive(source);
@@ -107,16 +117,29 @@ impl<D: Driver> Worker<D> {
 
     /// Starts splicing once nothing is on its way by the other path.
     pub(super) fn begin_bulk_when_ready(&mut self, source: Key) {
-        let Some(conn) = self.conns.at(source) else { return };
+        let Some(conn) = self.conns.at(source) else {
+            return;
+        };
         if conn.ops.receiving || conn.dying || !conn.bulk.as_ref().is_some_and(|b| !b.running) {
             return;
         }
         let target = conn.peer;
-        if !target.and_then(|key| self.conns.at(key)).is_some_and(|conn| conn.is_flushed()) {
+        if !target
+            .and_then(|key| self.conns.at(key))
+            .is_some_and(|conn| conn.is_flushed())
+        {
             return;
         }
-        let left = if conn.ended { 0 } else { self.bulk_left(source) };
-        let Some(bulk) = self.conns.at_mut(source).and_then(|conn| conn.bulk.as_mut()) else {
+        let left = if conn.ended {
+            0
+        } else {
+            self.bulk_left(source)
+        };
+        let Some(bulk) = self
+            .conns
+            .at_mut(source)
+            .and_then(|conn| conn.bulk.as_mut())
+        else {
             return;
         };
         bulk.left = left;
@@ -126,7 +149,9 @@ impl<D: Driver> Worker<D> {
 
     /// Moves what is there, then waits for more or hands back to the ring.
     pub(super) fn pump(&mut self, source: Key) {
-        let Some(target) = self.conns.at(source).and_then(|conn| conn.peer) else { return };
+        let Some(target) = self.conns.at(source).and_then(|conn| conn.peer) else {
+            return;
+        };
         let (moved, end) = self.pump_rounds(source, target);
         if moved > 0 {
             self.bulk_moved(source, target, moved);
@@ -162,7 +187,11 @@ impl<D: Driver> Worker<D> {
                     Ok(count) => {
                         held += count;
                         moved += count as u64;
-                        left = if left == u64::MAX { left } else { left - count as u64 };
+                        left = if left == u64::MAX {
+                            left
+                        } else {
+                            left - count as u64
+                        };
                     }
                     Err(Errno::AGAIN) => blocked_in = true,
                     Err(error) => return (moved, Pumped::SourceFailed(error)),
@@ -176,11 +205,22 @@ impl<D: Driver> Worker<D> {
                     Err(error) => return (moved, Pumped::TargetFailed(error)),
                 }
             }
-            if let Some(bulk) = self.conns.at_mut(source).and_then(|conn| conn.bulk.as_mut()) {
+            if let Some(bulk) = self
+                .conns
+                .at_mut(source)
+                .and_then(|conn| conn.bulk.as_mut())
+            {
                 (bulk.held, bulk.left, bulk.ended) = (held, left, ended);
             }
             if held == 0 && (left == 0 || ended) {
-                return (moved, if left == 0 { Pumped::Done } else { Pumped::SourceEnded });
+                return (
+                    moved,
+                    if left == 0 {
+                        Pumped::Done
+                    } else {
+                        Pumped::SourceEnded
+                    },
+                );
             }
             if blocked_out {
                 self.wait_ready(target, Readiness::Writable);
@@ -192,7 +232,11 @@ impl<D: Driver> Worker<D> {
             }
         }
         // Give the others a turn: the wait is over at once if there is more to move.
-        let held = self.conns.at(source).and_then(|c| c.bulk.as_ref()).is_some_and(|b| b.held > 0);
+        let held = self
+            .conns
+            .at(source)
+            .and_then(|c| c.bulk.as_ref())
+            .is_some_and(|b| b.held > 0);
         if held {
             self.wait_ready(target, Readiness::Writable);
         } else {
@@ -202,7 +246,9 @@ impl<D: Driver> Worker<D> {
     }
 
     fn wait_ready(&mut self, key: Key, readiness: Readiness) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         let waiting = match readiness {
             Readiness::Readable => &mut conn.ops.polling_in,
             Readiness::Writable => &mut conn.ops.polling_out,
@@ -214,7 +260,9 @@ impl<D: Driver> Worker<D> {
 
     /// A wait of [`Worker::wait_ready`] ended.
     pub(super) fn ready(&mut self, key: Key, readiness: Readiness) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         match readiness {
             Readiness::Readable => conn.ops.polling_in = false,
             Readiness::Writable => conn.ops.polling_out = false,
@@ -232,7 +280,9 @@ impl<D: Driver> Worker<D> {
     }
 
     fn end_bulk(&mut self, source: Key) {
-        let Some(conn) = self.conns.at_mut(source) else { return };
+        let Some(conn) = self.conns.at_mut(source) else {
+            return;
+        };
         if let Some(bulk) = conn.bulk.take() {
             self.pipes.give(*bulk);
         }

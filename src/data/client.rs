@@ -93,7 +93,9 @@ enum Read {
 impl<D: Driver> Worker<D> {
     /// Bytes from a client.
     pub(super) fn client_bytes(&mut self, key: Key, segment: Segment) {
-        let Some(client) = self.client(key) else { return self.driver.buffers().give(segment) };
+        let Some(client) = self.client(key) else {
+            return self.driver.buffers().give(segment);
+        };
         match client.phase {
             Phase::Exchange => self.client_body(key, segment),
             Phase::Head if client.stash.is_empty() => {
@@ -124,9 +126,13 @@ impl<D: Driver> Worker<D> {
             return Read::Answered;
         };
         let slot = client.listener;
-        let Some(state) = self.listener(slot) else { return Read::Answered };
+        let Some(state) = self.listener(slot) else {
+            return Read::Answered;
+        };
         let table = Pinned::clone(&state.table);
-        let Some(listener) = table.listener(slot) else { return Read::Answered };
+        let Some(listener) = table.listener(slot) else {
+            return Read::Answered;
+        };
         let mut storage = FieldStorage::new();
         match parse_request(bytes, &head_limits(&listener.http), &mut storage) {
             Parsed::Partial => Read::Partial,
@@ -155,7 +161,9 @@ impl<D: Driver> Worker<D> {
             Input::Received(segment) => {
                 let bytes = segment.bytes().to_vec();
                 self.driver.buffers().give(segment);
-                let head = self.listener_timeouts(key).map_or(0, |timeouts| ticks(timeouts.head));
+                let head = self
+                    .listener_timeouts(key)
+                    .map_or(0, |timeouts| ticks(timeouts.head));
                 self.set_deadline(key, self.now.tick + head);
                 bytes
             }
@@ -178,7 +186,9 @@ impl<D: Driver> Worker<D> {
         if rest.is_empty() {
             return;
         }
-        let Some(client) = self.client(key) else { return };
+        let Some(client) = self.client(key) else {
+            return;
+        };
         client.stash.extend_from_slice(rest);
         if client.stash.len() > STASH_MAX {
             self.hold(key);
@@ -213,13 +223,17 @@ impl<D: Driver> Worker<D> {
         let conn = self.conns.at_mut(key)?;
         conn.run_bytes += count as u64;
         let run = conn.run_bytes;
-        let Role::Client(client) = &mut conn.role else { return None };
+        let Role::Client(client) = &mut conn.role else {
+            return None;
+        };
         Some((client.exchange.as_deref_mut()?, run))
     }
 
     /// The client will send nothing more.
     pub(super) fn client_end(&mut self, key: Key) {
-        let Some(client) = self.client(key) else { return };
+        let Some(client) = self.client(key) else {
+            return;
+        };
         match (client.phase, client.exchange.as_mut()) {
             (Phase::Exchange, Some(exchange)) if exchange.has_request() => {
                 // A client may close its sending half and still wait for the response.
@@ -241,13 +255,23 @@ impl<D: Driver> Worker<D> {
 
     /// Everything queued for the client has been sent.
     pub(super) fn client_flushed(&mut self, key: Key) {
-        let Some(client) = self.client(key) else { return };
-        let Some(exchange) = client.exchange.as_ref() else { return };
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        let Some(exchange) = client.exchange.as_ref() else {
+            return;
+        };
         if exchange.answered == Answered::Wholly {
             return self.finish_exchange(key);
         }
-        let Some(upstream) = exchange.upstream else { return };
-        if self.conns.at(upstream).is_some_and(|conn| conn.bulk.is_some()) {
+        let Some(upstream) = exchange.upstream else {
+            return;
+        };
+        if self
+            .conns
+            .at(upstream)
+            .is_some_and(|conn| conn.bulk.is_some())
+        {
             self.begin_bulk_when_ready(upstream);
         } else {
             self.release(upstream);
@@ -256,8 +280,12 @@ impl<D: Driver> Worker<D> {
 
     /// The response has been sent: account for the exchange, then the next one or the end.
     fn finish_exchange(&mut self, key: Key) {
-        let Some(client) = self.client(key) else { return };
-        let Some(exchange) = client.exchange.take() else { return };
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        let Some(exchange) = client.exchange.take() else {
+            return;
+        };
         client.phase = Phase::Head;
         client.requests = client.requests.saturating_add(1);
         let unread = !client.stash.is_empty() || !exchange.has_request();
@@ -273,12 +301,18 @@ impl<D: Driver> Worker<D> {
     }
 
     fn next_request(&mut self, key: Key) {
-        let idle = self.listener_timeouts(key).map_or(0, |timeouts| ticks(timeouts.idle));
+        let idle = self
+            .listener_timeouts(key)
+            .map_or(0, |timeouts| ticks(timeouts.idle));
         self.set_deadline(key, self.now.tick + idle);
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         conn.run_bytes = 0;
         conn.peer = None;
-        let Role::Client(client) = &mut conn.role else { return };
+        let Role::Client(client) = &mut conn.role else {
+            return;
+        };
         let stash = std::mem::take(&mut client.stash);
         if !stash.is_empty() {
             self.client_head(key, Input::Gathered(stash));
@@ -290,23 +324,31 @@ impl<D: Driver> Worker<D> {
 
     /// Stops sending and reads on for a moment, so that what was sent arrives.
     pub(super) fn linger(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         net::finish_sending(conn.fd());
         conn.finished = true;
         if let Role::Client(client) = &mut conn.role {
             client.phase = Phase::Lingering;
             client.stash = Vec::new();
         }
-        self.set_deadline(key, self.now.tick + ticks(std::time::Duration::from_millis(LINGER_MILLIS)));
+        self.set_deadline(
+            key,
+            self.now.tick + ticks(std::time::Duration::from_millis(LINGER_MILLIS)),
+        );
         self.release(key);
     }
 
     /// The deadline of a client's connection has passed.
     pub(super) fn client_due(&mut self, key: Key) {
-        let Some(client) = self.client(key) else { return };
+        let Some(client) = self.client(key) else {
+            return;
+        };
         match (client.phase, client.exchange.as_ref()) {
             (Phase::Exchange, Some(exchange)) => {
-                let fault = self.who_is_late(key, exchange.has_request());
+                let has_request = exchange.has_request();
+                let fault = self.who_is_late(key, has_request);
                 self.answer_fault(key, fault);
             }
             (Phase::Head, _) if !client.stash.is_empty() => {
@@ -326,9 +368,13 @@ impl<D: Driver> Worker<D> {
 
     /// Whose silence an exchange suffers from.
     fn who_is_late(&self, key: Key, has_request: bool) -> Fault {
-        let Some(conn) = self.conns.at(key) else { return Fault::ClientTimeout };
-        let upstream_busy =
-            conn.peer.and_then(|peer| self.conns.at(peer)).is_some_and(|peer| !peer.is_flushed());
+        let Some(conn) = self.conns.at(key) else {
+            return Fault::ClientTimeout;
+        };
+        let upstream_busy = conn
+            .peer
+            .and_then(|peer| self.conns.at(peer))
+            .is_some_and(|peer| !peer.is_flushed());
         if conn.ops.sending || (!has_request && !upstream_busy) {
             Fault::ClientTimeout
         } else {

@@ -115,7 +115,12 @@ impl Conn {
 
     /// The kernel holds no operation of this socket.
     pub(super) fn is_quiet(&self) -> bool {
-        let Ops { receiving, sending, polling_in, polling_out } = self.ops;
+        let Ops {
+            receiving,
+            sending,
+            polling_in,
+            polling_out,
+        } = self.ops;
         !(receiving || sending || polling_in || polling_out)
     }
 }
@@ -146,7 +151,10 @@ impl OutQueue {
 
     /// Appends to the last segment as much as fits; returns how much.
     pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
-        let count = self.segments.back_mut().map_or(0, |last| last.append(bytes));
+        let count = self
+            .segments
+            .back_mut()
+            .map_or(0, |last| last.append(bytes));
         self.bytes += count;
         count
     }

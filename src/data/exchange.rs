@@ -97,7 +97,9 @@ impl Exchange {
     }
 
     pub(super) fn listener(&self) -> Option<&Listener> {
-        self.table.listener(self.listener).map(|listener| &**listener)
+        self.table
+            .listener(self.listener)
+            .map(|listener| &**listener)
     }
 
     pub(super) fn group(&self) -> Option<&Group> {
@@ -116,12 +118,18 @@ impl Exchange {
 
 /// Limits of a request body.
 pub(super) fn request_limits(body_bytes: u64) -> BodyLimits {
-    BodyLimits { body_bytes, trailer_bytes: TRAILER_BYTES_MAX }
+    BodyLimits {
+        body_bytes,
+        trailer_bytes: TRAILER_BYTES_MAX,
+    }
 }
 
 /// Limits of a response body: as long as the backend likes, because it is streamed.
 pub(super) fn response_limits() -> BodyLimits {
-    BodyLimits { body_bytes: u64::MAX, trailer_bytes: TRAILER_BYTES_MAX }
+    BodyLimits {
+        body_bytes: u64::MAX,
+        trailer_bytes: TRAILER_BYTES_MAX,
+    }
 }
 
 fn empty_body() -> Body {

@@ -34,7 +34,9 @@ impl<D: Driver> Worker<D> {
 
     /// Queues a copy of `bytes`, filling up the last queued segment first.
     pub(super) fn enqueue_bytes(&mut self, key: Key, bytes: &[u8]) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         let mut rest = &bytes[conn.out.append(bytes)..];
         while !rest.is_empty() {
             let mut segment = self.driver.buffers().empty();
@@ -45,7 +47,9 @@ impl<D: Driver> Worker<D> {
 
     /// Sends the next queued segment.
     pub(super) fn send_next(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         if conn.ops.sending || conn.dying {
             return;
         }
@@ -57,18 +61,26 @@ impl<D: Driver> Worker<D> {
 
     /// Receives if bytes are wanted and no receive is under way.
     pub(super) fn receive_more(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         if !conn.wanted || conn.ops.receiving || conn.ended || conn.dying {
             return;
         }
         conn.ops.receiving = true;
-        let how = if conn.one_by_one { Receive::Once } else { Receive::Continuous };
+        let how = if conn.one_by_one {
+            Receive::Once
+        } else {
+            Receive::Continuous
+        };
         self.driver.receive(key, conn.raw_fd(), how);
     }
 
     /// Receives nothing more for now.
     pub(super) fn hold(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         if !conn.wanted {
             return;
         }
@@ -81,7 +93,9 @@ impl<D: Driver> Worker<D> {
 
     /// Receives again after [`Worker::hold`].
     pub(super) fn release(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         if !conn.wanted {
             conn.wanted = true;
             self.receive_more(key);
@@ -90,12 +104,16 @@ impl<D: Driver> Worker<D> {
 
     /// Whether so much waits for `key` that its source must be held back.
     pub(super) fn is_congested(&self, key: Key) -> bool {
-        self.conns.at(key).is_some_and(|conn| conn.out.bytes() > HELD_MAX)
+        self.conns
+            .at(key)
+            .is_some_and(|conn| conn.out.bytes() > HELD_MAX)
     }
 
     /// Moves the deadline of a connection to `tick`.
     pub(super) fn set_deadline(&mut self, key: Key, tick: u64) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         conn.deadline = tick;
         if tick < conn.fires {
             conn.fires = self.wheel.insert(tick, key);
@@ -105,7 +123,9 @@ impl<D: Driver> Worker<D> {
     /// A wheel entry fired: whether the connection's deadline has really passed.
     pub(super) fn is_due(&mut self, tick: u64, key: Key) -> bool {
         let now = self.now.tick;
-        let Some(conn) = self.conns.at_mut(key) else { return false };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return false;
+        };
         if conn.fires != tick || conn.dying {
             return false;
         }
@@ -124,7 +144,9 @@ impl<D: Driver> Worker<D> {
     /// Closes a connection: its operations are cancelled, its buffers come back with their
     /// completions. What its role counts must have been settled before.
     pub(super) fn close(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         if conn.dying {
             return;
         }
@@ -152,7 +174,11 @@ impl<D: Driver> Worker<D> {
 
     /// Frees a closed connection once the kernel holds nothing of it.
     pub(super) fn bury(&mut self, key: Key) {
-        if !self.conns.at(key).is_some_and(|conn| conn.dying && conn.is_quiet()) {
+        if !self
+            .conns
+            .at(key)
+            .is_some_and(|conn| conn.dying && conn.is_quiet())
+        {
             return;
         }
         if let Some(conn) = self.conns.remove(key) {

@@ -46,7 +46,10 @@ pub(super) struct RelayDown {
 
 impl RelayDown {
     pub(super) fn backend(&self) -> Option<&Backend> {
-        self.table.group(self.group).backends.get(self.backend?.index())
+        self.table
+            .group(self.group)
+            .backends
+            .get(self.backend?.index())
     }
 }
 
@@ -66,9 +69,15 @@ impl<D: Driver> Worker<D> {
             return self.driver.buffers().give(segment);
         };
         conn.established = true;
-        conn.run_bytes = if full { conn.run_bytes + length as u64 } else { 0 };
+        conn.run_bytes = if full {
+            conn.run_bytes + length as u64
+        } else {
+            0
+        };
         let is_bulk = conn.run_bytes >= BULK_AFTER && conn.bulk.is_none();
-        let Some(target) = conn.peer else { return self.driver.buffers().give(segment) };
+        let Some(target) = conn.peer else {
+            return self.driver.buffers().give(segment);
+        };
         self.relay_moved(source, target, length as u64);
         self.enqueue(target, segment);
         if is_bulk {
@@ -88,7 +97,10 @@ impl<D: Driver> Worker<D> {
         let mut deadline = 0;
         if let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) {
             deadline = self.now.tick + relay.idle;
-            let listener = relay.table.listener(relay.listener).map(|l| l.stats.of(core));
+            let listener = relay
+                .table
+                .listener(relay.listener)
+                .map(|l| l.stats.of(core));
             let backend = relay.backend().map(|backend| backend.stats.of(core));
             if down == source {
                 listener.inspect(|stats| stats.bytes_received.add(count));
@@ -105,10 +117,14 @@ impl<D: Driver> Worker<D> {
 
     /// One side of a relay has ended.
     pub(super) fn relay_end(&mut self, source: Key) {
-        let Some(conn) = self.conns.at_mut(source) else { return };
+        let Some(conn) = self.conns.at_mut(source) else {
+            return;
+        };
         conn.established = true;
         let Some(target) = conn.peer else { return };
-        let Some(peer) = self.conns.at_mut(target) else { return };
+        let Some(peer) = self.conns.at_mut(target) else {
+            return;
+        };
         peer.finish_when_sent = true;
         if peer.is_flushed() {
             self.relay_flushed(target);
@@ -117,7 +133,9 @@ impl<D: Driver> Worker<D> {
 
     /// Everything queued for `target` has been sent.
     pub(super) fn relay_flushed(&mut self, target: Key) {
-        let Some(conn) = self.conns.at_mut(target) else { return };
+        let Some(conn) = self.conns.at_mut(target) else {
+            return;
+        };
         let source = conn.peer;
         let spliced = source
             .and_then(|key| self.conns.at(key))
@@ -125,7 +143,9 @@ impl<D: Driver> Worker<D> {
         if spliced {
             return self.begin_bulk_when_ready(source.unwrap_or(target));
         }
-        let Some(conn) = self.conns.at_mut(target) else { return };
+        let Some(conn) = self.conns.at_mut(target) else {
+            return;
+        };
         if conn.finish_when_sent && !conn.finished {
             conn.finished = true;
             if !conn.ended {
@@ -139,9 +159,13 @@ impl<D: Driver> Worker<D> {
     }
 
     fn close_if_both_ended(&mut self, key: Key) {
-        let Some(conn) = self.conns.at(key) else { return };
-        let peer_finished =
-            conn.peer.and_then(|peer| self.conns.at(peer)).is_none_or(|peer| peer.finished);
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
+        let peer_finished = conn
+            .peer
+            .and_then(|peer| self.conns.at(peer))
+            .is_none_or(|peer| peer.finished);
         if conn.finished && peer_finished {
             self.end_relay(key, None);
         }
@@ -149,7 +173,9 @@ impl<D: Driver> Worker<D> {
 
     /// Receiving or sending failed on one side of a relay.
     pub(super) fn relay_failed(&mut self, key: Key, error: Errno) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         let established = conn.established;
         match &mut conn.role {
             Role::RelayUp(up) if !established => {
@@ -169,8 +195,15 @@ impl<D: Driver> Worker<D> {
 
     /// Tries the next backend once the failed connection's last completion is in.
     pub(super) fn retry_when_quiet(&mut self, up: Key) {
-        let Some(conn) = self.conns.at_mut(up) else { return };
-        let Role::RelayUp(RelayUp { failed: Some(error) }) = conn.role else { return };
+        let Some(conn) = self.conns.at_mut(up) else {
+            return;
+        };
+        let Role::RelayUp(RelayUp {
+            failed: Some(error),
+        }) = conn.role
+        else {
+            return;
+        };
         if !conn.is_quiet() {
             return;
         }
@@ -178,7 +211,9 @@ impl<D: Driver> Worker<D> {
         let finish = conn.finish_when_sent;
         let down = conn.peer.take();
         self.close(up);
-        let Some(down) = down else { return self.give_queue(out) };
+        let Some(down) = down else {
+            return self.give_queue(out);
+        };
         self.count_connect_failure(down);
         self.connect_relay(down, out, finish, Some(error));
     }
@@ -221,7 +256,7 @@ impl<D: Driver> Worker<D> {
                 break None;
             };
             let backend = &group.backends[index.index()];
-            relay.tried.mark(index);
+            relay.tried.insert(index);
             if failure.is_some() {
                 relay.retries += 1;
                 backend.stats.of(core).retries.inc();
@@ -265,7 +300,9 @@ impl<D: Driver> Worker<D> {
 
     /// The connect deadline of the backend's side.
     pub(super) fn relay_up_due(&mut self, up: Key) {
-        let Some(conn) = self.conns.at_mut(up) else { return };
+        let Some(conn) = self.conns.at_mut(up) else {
+            return;
+        };
         if conn.established || net::is_connected(conn.fd()) {
             conn.established = true;
             return;
@@ -275,7 +312,9 @@ impl<D: Driver> Worker<D> {
 
     /// Ends a relay at once, telling both sides by a reset.
     pub(super) fn reset_relay(&mut self, key: Key, fault: Fault) {
-        for key in [Some(key), self.conns.at(key).and_then(|conn| conn.peer)].into_iter().flatten()
+        for key in [Some(key), self.conns.at(key).and_then(|conn| conn.peer)]
+            .into_iter()
+            .flatten()
         {
             if let Some(conn) = self.conns.at(key) {
                 net::reset_on_close(conn.fd());
@@ -286,9 +325,15 @@ impl<D: Driver> Worker<D> {
 
     /// Closes both sides and settles the accounts.
     pub(super) fn end_relay(&mut self, key: Key, fault: Option<Fault>) {
-        let Some(conn) = self.conns.at(key) else { return };
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
         let peer = conn.peer;
-        let down = if matches!(conn.role, Role::RelayDown(_)) { Some(key) } else { peer };
+        let down = if matches!(conn.role, Role::RelayDown(_)) {
+            Some(key)
+        } else {
+            peer
+        };
         if let Some(down) = down {
             self.settle_relay(down, fault);
         }
@@ -300,12 +345,16 @@ impl<D: Driver> Worker<D> {
 
     fn settle_relay(&mut self, down: Key, fault: Option<Fault>) {
         let core = self.core;
-        let Some(conn) = self.conns.at_mut(down) else { return };
+        let Some(conn) = self.conns.at_mut(down) else {
+            return;
+        };
         if conn.dying {
             return;
         }
         let client = net::peer_address(conn.fd());
-        let Role::RelayDown(relay) = &mut conn.role else { return };
+        let Role::RelayDown(relay) = &mut conn.role else {
+            return;
+        };
         relay.client = relay.client.or(client);
         let established = relay.backend().map(|backend| backend.stats.of(core));
         if let Some(stats) = established {

@@ -53,7 +53,13 @@ impl<D: Driver> Worker<D> {
         self.write_request_head(key, listener, head, exchange.number);
         self.set_exchange(key, exchange);
         if is_oversized {
-            self.answer(key, 413, "request body too large", Some(Fault::ClientBadRequest), true);
+            self.answer(
+                key,
+                413,
+                "request body too large",
+                Some(Fault::ClientBadRequest),
+                true,
+            );
             return false;
         }
         if !has_route {
@@ -141,7 +147,11 @@ impl<D: Driver> Worker<D> {
         if self.request_is_verbatim(key) {
             self.take_request_body(key, &mut segment);
             match self.exchange(key) {
-                Some(Exchange { upstream: Some(upstream), discard: false, .. }) => {
+                Some(Exchange {
+                    upstream: Some(upstream),
+                    discard: false,
+                    ..
+                }) => {
                     let upstream = *upstream;
                     self.enqueue(upstream, segment);
                 }
@@ -156,12 +166,15 @@ impl<D: Driver> Worker<D> {
     }
 
     fn request_is_verbatim(&mut self, key: Key) -> bool {
-        self.exchange(key).is_some_and(|exchange| exchange.request.is_verbatim())
+        self.exchange(key)
+            .is_some_and(|exchange| exchange.request.is_verbatim())
     }
 
     /// Cuts `segment` to what belongs to the body; the rest is kept for the next request.
     fn take_request_body(&mut self, key: Key, segment: &mut Segment) {
-        let Some(exchange) = self.exchange(key) else { return };
+        let Some(exchange) = self.exchange(key) else {
+            return;
+        };
         let taken = exchange.request.take_verbatim(segment.len());
         exchange.bytes_received += taken as u64;
         if taken < segment.len() {
@@ -174,7 +187,9 @@ impl<D: Driver> Worker<D> {
     /// that; what stands behind the body is kept for the next request.
     fn transcode_request(&mut self, key: Key, input: &[u8]) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let Some(exchange) = self.exchange(key) else { return };
+        let Some(exchange) = self.exchange(key) else {
+            return;
+        };
         let target = exchange.upstream.filter(|_| !exchange.discard);
         match exchange.request.transcode(input, &mut scratch) {
             Ok(taken) => {
@@ -194,7 +209,9 @@ impl<D: Driver> Worker<D> {
 
     /// After bytes of a request: who is waited for now, and whether the client must be held.
     pub(super) fn request_progress(&mut self, key: Key) {
-        let Some(exchange) = self.exchange(key) else { return };
+        let Some(exchange) = self.exchange(key) else {
+            return;
+        };
         if exchange.answered == Answered::Wholly {
             return;
         }
@@ -239,7 +256,14 @@ fn forwarding_of(headers: ForwardedHeaders) -> Forwarding {
 fn note_texts(out: &mut Vec<u8>, head: &RequestHead<'_, '_>) {
     let text = |name| head.field(name).unwrap_or(b"");
     let (agent, referer) = (text("user-agent"), text("referer"));
-    encode_texts(out, head.method_text(), head.target(), head.host(), agent, referer);
+    encode_texts(
+        out,
+        head.method_text(),
+        head.target(),
+        head.host(),
+        agent,
+        referer,
+    );
 }
 
 /// A request's number as it stands in `X-Request-Id`: 16 hexadecimal digits.

@@ -18,8 +18,8 @@ use crate::data::request::request_id_text;
 use crate::data::upstream::UpstreamState;
 use crate::data::worker::{Worker, ticks};
 use crate::http::{
-    self, Body, FIELDS_MAX, FieldStorage, HeadLimits, Parsed, ResponseEdits, ResponseHead,
-    Version, parse_response,
+    self, Body, FIELDS_MAX, FieldStorage, HeadLimits, Parsed, ResponseEdits, ResponseHead, Version,
+    parse_response,
 };
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
@@ -45,14 +45,20 @@ impl<D: Driver> Worker<D> {
     /// Bytes from a backend.
     pub(super) fn upstream_bytes(&mut self, key: Key, segment: Segment) {
         let count = segment.len() as u64;
-        let Some(conn) = self.conns.at_mut(key) else { return self.driver.buffers().give(segment) };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return self.driver.buffers().give(segment);
+        };
         conn.established = true;
         conn.run_bytes += count;
         let client = conn.peer;
         let Role::Upstream(upstream) = &mut conn.role else {
             return self.driver.buffers().give(segment);
         };
-        if let Some(stats) = self.backend_stats.get(upstream.slot.index()).and_then(Option::as_ref) {
+        if let Some(stats) = self
+            .backend_stats
+            .get(upstream.slot.index())
+            .and_then(Option::as_ref)
+        {
             stats.of(self.core).bytes_received.add(count);
         }
         let client = match (upstream.state, client) {
@@ -93,7 +99,9 @@ impl<D: Driver> Worker<D> {
                     }
                     return;
                 }
-                Read::Final(length) => return self.forward_response(key, client, input, used + length),
+                Read::Final(length) => {
+                    return self.forward_response(key, client, input, used + length);
+                }
                 Read::Switched(length) => {
                     let rest = input.bytes()[used + length..].to_vec();
                     self.drop_input(input);
@@ -109,7 +117,9 @@ impl<D: Driver> Worker<D> {
     }
 
     fn read_response(&mut self, client: Key, bytes: &[u8]) -> Read {
-        let Some(exchange) = self.exchange(client) else { return Read::Bad("no exchange") };
+        let Some(exchange) = self.exchange(client) else {
+            return Read::Bad("no exchange");
+        };
         let limits = HeadLimits {
             head_bytes: exchange.group().map_or(0, |group| group.head_bytes_max),
             fields: FIELDS_MAX,
@@ -149,7 +159,9 @@ impl<D: Driver> Worker<D> {
         let now = self.now.micros;
         let closing = self.is_closing(client);
         let core = self.core;
-        let Some(exchange) = self.exchange(client) else { return };
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
         let delivery = head.delivery(exchange.method, exchange.version);
         let framing = head.framing(exchange.method);
         exchange.response = Body::new(framing, delivery.output, response_limits());
@@ -229,12 +241,15 @@ impl<D: Driver> Worker<D> {
     }
 
     fn response_is_verbatim(&mut self, client: Key) -> bool {
-        self.exchange(client).is_some_and(|exchange| exchange.response.is_verbatim())
+        self.exchange(client)
+            .is_some_and(|exchange| exchange.response.is_verbatim())
     }
 
     /// Cuts `segment` to what belongs to the body; false if anything stood behind it.
     fn take_response_body(&mut self, client: Key, segment: &mut Segment) -> bool {
-        let Some(exchange) = self.exchange(client) else { return false };
+        let Some(exchange) = self.exchange(client) else {
+            return false;
+        };
         let taken = exchange.response.take_verbatim(segment.len());
         let clean = taken == segment.len();
         segment.truncate(taken);
@@ -244,7 +259,9 @@ impl<D: Driver> Worker<D> {
     /// Appends the body bytes in `input` to `scratch` as the client is to see them; sends that.
     fn transcode_response(&mut self, key: Key, client: Key, input: &[u8]) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let Some(exchange) = self.exchange(client) else { return };
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
         let result = exchange.response.transcode(input, &mut scratch);
         self.count_to_client(client, scratch.len() as u64);
         self.enqueue_bytes(client, &scratch);
@@ -261,11 +278,15 @@ impl<D: Driver> Worker<D> {
     /// After bytes of a response: is it over, who is waited for, must the backend be held.
     /// `clean`: nothing stood behind what belongs to the response.
     pub(super) fn response_progress(&mut self, key: Key, client: Key, clean: bool) {
-        let Some(exchange) = self.exchange(client) else { return };
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
         if exchange.response.is_done() {
             return self.response_done(client, clean);
         }
-        let wait = exchange.group().map_or(0, |group| ticks(group.timeouts.response));
+        let wait = exchange
+            .group()
+            .map_or(0, |group| ticks(group.timeouts.response));
         let verbatim = exchange.response.is_verbatim();
         let left = exchange.response.remaining().unwrap_or(u64::MAX);
         self.set_deadline(client, self.now.tick + wait);
@@ -279,10 +300,14 @@ impl<D: Driver> Worker<D> {
 
     /// The whole response has been queued for the client.
     fn response_done(&mut self, client: Key, clean: bool) {
-        let Some(exchange) = self.exchange(client) else { return };
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
         exchange.answered = Answered::Wholly;
         let reusable = clean && exchange.has_request();
-        let wait = exchange.listener().map_or(0, |listener| ticks(listener.timeouts.body));
+        let wait = exchange
+            .listener()
+            .map_or(0, |listener| ticks(listener.timeouts.body));
         self.return_upstream(client, reusable);
         self.set_deadline(client, self.now.tick + wait);
         if self.conns.at(client).is_some_and(|conn| conn.is_flushed()) {
@@ -292,16 +317,22 @@ impl<D: Driver> Worker<D> {
 
     /// The backend will send nothing more.
     pub(super) fn upstream_end(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         conn.established = true;
         let client = conn.peer;
-        let Role::Upstream(upstream) = &conn.role else { return };
+        let Role::Upstream(upstream) = &conn.role else {
+            return;
+        };
         let client = match (upstream.state, client) {
             (UpstreamState::Busy, Some(client)) => client,
             (UpstreamState::Idle, _) => return self.close_idle(key),
             _ => return self.settle_failed_upstream(key),
         };
-        let Some(exchange) = self.exchange(client) else { return };
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
         match exchange.answered {
             Answered::NotYet => self.upstream_failed(key, Errno::PIPE),
             Answered::Partly => {
@@ -329,10 +360,14 @@ impl<D: Driver> Worker<D> {
         self.count_to_client(client, head.len() as u64);
         self.enqueue_bytes(client, &head);
         self.scratch = head;
-        let Some(state) = self.client(client) else { return };
+        let Some(state) = self.client(client) else {
+            return;
+        };
         let (slot, address) = (state.listener, state.address);
         let ahead = std::mem::take(&mut state.stash);
-        let Some(mut exchange) = state.exchange.take() else { return };
+        let Some(mut exchange) = state.exchange.take() else {
+            return;
+        };
         let Some(group) = exchange.group else { return };
         exchange.upstream = None;
         let relay = RelayDown {
@@ -344,7 +379,9 @@ impl<D: Driver> Worker<D> {
             retries: exchange.retries,
             client: address,
             started_micros: exchange.started_micros,
-            idle: exchange.group().map_or(0, |group| ticks(group.timeouts.tunnel)),
+            idle: exchange
+                .group()
+                .map_or(0, |group| ticks(group.timeouts.tunnel)),
             bytes_received: 0,
             bytes_sent: 0,
             exchange: Some(exchange),

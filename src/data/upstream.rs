@@ -12,7 +12,7 @@ use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, BackendSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
-use crate::data::conn::{Conn, OutQueue, Role};
+use crate::data::conn::{Conn, Role};
 use crate::data::exchange::Answered;
 use crate::data::worker::{Worker, ticks};
 use crate::routing::policy::pick;
@@ -67,7 +67,9 @@ impl<D: Driver> Worker<D> {
     pub(super) fn attach_upstream(&mut self, key: Key, again: Option<Again>) -> Result<(), Fault> {
         let core = self.core;
         let now = self.now.micros;
-        let Some(exchange) = self.exchange(key) else { return Err(Fault::NoBackend) };
+        let Some(exchange) = self.exchange(key) else {
+            return Err(Fault::NoBackend);
+        };
         let table = Pinned::clone(&exchange.table);
         let Some(group) = exchange.group.map(|index| table.group(index)) else {
             return Err(Fault::NoRoute);
@@ -92,13 +94,17 @@ impl<D: Driver> Worker<D> {
                     None => return Err(Fault::NoBackend),
                 },
             };
-            tried.mark(index);
+            tried.insert(index);
             let backend = &group.backends[index.index()];
             if retrying {
                 retries = retries.saturating_add(1);
                 backend.stats.of(core).retries.inc();
             }
-            let pooled = if retrying { None } else { self.pools[backend.slot.index()].pop() };
+            let pooled = if retrying {
+                None
+            } else {
+                self.pools[backend.slot.index()].pop()
+            };
             if let Some(upstream) = pooled {
                 backend.stats.of(core).reuses.inc();
                 break (upstream, index);
@@ -122,7 +128,11 @@ impl<D: Driver> Worker<D> {
         }
         if let Some(conn) = self.conns.at_mut(upstream) {
             conn.peer = Some(key);
-            conn.deadline = if conn.established { u64::MAX } else { conn.deadline };
+            conn.deadline = if conn.established {
+                u64::MAX
+            } else {
+                conn.deadline
+            };
             if let Role::Upstream(up) = &mut conn.role {
                 up.state = UpstreamState::Busy;
                 up.untouched = true;
@@ -158,8 +168,12 @@ impl<D: Driver> Worker<D> {
 
     /// The connect or idle deadline of a backend's connection has passed.
     pub(super) fn upstream_due(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
-        let Role::Upstream(upstream) = &conn.role else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        let Role::Upstream(upstream) = &conn.role else {
+            return;
+        };
         match upstream.state {
             UpstreamState::Idle => self.close_idle(key),
             UpstreamState::Busy if !conn.established && !net::is_connected(conn.fd()) => {
@@ -180,12 +194,17 @@ impl<D: Driver> Worker<D> {
 
     /// Closes a backend's connection, whatever it was doing.
     pub(super) fn close_upstream(&mut self, key: Key) {
-        let Some(conn) = self.conns.at(key) else { return };
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
         if conn.dying {
             return;
         }
         if let Role::Upstream(upstream) = &conn.role
-            && let Some(stats) = self.backend_stats.get(upstream.slot.index()).and_then(Option::as_ref)
+            && let Some(stats) = self
+                .backend_stats
+                .get(upstream.slot.index())
+                .and_then(Option::as_ref)
         {
             stats.of(self.core).connections_open.down();
         }
@@ -195,8 +214,12 @@ impl<D: Driver> Worker<D> {
     /// The response is over: the connection goes to the pool, or is closed.
     pub(super) fn return_upstream(&mut self, client: Key, reusable: bool) {
         let core = self.core;
-        let Some(exchange) = self.exchange(client) else { return };
-        let Some(key) = exchange.upstream.take() else { return };
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
+        let Some(key) = exchange.upstream.take() else {
+            return;
+        };
         exchange.replay = None;
         let table = Pinned::clone(&exchange.table);
         let group = exchange.group.map(|index| table.group(index));
@@ -204,7 +227,9 @@ impl<D: Driver> Worker<D> {
             backend.stats.of(core).in_flight.down();
         }
         let draining = self.draining.is_some();
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         conn.peer = None;
         conn.run_bytes = 0;
         let flushed = conn.is_flushed();
@@ -227,9 +252,12 @@ impl<D: Driver> Worker<D> {
     /// Keeps a segment that was sent wholly if the request may have to be sent again.
     pub(super) fn keep_for_replay(&mut self, key: Key, segment: Segment) {
         let client = self.conns.at(key).and_then(|conn| {
-            let Role::Upstream(upstream) = &conn.role else { return None };
+            let Role::Upstream(upstream) = &conn.role else {
+                return None;
+            };
             let alone = upstream.reused && conn.out.is_empty();
-            conn.peer.filter(|_| alone && upstream.state == UpstreamState::Busy)
+            conn.peer
+                .filter(|_| alone && upstream.state == UpstreamState::Busy)
         });
         if let Some(exchange) = client.and_then(|client| self.exchange(client)) {
             let whole = exchange.has_request() && exchange.answered == Answered::NotYet;
@@ -244,8 +272,12 @@ impl<D: Driver> Worker<D> {
 
     /// Receiving from or sending to a backend failed.
     pub(super) fn upstream_failed(&mut self, key: Key, error: Errno) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
-        let Role::Upstream(upstream) = &mut conn.role else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        let Role::Upstream(upstream) = &mut conn.role else {
+            return;
+        };
         match upstream.state {
             UpstreamState::Busy => {
                 upstream.state = UpstreamState::Failed(error);
@@ -265,9 +297,15 @@ impl<D: Driver> Worker<D> {
 
     /// Sends the request of a failed connection again where that is safe, or answers.
     pub(super) fn settle_failed_upstream(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
-        let Role::Upstream(upstream) = &conn.role else { return };
-        let UpstreamState::Failed(error) = upstream.state else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        let Role::Upstream(upstream) = &conn.role else {
+            return;
+        };
+        let UpstreamState::Failed(error) = upstream.state else {
+            return;
+        };
         let (reused, untouched) = (upstream.reused, upstream.untouched);
         if !conn.is_quiet() {
             return;
@@ -276,9 +314,13 @@ impl<D: Driver> Worker<D> {
         let client = conn.peer.take();
         let mut out = std::mem::take(&mut conn.out);
         self.close_upstream(key);
-        let Some(client) = client else { return self.give_queue(out) };
+        let Some(client) = client else {
+            return self.give_queue(out);
+        };
         let core = self.core;
-        let Some(exchange) = self.exchange(client) else { return self.give_queue(out) };
+        let Some(exchange) = self.exchange(client) else {
+            return self.give_queue(out);
+        };
         exchange.upstream = None;
         let index = exchange.backend;
         let replay = exchange.replay.take();
@@ -297,7 +339,9 @@ impl<D: Driver> Worker<D> {
         };
         let Some(again) = again else {
             self.give_queue(out);
-            replay.into_iter().for_each(|segment| self.driver.buffers().give(segment));
+            replay
+                .into_iter()
+                .for_each(|segment| self.driver.buffers().give(segment));
             return self.answer_fault(client, fault_of(error, established));
         };
         if let Some(segment) = replay {

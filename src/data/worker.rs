@@ -99,7 +99,9 @@ pub(super) struct Worker<D> {
 
 impl<D: Driver> Worker<D> {
     pub(super) fn new(setup: WorkerSetup, driver: D) -> Worker<D> {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let unix_base_micros = u64::try_from(unix.as_micros()).unwrap_or(0);
         Worker {
             core: setup.core,
@@ -107,7 +109,11 @@ impl<D: Driver> Worker<D> {
             driver,
             conns: Slab::default(),
             wheel: Wheel::new(0),
-            now: Now { tick: 0, micros: 0, unix_base_micros },
+            now: Now {
+                tick: 0,
+                micros: 0,
+                unix_base_micros,
+            },
             link: setup.link,
             log: setup.access_log,
             stats: setup.stats,
@@ -135,7 +141,8 @@ impl<D: Driver> Worker<D> {
     pub(super) fn next_request_number(&mut self) -> u64 {
         self.requests += 1;
         // An odd multiplier makes this a bijection of the counter.
-        self.seed.wrapping_add(self.requests.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        self.seed
+            .wrapping_add(self.requests.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
     fn handle(&mut self, event: Event) {
@@ -146,7 +153,11 @@ impl<D: Driver> Worker<D> {
             }
             Event::Kicked => {}
             Event::Received { key, result, more } => self.received(key, result, more),
-            Event::Sent { key, segment, result } => self.sent(key, segment, result),
+            Event::Sent {
+                key,
+                segment,
+                result,
+            } => self.sent(key, segment, result),
             Event::Ready { key, readiness } => self.ready(key, readiness),
         }
     }
@@ -183,7 +194,9 @@ impl<D: Driver> Worker<D> {
 
     /// The receive is over: go on with whatever waited for that.
     fn after_receive(&mut self, key: Key) {
-        let Some(conn) = self.conns.at(key) else { return };
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
         if conn.dying {
             return self.bury(key);
         }
@@ -200,7 +213,9 @@ impl<D: Driver> Worker<D> {
 
     /// The other end will send nothing more.
     pub(super) fn received_end(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         conn.ended = true;
         match conn.role {
             Role::Client(_) => self.client_end(key),
@@ -211,7 +226,9 @@ impl<D: Driver> Worker<D> {
 
     /// Receiving failed for good.
     pub(super) fn receive_failed(&mut self, key: Key, error: Errno) {
-        let Some(conn) = self.conns.at_mut(key) else { return };
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
         conn.ended = true;
         match conn.role {
             Role::Client(_) => self.client_failed(key, error),
@@ -307,7 +324,9 @@ impl<D: Driver> Worker<D> {
         if self.draining.is_some() {
             return;
         }
-        self.draining = Some(Draining { deadline_tick: self.now.tick + ticks(within) });
+        self.draining = Some(Draining {
+            deadline_tick: self.now.tick + ticks(within),
+        });
         for index in 0..self.listeners.len() {
             self.stop_accepting(ListenerSlot(index as u32));
         }
@@ -315,10 +334,20 @@ impl<D: Driver> Worker<D> {
     }
 
     fn finish_drain(&mut self) {
-        let Some(draining) = &self.draining else { return };
-        let accepting = self.listeners.iter().flatten().any(|listener| listener.accepting);
-        let clients: u64 =
-            self.listeners.iter().flatten().map(|listener| u64::from(listener.open)).sum();
+        let Some(draining) = &self.draining else {
+            return;
+        };
+        let accepting = self
+            .listeners
+            .iter()
+            .flatten()
+            .any(|listener| listener.accepting);
+        let clients: u64 = self
+            .listeners
+            .iter()
+            .flatten()
+            .map(|listener| u64::from(listener.open))
+            .sum();
         let late = self.now.tick >= draining.deadline_tick;
         if (clients == 0 && !accepting) || late {
             self.stop();
@@ -326,7 +355,12 @@ impl<D: Driver> Worker<D> {
     }
 
     fn stop(&mut self) {
-        let cut: u32 = self.listeners.iter().flatten().map(|listener| listener.open).sum();
+        let cut: u32 = self
+            .listeners
+            .iter()
+            .flatten()
+            .map(|listener| listener.open)
+            .sum();
         let keys: Vec<Key> = self.conns.keys().collect();
         for key in keys {
             match self.conns.at(key).map(|conn| &conn.role) {
@@ -351,7 +385,9 @@ impl<D: Driver> Worker<D> {
             return;
         }
         self.housekeeping_tick = self.now.tick + HOUSEKEEPING_TICKS;
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let unix = u64::try_from(unix.as_micros()).unwrap_or(0);
         self.now.unix_base_micros = unix.saturating_sub(self.now.micros);
         self.accept_everywhere();

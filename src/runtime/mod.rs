@@ -2,12 +2,12 @@
 
 mod buffer_ring;
 pub mod buffers;
+pub mod cores;
 pub mod driver;
 pub mod executor;
 pub mod kick;
-pub mod net;
-pub mod ring;
-pub mod cores;
 pub mod limits;
+pub mod net;
 pub mod probe;
 mod probe_ring;
+pub mod ring;
