@@ -11,3 +11,4 @@ pub mod net;
 pub mod probe;
 mod probe_ring;
 pub mod ring;
+pub mod kick_waiter;
