@@ -6,20 +6,16 @@
 //! the cores say is kept as one [`Progress`], which anyone may watch; only the owner of the
 //! publisher changes it, by calling [`Publisher::receive`] after a kick.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::link::{ControlEnd, FromWorker, ListenSocket, ToWorker};
 use crate::routing::table::Table;
-use crate::runtime::kick::Kick;
 
 /// What a core is doing, as far as it has told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +32,12 @@ pub enum CoreState {
 }
 
 /// One core's part of the progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoreProgress {
     /// Epoch it serves new requests with; 0 before the first.
     pub adopted: Epoch,
-    /// Tables sent to it that have not come back, the present one included.
-    pub tables_held: usize,
+    /// Epochs of the tables it has, oldest first, those on the way included.
+    pub held: Vec<Epoch>,
     /// What it is doing.
     pub state: CoreState,
 }
@@ -85,6 +81,13 @@ impl Progress {
     #[must_use]
     pub fn running(&self) -> Vec<CoreId> {
         self.select(|core| core.state == CoreState::Running)
+    }
+
+    /// The oldest epoch any core still has.
+    #[must_use]
+    pub fn oldest_held(&self) -> Epoch {
+        let oldest = self.cores.iter().filter_map(|core| core.held.first());
+        oldest.min().copied().unwrap_or(self.published)
     }
 
     /// Connections cut by cores that ended.
@@ -174,7 +177,7 @@ impl Publisher {
     pub fn new(ends: Vec<ControlEnd>) -> Self {
         let fresh = CoreProgress {
             adopted: Epoch(0),
-            tables_held: 0,
+            held: Vec::new(),
             state: CoreState::Running,
         };
         let progress = Progress {
@@ -259,7 +262,7 @@ impl Publisher {
             progress
                 .cores
                 .iter_mut()
-                .for_each(|core| core.tables_held += 1);
+                .for_each(|core| core.held.push(table.epoch));
         });
         Ok(())
     }
@@ -312,8 +315,8 @@ fn receive_core(end: &mut ControlEnd, core: &mut CoreProgress) {
         match message {
             FromWorker::Adopted(epoch) => core.adopted = core.adopted.max(epoch),
             FromWorker::Retired(table) => {
+                core.held.retain(|epoch| *epoch != table.epoch);
                 drop(table);
-                core.tables_held = core.tables_held.saturating_sub(1);
             }
             FromWorker::Stopped { cut } => core.state = CoreState::Stopped { cut },
         }
@@ -323,40 +326,14 @@ fn receive_core(end: &mut ControlEnd, core: &mut CoreProgress) {
     }
 }
 
-/// Waits for kicks inside a tokio runtime.
-pub struct KickWaiter(AsyncFd<Kick>);
-
-impl KickWaiter {
-    /// A waiter for `kick`.
-    ///
-    /// # Errors
-    /// When the runtime's poller refuses the eventfd.
-    pub fn new(kick: Kick) -> io::Result<Self> {
-        Ok(KickWaiter(AsyncFd::register_with_interest(
-            kick,
-            Interest::READABLE,
-        )?))
-    }
-
-    /// Returns after the next kick, or at once if one came since the last call.
-    ///
-    /// # Errors
-    /// When the runtime is shutting down.
-    pub async fn kicked(&self) -> io::Result<()> {
-        let mut ready = self.0.readable().await?;
-        // Taken back before the messages are read, so that a later message kicks anew.
-        self.0.get_ref().clear();
-        ready.clear_ready();
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::limits::TO_WORKER_MAX;
     use crate::control::fake_worker::{self, Habit};
     use crate::link::{WorkerEnd, link};
+    use crate::runtime::kick::Kick;
+    use crate::runtime::kick_waiter::KickWaiter;
 
     fn table(epoch: u64) -> Arc<Table> {
         Arc::new(Table {
@@ -416,7 +393,7 @@ mod tests {
         .await;
         assert_eq!(publisher.watch().borrow().phase, Phase::Serving);
         publisher.publish(table(2), none(3)).unwrap();
-        let freed = |now: &Progress| now.cores.iter().all(|core| core.tables_held == 1);
+        let freed = |now: &Progress| now.cores.iter().all(|core| core.held == [Epoch(2)]);
         until(&mut publisher, &waiter, |now| {
             now.stragglers(Epoch(2)).is_empty() && freed(now)
         })

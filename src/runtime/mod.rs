@@ -2,6 +2,7 @@
 
 pub mod cores;
 pub mod kick;
+pub mod kick_waiter;
 pub mod limits;
 pub mod probe;
 mod probe_ring;
