@@ -174,7 +174,12 @@ mod tests {
 
     #[test]
     fn a_wrong_line_is_refused_with_the_documented_number() {
-        for line in ["weir run", "weir run -c f --nonsense", "weir -t", "weir walk"] {
+        for line in [
+            "weir run",
+            "weir run -c f --nonsense",
+            "weir -t",
+            "weir walk",
+        ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), Exit::Usage as i32, "{line}");
         }
