@@ -25,6 +25,9 @@ pub const LOG_TEXT_BYTES_MAX: usize = 4096;
 /// Bytes of formatted lines gathered before they are written to the access log.
 pub const LOG_BATCH_BYTES: usize = 128 * 1024;
 
+/// Connections to the admin interface at one time; further ones wait in the backlog.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+
 const _: () = assert!(FROM_WORKER_MAX >= 2 * TO_WORKER_MAX + 2);
 // Every record fits its ring many times over: five texts and the numbers.
 const _: () = assert!(LOG_RING_BYTES >= 16 * (5 * (LOG_TEXT_BYTES_MAX + 2) + 256));

@@ -34,7 +34,7 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// What is allowed and yet looks like a slip. Not part of equality.
     pub warnings: Vec<Problem>,
-    pub(super) sealed: Sealed,
+    pub(super) _sealed: Sealed,
 }
 
 /// Keeps anyone but this module's parent from building a [`Config`].
@@ -53,7 +53,7 @@ impl PartialEq for Config {
             listeners,
             groups,
             warnings: _,
-            sealed: _,
+            _sealed: _,
         } = self;
         *workers == other.workers
             && *admin == other.admin
@@ -289,7 +289,7 @@ pub struct Route {
 }
 
 /// What the host of a request is compared with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// This name (lower case, no final dot) or address (IPv6 without brackets).
     Exact(String),
@@ -298,7 +298,7 @@ pub enum HostPattern {
 }
 
 /// What the path of a request is compared with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PathPattern {
     /// This path.
     Exact(String),

@@ -42,6 +42,17 @@ pub struct ConfigErrors {
     pub warnings: Vec<Problem>,
 }
 
+impl At {
+    /// The same place, one key deeper.
+    pub(super) fn key(&self, key: &str) -> At {
+        let dot = if self.key.is_empty() { "" } else { "." };
+        At {
+            offset: self.offset,
+            key: format!("{}{dot}{key}", self.key),
+        }
+    }
+}
+
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, error) in self.errors.iter().enumerate() {
@@ -58,7 +69,8 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// A place in the file: byte offset and path of the key.
+/// A place in the file: byte offset and path of the key. A table of a list is told by its name,
+/// or by its position from 1: `listener[web].timeouts.head`, `group[#2].backends[#1]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct At {
     pub(super) offset: usize,
@@ -72,13 +84,26 @@ struct Note {
 }
 
 /// Where checks leave what they find.
-#[derive(Default)]
-pub(super) struct Problems {
+pub(super) struct Problems<'t> {
+    text: &'t str,
     errors: Vec<Note>,
     warnings: Vec<Note>,
 }
 
-impl Problems {
+impl<'t> Problems<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Problems {
+            text,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The line of a place, to point at it in the text of another problem.
+    pub(super) fn line(&self, at: &At) -> usize {
+        position(self.text, at.offset).0
+    }
+
     pub(super) fn error(&mut self, at: &At, what: impl Into<String>, fix: impl Into<String>) {
         self.errors.push(note(at, what.into(), fix.into()));
     }
@@ -87,14 +112,20 @@ impl Problems {
         self.warnings.push(note(at, what.into(), fix.into()));
     }
 
-    /// Gives every note its line and column: `Ok` with the warnings when there is no error.
-    pub(super) fn finish(self, text: &str, file: &str) -> Result<Vec<Problem>, ConfigErrors> {
-        let errors = placed(self.errors, text, file);
-        let warnings = placed(self.warnings, text, file);
-        if errors.is_empty() {
-            Ok(warnings)
+    /// The warnings, if there is no error.
+    pub(super) fn finish(self, file: &str) -> Result<Vec<Problem>, ConfigErrors> {
+        if self.errors.is_empty() {
+            Ok(placed(self.warnings, self.text, file))
         } else {
-            Err(ConfigErrors { errors, warnings })
+            Err(self.into_errors(file))
+        }
+    }
+
+    /// Everything noted, with lines and columns.
+    pub(super) fn into_errors(self, file: &str) -> ConfigErrors {
+        ConfigErrors {
+            errors: placed(self.errors, self.text, file),
+            warnings: placed(self.warnings, self.text, file),
         }
     }
 }

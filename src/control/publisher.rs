@@ -308,6 +308,13 @@ impl Publisher {
     }
 }
 
+/// Cores do not outlive who could tell them anything.
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 fn receive_core(end: &mut ControlEnd, core: &mut CoreProgress) {
     // Asked first: what a thread said before it ended is then surely seen below.
     let gone = end.from_worker.is_abandoned();

@@ -347,7 +347,7 @@ fn forget_unnamed(config: &Config, registry: &mut Registry) {
 }
 
 // An exchange tries its first backend and at most this many more.
-const _: () = assert!((crate::config::checked::RETRIES_MAX as usize) < TRIED_MAX);
+const _: () = assert!((checked::RETRIES_MAX as usize) < TRIED_MAX);
 
 #[cfg(test)]
 mod tests;

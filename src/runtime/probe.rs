@@ -182,8 +182,8 @@ fn forbidden(f: &mut fmt::Formatter<'_>, filtered: bool, errno: i32) -> fmt::Res
         write!(
             f,
             "io_uring is forbidden by a seccomp filter (io_uring_setup: {name})\n  \
-             docker:      --security-opt seccomp=FILE, the default profile with io_uring_setup,\n               \
-             io_uring_enter and io_uring_register allowed ('unconfined' to try it)\n  \
+             docker:      --security-opt seccomp=FILE: the default profile, io_uring_setup,\n  \
+             \x20            io_uring_enter and io_uring_register added ('unconfined' to try)\n  \
              kubernetes:  securityContext.seccompProfile of type Localhost with that file\n  \
              systemd:     SystemCallFilter=@aio beside the groups already allowed"
         )

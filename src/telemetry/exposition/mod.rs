@@ -43,6 +43,8 @@ const fn powers_of_two<const N: usize>(first: u32, step: u32) -> [u64; N] {
 pub struct ListenerFacts<'a> {
     /// Name from the configuration.
     pub name: &'a str,
+    /// Where it listens, or did: one that moved is there twice until its last table is gone.
+    pub address: String,
     /// Its counters.
     pub stats: &'a PerCore<ListenerStats>,
 }
@@ -80,9 +82,9 @@ pub struct Facts<'a> {
     pub version: &'a str,
     /// The newest epoch published.
     pub epoch: u64,
-    /// Listeners of that epoch.
+    /// Listeners that have counters.
     pub listeners: Vec<ListenerFacts<'a>>,
-    /// Backends of that epoch.
+    /// Backends that have counters.
     pub backends: Vec<BackendFacts<'a>>,
     /// Cores, in order.
     pub cores: &'a [Arc<CoreStats>],
@@ -261,9 +263,10 @@ impl<T> Entities<'_, '_, T> {
 }
 
 fn listeners(page: &mut Page, listeners: &[ListenerFacts<'_>]) {
-    let of = listeners
-        .iter()
-        .map(|facts| (labels(&[("listener", facts.name)]), facts.stats));
+    let of = listeners.iter().map(|facts| {
+        let pairs = [("listener", facts.name), ("address", &*facts.address)];
+        (labels(&pairs), facts.stats)
+    });
     let mut all = Entities {
         page,
         of: of.collect(),

@@ -61,6 +61,7 @@ fn page(world: &World) -> String {
         epoch: 7,
         listeners: vec![ListenerFacts {
             name: "web \"quoted\\\"\nnext",
+            address: "[::]:80".into(),
             stats: &world.listener,
         }],
         backends: vec![BackendFacts {
@@ -80,7 +81,7 @@ fn page(world: &World) -> String {
     })
 }
 
-const LISTENER: &str = "listener=\"web \\\"quoted\\\\\\\"\\nnext\"";
+const LISTENER: &str = "listener=\"web \\\"quoted\\\\\\\"\\nnext\",address=\"[::]:80\"";
 
 fn has(page: &str, line: &str) {
     assert!(page.lines().any(|l| l == line), "no line {line} in\n{page}");
