@@ -10,12 +10,18 @@
 
 mod answer;
 mod body;
+#[cfg(any(test, feature = "fuzz"))]
+mod canon;
 mod chunk;
 mod connection;
 mod fields;
 mod framing;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod head;
 mod host;
+#[cfg(any(test, feature = "fuzz"))]
+mod model;
 mod request;
 mod response;
 mod rewrite;

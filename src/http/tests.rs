@@ -1,5 +1,8 @@
 //! Tests over the whole layer.
 
+mod mutation;
+mod vectors;
+
 use super::*;
 
 const EDITS: RequestEdits<'_> = RequestEdits {
