@@ -112,7 +112,10 @@ fn bodies(criterion: &mut Criterion) {
         input.extend_from_slice(b"\r\n");
     }
     input.extend_from_slice(b"0\r\n\r\n");
-    let limits = BodyLimits { body_bytes: u64::MAX, trailer_bytes: 4096 };
+    let limits = BodyLimits {
+        body_bytes: u64::MAX,
+        trailer_bytes: 4096,
+    };
     let mut out = Vec::with_capacity(32 * 1024);
     criterion.bench_function("chunked/16k", |bencher| {
         bencher.iter(|| {

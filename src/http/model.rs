@@ -159,7 +159,7 @@ fn read_authority(text: &[u8]) -> Option<Vec<u8>> {
         hex.len() == 2 && hex.bytes().all(|b| b.is_ascii_hexdigit())
     };
     if host.is_empty()
-        || (!host.starts_with('[') && !host.chars().all(name_fits))
+        || (!host.ends_with(']') && !host.chars().all(name_fits))
         || !host.split('%').skip(1).all(escape_fits)
     {
         return None;

@@ -4,6 +4,8 @@
 //! line ends. What stays is described by `RequestHead`, which borrows the buffer; `write_request`
 //! makes the forwarded head from it.
 
+use std::mem::MaybeUninit;
+
 use httparse::Header;
 
 use super::connection::{Options, upgrade_value};
@@ -229,7 +231,7 @@ fn understand<'s, 'b>(
     skipped: usize,
     tokens: httparse::Request<'s, 'b>,
     limits: &HeadLimits,
-    census: &'s mut Census,
+    room: &'s mut MaybeUninit<Census>,
 ) -> Result<RequestHead<'s, 'b>, Refusal> {
     let fields: &'s [Header<'b>] = tokens.headers;
     let method_text = tokens.method.unwrap_or_default().as_bytes();
@@ -242,8 +244,7 @@ fn understand<'s, 'b>(
     if target.len() > limits.target_bytes {
         return Err(Refusal::new(414, "target-too-long"));
     }
-    census.take(head, fields)?;
-    let census: &'s Census = census;
+    let census = Census::take(room, head, fields)?;
     let method = allowed_method(method_text)?;
     let target = Target::parse(target, method)?;
     let authority = effective_host(target.authority, fields, census, version)?;
@@ -277,7 +278,8 @@ fn understand<'s, 'b>(
         method,
         version,
         keeps_alive: !options.close && (version == Version::Http11 || options.keep_alive),
-        expects_continue: expectation(fields, census, version)? && framing != Framing::Empty,
+        expects_continue: expectation(fields, census, version)?
+            && !matches!(framing, Framing::Empty | Framing::Length(0)),
     })
 }
 
