@@ -14,6 +14,8 @@ mod body;
 mod canon;
 mod chunk;
 mod connection;
+#[cfg(any(test, feature = "fuzz"))]
+mod drive;
 mod fields;
 mod framing;
 #[cfg(any(test, feature = "fuzz"))]
@@ -25,6 +27,7 @@ mod model;
 mod request;
 mod response;
 mod rewrite;
+mod target;
 mod trailers;
 
 pub use answer::{Answer, reason_phrase, write_answer};

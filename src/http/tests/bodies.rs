@@ -1,6 +1,6 @@
 //! Bodies: limits, ends, and what the other side gets.
 
-use super::super::fuzz::feed;
+use super::super::drive::feed;
 use super::super::*;
 
 const FREE: BodyLimits = BodyLimits {

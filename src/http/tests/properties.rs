@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::fuzz::{feed, fuzz_chunked, fuzz_request, fuzz_response};
+use super::super::drive::feed;
+use super::super::fuzz::{fuzz_chunked, fuzz_request, fuzz_response};
 use super::super::*;
 
 const FREE: BodyLimits = BodyLimits {

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 
-use super::super::fuzz::{carry, relay};
+use super::super::drive::{carry, relay};
 use super::super::{Method, Version, canon};
 
 struct Case {
