@@ -66,10 +66,13 @@ class Weir:
 
 @dataclass(frozen=True)
 class Haproxy:
+    """With splice it is splice-response: splice-auto decided against splicing on this machine, even for 100 MB."""
+
     name: str
     binary: str
     descriptors: int
     splice: bool = False
+    pipe_bytes: int | None = None
     family = "haproxy"
 
     def takes(self, scenario):
@@ -83,7 +86,8 @@ class Haproxy:
             f"haproxy-{kind}.cfg",
             workdir,
             connections_max=(self.descriptors - 400) // 2,
-            splice="option splice-auto" if self.splice else "",
+            splice="option splice-response" if self.splice else "",
+            pipe_size=f"tune.pipesize {self.pipe_bytes}" if self.pipe_bytes else "",
             **peer_values(kind, workdir),
         )
         log = workdir / "access.log"  # HAProxy logs to its stdout

@@ -6,6 +6,7 @@ pool do not count. A wrong answer, a socket error or a lost log line is a fault 
 
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 from . import cpu
 from .backend import BODY_BYTES
@@ -15,6 +16,7 @@ from .load import IdleConnections, probe_answer, run_download, run_wrk
 from .scenarios import CPU, IDLE_BYTES
 
 SETTLE_SECONDS = 1.0
+IDLE_WARMUP_CONNECTIONS = 64
 FOREIGN_SHARE_NOTED = 0.10
 STOLEN_SHARE_NOTED = 0.02
 LOG_LINES_SHARE_MIN = 0.999
@@ -37,14 +39,20 @@ def measure_cell(stage, wrk, contestant, scenario, seconds, warmup):
         probe_answer(port, scenario.path)
         if scenario.load == "bulk":
             return measure_work(pid, scenario, lambda: run_download(stage, port, scenario, seconds))
-        warmed = run_wrk(stage, wrk, port, scenario, warmup)
         if scenario.load == "idle":
+            run_wrk(stage, wrk, port, replace(scenario, connections=IDLE_WARMUP_CONNECTIONS), warmup)
             return measure_idle(stage, pid, port, scenario)
+        warmed = run_wrk(stage, wrk, port, scenario, warmup)
         cell = measure_work(pid, scenario, lambda: run_wrk(stage, wrk, port, scenario, seconds))
     if scenario.kind == "l7-log":
         # Counted when the proxy has ended, so that nothing is still in a buffer.
         check_log(cell, access_log, warmed["requests"] + cell["requests"])
     return cell
+
+
+def failed_cell(error):
+    """In the place of figures: what went wrong."""
+    return {"faults": [" ".join(str(error).split())], "doubts": []}
 
 
 def measure_work(pid, scenario, run):

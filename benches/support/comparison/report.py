@@ -13,23 +13,25 @@ MEASURE_NAMES = {CPU: "CPU", P99: "p99", IDLE_BYTES: "bytes per idle connection"
 
 def summarise(cells):
     """One row from the rounds of one scenario and proxy; disturbed rounds count only when there are no others."""
-    rounds = len(cells)
-    cells = [cell for cell in cells if not cell["doubts"]] or cells
+    measured = [cell for cell in cells if CPU in cell or IDLE_BYTES in cell]
+    used = [cell for cell in measured if not cell["doubts"]] or measured
+    row = {
+        "faults": sorted({fault for cell in cells for fault in cell["faults"]}),
+        "doubts": sorted({doubt for cell in used for doubt in cell["doubts"]}),
+        "rounds": len(cells),
+        "rounds_used": len(used),
+    }
+    return {**row, **medians(used)} if used else row
+
+
+def medians(cells):
     numbers = {
         key: median(cell[key] for cell in cells)
         for key, value in cells[0].items()
-        if isinstance(value, (int, float)) and all(key in cell for cell in cells)
+        if isinstance(value, (int, float))
     }
-    spread_key = CPU if CPU in numbers else IDLE_BYTES
-    spread = [cell[spread_key] for cell in cells]
-    return {
-        **numbers,
-        "spread": [min(spread), max(spread)],
-        "faults": sorted({fault for cell in cells for fault in cell["faults"]}),
-        "doubts": sorted({doubt for cell in cells for doubt in cell["doubts"]}),
-        "rounds": rounds,
-        "rounds_used": len(cells),
-    }
+    spread = [cell[CPU if CPU in numbers else IDLE_BYTES] for cell in cells]
+    return {**numbers, "spread": [min(spread), max(spread)]}
 
 
 def judge(scenario, rows, subjects):
@@ -55,10 +57,10 @@ def judge_target(scenario, target, subject, rows):
         "limit": target.limit,
         "ratio": None,
     }
-    if value is None or (target.peer and not peer_value):
-        return {**verdict, "verdict": "not measured"}
     if own["faults"] or (peer and peer["faults"]):
         return {**verdict, "verdict": "invalid"}
+    if value is None or (target.peer and not peer_value):
+        return {**verdict, "verdict": "not measured"}
     reached = value / peer_value if target.peer else value
     return {**verdict, "ratio": reached, "verdict": "met" if reached <= target.limit else "missed"}
 
@@ -70,33 +72,30 @@ def row_notes(row):
     return "; ".join([*notes, *row["doubts"]])
 
 
-def request_line(scenario, name, row):
+def request_cells(row):
     low, high = row["spread"]
-    cells = [
-        scenario, name, f"{row['rps']:,.0f}", f"**{row[CPU]:.2f}**", f"{low:.2f} - {high:.2f}",
+    return [
+        f"{row['rps']:,.0f}", f"**{row[CPU]:.2f}**", f"{low:.2f} - {high:.2f}",
         f"{row['user_us']:.1f}", f"{row['system_us']:.1f}", f"{row['core_share']:.0%}",
         f"{row['p50_us']:,.0f}", f"{row[P99]:,.0f}", f"{row['p999_us']:,.0f}",
-        f"{row['resident_bytes'] / 2**20:.1f}", row_notes(row),
+        f"{row['resident_bytes'] / 2**20:.1f}",
     ]
-    return "| " + " | ".join(cells) + " |"
 
 
-def bulk_line(scenario, name, row):
+def bulk_cells(row):
     low, high = (value / 1e3 for value in row["spread"])
-    cells = [
-        scenario, name, f"{row['rps'] * 100:,.0f}", f"**{row[CPU] / 1e3:.1f}**", f"{low:.1f} - {high:.1f}",
+    return [
+        f"{row['rps'] * 100:,.0f}", f"**{row[CPU] / 1e3:.1f}**", f"{low:.1f} - {high:.1f}",
         f"{row['user_us'] / 1e3:.1f}", f"{row['system_us'] / 1e3:.1f}",
-        f"{row['resident_bytes'] / 2**20:.1f}", row_notes(row),
+        f"{row['resident_bytes'] / 2**20:.1f}",
     ]
-    return "| " + " | ".join(cells) + " |"
 
 
-def idle_line(scenario, name, row):
-    cells = [
-        scenario, name, f"{row['connections']:,.0f}", f"**{row[IDLE_BYTES]:,.0f}**",
-        f"{row['resident_per_connection']:,.0f}", f"{row['resident_bytes'] / 2**20:.1f}", row_notes(row),
+def idle_cells(row):
+    return [
+        f"{row['connections']:,.0f}", f"**{row[IDLE_BYTES]:,.0f}**",
+        f"{row['resident_per_connection']:,.0f}", f"{row['resident_bytes'] / 2**20:.1f}",
     ]
-    return "| " + " | ".join(cells) + " |"
 
 
 TABLES = {
@@ -104,25 +103,31 @@ TABLES = {
         "Requests",
         "scenario | proxy | req/s | CPU us/req | spread | user | system | core used | p50 us | p99 us | p99.9 us "
         "| RSS MiB | notes",
-        request_line,
+        request_cells,
     ),
     "bulk": (
         "Downloads of 100 MB over one connection",
         "scenario | proxy | MB/s | CPU ms per 100 MB | spread | user | system | RSS MiB | notes",
-        bulk_line,
+        bulk_cells,
     ),
     "idle": (
         "Memory of idle connections, each of which had one exchange",
         "scenario | proxy | connections | anonymous bytes each | resident bytes each | RSS MiB in all | notes",
-        idle_line,
+        idle_cells,
     ),
 }
 
 
+def row_line(scenario, name, row):
+    _, header, cells_of = TABLES[scenario.load]
+    figures = cells_of(row) if "spread" in row else ["-"] * (header.count("|") - 2)
+    return "| " + " | ".join([scenario.name, name, *figures, row_notes(row)]) + " |"
+
+
 def table_text(load, scenarios, summaries):
-    title, header, line = TABLES[load]
+    title, header, _ = TABLES[load]
     lines = [
-        line(scenario.name, name, row)
+        row_line(scenario, name, row)
         for scenario in scenarios
         if scenario.load == load
         for name, row in summaries.get(scenario.name, {}).items()
@@ -130,7 +135,7 @@ def table_text(load, scenarios, summaries):
     if not lines:
         return ""
     columns = header.count("|") + 1
-    return "\n".join([f"## {title}", "", f"| {header} |", "|" + " --- |" * columns, *lines, ""])
+    return "\n".join([f"## {title}", "", f"| {header} |", "|" + " --- |" * columns, *lines])
 
 
 def verdict_line(verdict):
@@ -164,8 +169,9 @@ def facts_text(facts, versions):
 
 EXPLANATION = """\
 The proxy is alone on core 0 with one worker; client (wrk) and backend (nginx) share core 1. Figures are medians over
-rounds, without those in which others used more than a tenth of core 0; the proxies take turns in each round. CPU is user and system time of all threads of all processes of the
-proxy (schedstat), without warm-up. Kernel work for loopback is part of it and the same for every proxy.
+rounds, without those in which others used more than a tenth of core 0; the proxies take turns in each round. CPU is
+user and system time of all threads of all processes of the proxy (schedstat), without warm-up. Kernel work for loopback
+is part of it and the same for every proxy.
 Unpaced scenarios are closed loops in which core 1 often saturates first: req/s and latency there say as much about
 client and backend as about the proxy. The `-paced` scenarios send the same fixed rate to every proxy."""
 
