@@ -7,6 +7,7 @@ Kernel work done on the proxy's core by others (ksoftirqd, neighbours) is read b
 """
 
 import os
+import resource
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def thread_runtime_ns(pid, task):
         return int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
     except OSError:
         return 0  # ended between listing and reading; /proc/PID/stat still has its time
+
+
+def own_and_ended_children_us():
+    """Of this script and the clients it waited for; not of what still runs."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages) * 1e6
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def machine_facts():
         "cores": os.cpu_count(),
         "memory_gib": round(memory_bytes / 2**30, 1),
         "kernel": platform.release(),
+        "congestion_control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
         "load_average_before": round(os.getloadavg()[0], 2),
         "revision": first_line_of(["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]),
     }

@@ -38,21 +38,21 @@ def probe_answer(port, path):
         raise BenchError(f"wrong answer to GET {path}: {answer.status}, {len(body)} bytes")
 
 
-def run_wrk(stage, wrk, port, scenario, seconds):
-    command = [wrk, "-t", 1, "-c", scenario.connections, "-d", f"{math.ceil(seconds)}s", "--timeout", "5s"]
+def run_wrk(bench, port, scenario, seconds):
+    command = [bench.wrk, "-t", 1, "-c", scenario.connections, "-d", f"{math.ceil(seconds)}s", "--timeout", "5s"]
     command += ["-s", HERE / "wrk.lua"]
     if scenario.close:
         command += ["-H", "Connection: close"]
     environment = {"PACED_RATE": str(scenario.rate)} if scenario.rate else {}
     command.append(f"http://127.0.0.1:{port}{scenario.path}")
-    client = stage.start(command, LOAD_CORE, subprocess.PIPE, environment)
+    client = bench.stage.start(command, LOAD_CORE, subprocess.PIPE, environment)
     try:
         if seconds != int(seconds):
             time.sleep(seconds)
             client.send_signal(signal.SIGINT)  # wrk ends its run early and reports it
         output, complaint = client.communicate(timeout=seconds + WRK_GRACE_SECONDS)
     finally:
-        stage.stop(client)
+        bench.stage.stop(client)
     return parse_wrk(output, complaint)
 
 

@@ -6,44 +6,60 @@ pool do not count. A wrong answer, a socket error or a lost log line is a fault 
 
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from . import cpu
 from .backend import BODY_BYTES
 from .contestants import PORTS
-from .host import PROXY_CORE
+from .host import LOAD_CORE, PROXY_CORE, BenchError
 from .load import IdleConnections, probe_answer, run_download, run_wrk
 from .scenarios import CPU, IDLE_BYTES
+from .stage import Stage, tail_of
 
 SETTLE_SECONDS = 1.0
 IDLE_WARMUP_CONNECTIONS = 64
-FOREIGN_SHARE_NOTED = 0.10
-STOLEN_SHARE_NOTED = 0.02
+# When others take more than this of either core, the round is called disturbed.
+FOREIGN_SHARE_MAX = 0.15
 LOG_LINES_SHARE_MIN = 0.999
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What every cell of a run shares."""
+
+    stage: Stage
+    wrk: str
+    backend_pid: int
+    seconds: float
+    warmup: float
+
+
 @contextmanager
-def proxy_on_stage(stage, contestant, scenario):
-    launch = contestant.launch(scenario.kind, stage.workdir)
+def proxy_on_stage(bench, contestant, scenario):
+    launch = contestant.launch(scenario.kind, bench.stage.workdir)
     launch.access_log.unlink(missing_ok=True)
     port = PORTS[scenario.kind]
-    process = stage.start_listening(launch.argv, PROXY_CORE, launch.output, port, launch.environment)
+    process = bench.stage.start_listening(launch.argv, PROXY_CORE, launch.output, port, launch.environment)
     try:
         yield process.pid, port, launch.access_log
+        if process.poll() is not None:
+            raise BenchError(f"it ended under load with {process.returncode}: {tail_of(launch.output)}")
     finally:
-        stage.stop(process)
+        bench.stage.stop(process)
 
 
-def measure_cell(stage, wrk, contestant, scenario, seconds, warmup):
-    with proxy_on_stage(stage, contestant, scenario) as (pid, port, access_log):
+def measure_cell(bench, contestant, scenario):
+    with proxy_on_stage(bench, contestant, scenario) as (pid, port, access_log):
         probe_answer(port, scenario.path)
         if scenario.load == "bulk":
-            return measure_work(pid, scenario, lambda: run_download(stage, port, scenario, seconds))
+            run = partial(run_download, bench.stage, port, scenario, bench.seconds)
+            return measure_work(bench, pid, scenario, run)
         if scenario.load == "idle":
-            run_wrk(stage, wrk, port, replace(scenario, connections=IDLE_WARMUP_CONNECTIONS), warmup)
-            return measure_idle(stage, pid, port, scenario)
-        warmed = run_wrk(stage, wrk, port, scenario, warmup)
-        cell = measure_work(pid, scenario, lambda: run_wrk(stage, wrk, port, scenario, seconds))
+            run_wrk(bench, port, replace(scenario, connections=IDLE_WARMUP_CONNECTIONS), bench.warmup)
+            return measure_idle(bench, pid, port, scenario)
+        warmed = run_wrk(bench, port, scenario, bench.warmup)
+        cell = measure_work(bench, pid, scenario, partial(run_wrk, bench, port, scenario, bench.seconds))
     if scenario.kind == "l7-log":
         # Counted when the proxy has ended, so that nothing is still in a buffer.
         check_log(cell, access_log, warmed["requests"] + cell["requests"])
@@ -52,18 +68,16 @@ def measure_cell(stage, wrk, contestant, scenario, seconds, warmup):
 
 def failed_cell(error):
     """In the place of figures: what went wrong."""
-    return {"faults": [" ".join(str(error).split())], "doubts": []}
+    return {"faults": [" ".join(str(error).split())], "disturbed": False}
 
 
-def measure_work(pid, scenario, run):
-    time_wait = cpu.count_time_wait()
-    core_before, cpu_before, begin = cpu.read_core(PROXY_CORE), cpu.read_cpu(pid), time.monotonic()
+def measure_work(bench, pid, scenario, run):
+    time_wait, neighbours = cpu.count_time_wait(), Neighbours(pid, bench.backend_pid)
+    before = cpu.read_cpu(pid)
     result = run()
-    spent = cpu.read_cpu(pid).since(cpu_before)
-    elapsed_us = (time.monotonic() - begin) * 1e6
-    core_after = cpu.read_core(PROXY_CORE)
+    spent = cpu.read_cpu(pid).since(before)
     done = max(result["requests"], 1)
-    cell = {
+    return {
         **result,
         "rps": result["requests"] / result["seconds"],
         CPU: spent.total_us() / done,
@@ -71,15 +85,41 @@ def measure_work(pid, scenario, run):
         "system_us": spent.total_us() * (1 - spent.user_share()) / done,
         "cpu_us_by_schedstat": spent.scheduled_us / done,
         "cpu_us_by_ticks": (spent.user_us + spent.system_us) / done,
-        "core_share": spent.total_us() / elapsed_us,
-        "foreign_share": max(0.0, core_after.busy_us - core_before.busy_us - spent.total_us()) / elapsed_us,
-        "stolen_share": (core_after.stolen_us - core_before.stolen_us) / elapsed_us,
+        "core_share": spent.total_us() / 1e6 / result["seconds"],
+        **neighbours.shares(),
         "resident_bytes": cpu.read_memory(pid).resident,
         "time_wait_before": time_wait,
         "faults": faults_of(result, scenario),
     }
-    cell["doubts"] = doubts_of(cell)
-    return cell
+
+
+class Neighbours:
+    """How much of each core others took during a run: neither the proxy, nor the backend, nor the client."""
+
+    def __init__(self, proxy_pid, backend_pid):
+        self.proxy_pid, self.backend_pid = proxy_pid, backend_pid
+        self.before = self.read()
+
+    def read(self):
+        proxy_core, load_core = cpu.read_core(PROXY_CORE), cpu.read_core(LOAD_CORE)
+        load_us = cpu.read_cpu(self.backend_pid).total_us() + cpu.own_and_ended_children_us()
+        return (
+            time.monotonic() * 1e6,
+            proxy_core.busy_us - cpu.read_cpu(self.proxy_pid).total_us(),
+            load_core.busy_us - load_us,
+            proxy_core.stolen_us + load_core.stolen_us,
+        )
+
+    def shares(self):
+        elapsed_us, proxy_core_us, load_core_us, stolen_us = (
+            after - before for after, before in zip(self.read(), self.before)
+        )
+        shares = {
+            "foreign_share_proxy_core": max(0.0, proxy_core_us / elapsed_us),
+            "foreign_share_load_core": max(0.0, load_core_us / elapsed_us),
+            "stolen_share": stolen_us / elapsed_us,
+        }
+        return {**shares, "disturbed": max(shares.values()) > FOREIGN_SHARE_MAX}
 
 
 def faults_of(result, scenario):
@@ -96,16 +136,6 @@ def faults_of(result, scenario):
     return faults
 
 
-def doubts_of(cell):
-    """What makes them less certain: somebody else was on the proxy's core."""
-    doubts = []
-    if cell["foreign_share"] > FOREIGN_SHARE_NOTED:
-        doubts.append(f"others used {cell['foreign_share']:.0%} of the core")
-    if cell["stolen_share"] > STOLEN_SHARE_NOTED:
-        doubts.append(f"{cell['stolen_share']:.0%} of the core was stolen by the host")
-    return doubts
-
-
 def check_log(cell, access_log, requests):
     with open(access_log, "rb") as log:
         lines = sum(piece.count(b"\n") for piece in iter(lambda: log.read(1 << 20), b""))
@@ -114,11 +144,11 @@ def check_log(cell, access_log, requests):
         cell["faults"].append(f"only {cell['log_lines_per_request']:.1%} of the requests were logged")
 
 
-def measure_idle(stage, pid, port, scenario):
+def measure_idle(bench, pid, port, scenario):
     """User memory that each further idle connection costs a proxy that is already warm."""
     time.sleep(SETTLE_SECONDS)
     before = cpu.read_memory(pid)
-    with IdleConnections(stage, port, scenario.connections) as idle:
+    with IdleConnections(bench.stage, port, scenario.connections) as idle:
         time.sleep(SETTLE_SECONDS)
         after = cpu.read_memory(pid)
         closed = idle.count_closed()
@@ -131,5 +161,5 @@ def measure_idle(stage, pid, port, scenario):
         "resident_bytes": after.resident,
         "anonymous_bytes_before": before.anonymous,
         "faults": [f"{missing} connections refused or closed"] if missing else [],
-        "doubts": [],
+        "disturbed": False,
     }

@@ -1,6 +1,7 @@
-"""Medians over the undisturbed rounds, verdicts on the targets, and both written down: Markdown for people, JSON for scripts.
+"""Medians over the undisturbed rounds, verdicts on the targets, written as Markdown for people and JSON for scripts.
 
 A verdict is `met`, `missed`, `invalid` (a cell had faults) or `not measured`; the ratio is that of the medians.
+When a side had only disturbed rounds the verdict says so.
 """
 
 import json
@@ -14,12 +15,12 @@ MEASURE_NAMES = {CPU: "CPU", P99: "p99", IDLE_BYTES: "bytes per idle connection"
 def summarise(cells):
     """One row from the rounds of one scenario and proxy; disturbed rounds count only when there are no others."""
     measured = [cell for cell in cells if CPU in cell or IDLE_BYTES in cell]
-    used = [cell for cell in measured if not cell["doubts"]] or measured
+    undisturbed = [cell for cell in measured if not cell["disturbed"]]
+    used = undisturbed or measured
     row = {
         "faults": sorted({fault for cell in cells for fault in cell["faults"]}),
-        "doubts": sorted({doubt for cell in used for doubt in cell["doubts"]}),
         "rounds": len(cells),
-        "rounds_used": len(used),
+        "rounds_undisturbed": len(undisturbed),
     }
     return {**row, **medians(used)} if used else row
 
@@ -28,7 +29,7 @@ def medians(cells):
     numbers = {
         key: median(cell[key] for cell in cells)
         for key, value in cells[0].items()
-        if isinstance(value, (int, float))
+        if isinstance(value, (int, float)) and key != "disturbed"
     }
     spread = [cell[CPU if CPU in numbers else IDLE_BYTES] for cell in cells]
     return {**numbers, "spread": [min(spread), max(spread)]}
@@ -62,14 +63,15 @@ def judge_target(scenario, target, subject, rows):
     if value is None or (target.peer and not peer_value):
         return {**verdict, "verdict": "not measured"}
     reached = value / peer_value if target.peer else value
-    return {**verdict, "ratio": reached, "verdict": "met" if reached <= target.limit else "missed"}
+    disturbed = "" if all(row["rounds_undisturbed"] for row in (own, peer) if row) else " (disturbed)"
+    return {**verdict, "ratio": reached, "verdict": ("met" if reached <= target.limit else "missed") + disturbed}
 
 
 def row_notes(row):
     notes = [f"INVALID: {fault}" for fault in row["faults"]]
-    if row["rounds_used"] < row["rounds"]:
-        notes.append(f"{row['rounds_used']} of {row['rounds']} rounds were undisturbed")
-    return "; ".join([*notes, *row["doubts"]])
+    if "spread" in row and row["rounds_undisturbed"] < row["rounds"]:
+        notes.append(f"{row['rounds_undisturbed']} of {row['rounds']} rounds undisturbed")
+    return "; ".join(notes)
 
 
 def request_cells(row):
@@ -153,7 +155,7 @@ def verdict_line(verdict):
 def verdicts_text(verdicts):
     if not verdicts:
         return "## Targets\n\nweir was not among the contestants: nothing to judge.\n"
-    met = sum(verdict["verdict"] == "met" for verdict in verdicts)
+    met = sum(verdict["verdict"].startswith("met") for verdict in verdicts)
     header = "| scenario | proxy | measure | value | against | its value | ratio | target | verdict |"
     return "\n".join([
         "## Targets", "", f"{met} of {len(verdicts)} met.", "",
@@ -169,7 +171,7 @@ def facts_text(facts, versions):
 
 EXPLANATION = """\
 The proxy is alone on core 0 with one worker; client (wrk) and backend (nginx) share core 1. Figures are medians over
-rounds, without those in which others used more than a tenth of core 0; the proxies take turns in each round. CPU is
+rounds, without those in which others used more than 15 % of a core; the proxies take turns in each round. CPU is
 user and system time of all threads of all processes of the proxy (schedstat), without warm-up. Kernel work for loopback
 is part of it and the same for every proxy.
 Unpaced scenarios are closed loops in which core 1 often saturates first: req/s and latency there say as much about
