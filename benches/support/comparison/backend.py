@@ -10,7 +10,11 @@ BODY_BYTES = {"/": len(SMALL_BODY), "/10k": 10_000, "/1m": 1_000_000, "/100m": 1
 def start_backend(stage, nginx, descriptors):
     write_bodies(stage.workdir / "bodies")
     config = fill_template(
-        "backend.conf", stage.workdir, port=BACKEND_PORT, descriptors=descriptors, small_body=SMALL_BODY
+        "backend.conf",
+        stage.workdir,
+        port=BACKEND_PORT,
+        descriptors=descriptors,
+        small_body=SMALL_BODY,
     )
     command = [nginx, "-p", stage.workdir, "-e", "stderr", "-c", config]
     return stage.start_listening(command, LOAD_CORE, stage.workdir / "backend.out", BACKEND_PORT)

@@ -1,7 +1,8 @@
 """The proxies that are compared: how each is configured and started, and what it can do.
 
-Peers get the settings an expert would give them and only the features weir has on as well. Their configurations
-are the templates in benches/support/peers; weir's are config/bench/*.toml, used as they stand.
+Peers get the settings an expert would give them and only the features weir has on as well. Their
+configurations are the templates in benches/support/peers; weir's are config/bench/*.toml, used
+as they stand.
 """
 
 import re
@@ -27,7 +28,9 @@ class Launch:
 
 
 def fill_template(name, workdir, **values):
-    """Writes a configuration to the work directory; an unknown @name@ is an error, never left as it is."""
+    """Writes a configuration to the work directory; an unknown @name@ is an error, never left as it
+    is.
+    """
     values["workdir"] = workdir
     text = re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), (TEMPLATES / name).read_text())
     target = workdir / name
@@ -60,13 +63,19 @@ class Weir:
     def launch(self, kind, workdir):
         log = workdir / "access.log"
         config = workdir / f"{kind}.toml"
-        config.write_text((WEIR_CONFIGS / config.name).read_text().replace("/tmp/weir-access.log", str(log)))
-        return Launch([self.binary, "run", "-c", config], workdir / "proxy.out", log, self.environment)
+        config.write_text(
+            (WEIR_CONFIGS / config.name).read_text().replace("/tmp/weir-access.log", str(log))
+        )
+        return Launch(
+            [self.binary, "run", "-c", config], workdir / "proxy.out", log, self.environment
+        )
 
 
 @dataclass(frozen=True)
 class Haproxy:
-    """With splice it is splice-response: splice-auto decided against splicing on this machine, even for 100 MB."""
+    """With splice it is splice-response: splice-auto decided against splicing on this machine, even
+    for 100 MB.
+    """
 
     name: str
     binary: str
@@ -138,13 +147,24 @@ class Envoy:
 
     def launch(self, kind, workdir):
         config = fill_template(f"envoy-{kind}.yaml", workdir, **peer_values(kind, workdir))
-        argv = [self.binary, "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "off"]
+        argv = [
+            self.binary,
+            "-c",
+            config,
+            "--concurrency",
+            "1",
+            "--disable-hot-restart",
+            "--log-level",
+            "off",
+        ]
         return Launch(argv, workdir / "proxy.out", workdir / "access.log")
 
 
 @dataclass(frozen=True)
 class Other:
-    """Any proxy behind a script: `SCRIPT KIND PORT BACKEND` must exec it in the foreground on 127.0.0.1:PORT."""
+    """Any proxy behind a script: `SCRIPT KIND PORT BACKEND` must exec it in the foreground on
+    127.0.0.1:PORT.
+    """
 
     name: str
     script: str

@@ -1,9 +1,10 @@
 """CPU time and memory of a proxy: every thread of every process it has, read from /proc.
 
-The total is the scheduler's own count in nanoseconds (schedstat); /proc/PID/stat gives how it divides into
-user and system, and is the cross-check, because a thread that ended takes its schedstat with it.
-io_uring's worker threads are threads of the process and so are counted.
-Kernel work done on the proxy's core by others (ksoftirqd, neighbours) is read beside it and reported as foreign.
+The total is the scheduler's own count in nanoseconds (schedstat); /proc/PID/stat gives how it
+divides into user and system, and is the cross-check, because a thread that ended takes its
+schedstat with it. io_uring's worker threads are threads of the process and so are counted.
+Kernel work done on the proxy's core by others (ksoftirqd, neighbours) is read beside it and
+reported as foreign.
 """
 
 import os
@@ -66,7 +67,9 @@ def read_cpu(root):
         fields = stat_fields(f"/proc/{pid}/stat")
         user_ticks += int(fields[11])
         system_ticks += int(fields[12])
-        scheduled_ns += sum(thread_runtime_ns(pid, task) for task in os.listdir(f"/proc/{pid}/task"))
+        scheduled_ns += sum(
+            thread_runtime_ns(pid, task) for task in os.listdir(f"/proc/{pid}/task")
+        )
     tick_us = 1e6 / TICKS_PER_SECOND
     return CpuReading(scheduled_ns / 1e3, user_ticks * tick_us, system_ticks * tick_us)
 

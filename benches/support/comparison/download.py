@@ -1,6 +1,8 @@
-"""Client of the bulk scenarios: downloads one path over one kept-alive connection, again and again, into nothing.
+"""Client of the bulk scenarios: downloads one path over one kept-alive connection, again and
+again, into nothing.
 
-Usage: download.py PORT PATH BYTES SECONDS. Always finishes the download it is in; prints one line of JSON.
+Usage: download.py PORT PATH BYTES SECONDS. Always finishes the download it is in; prints one
+line of JSON.
 """
 
 import json
@@ -32,7 +34,12 @@ def download_once(connection, request, expected_bytes, buffer):
 
 
 def main():
-    port, path, expected_bytes, seconds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    port, path, expected_bytes, seconds = (
+        int(sys.argv[1]),
+        sys.argv[2],
+        int(sys.argv[3]),
+        float(sys.argv[4]),
+    )
     connection = socket.create_connection(("127.0.0.1", port), timeout=30)
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
     buffer = memoryview(bytearray(BUFFER_BYTES))
@@ -43,7 +50,9 @@ def main():
             downloads += 1
         else:
             errors += 1
-    print(json.dumps({"requests": downloads, "seconds": time.monotonic() - begin, "errors": errors}))
+    print(
+        json.dumps({"requests": downloads, "seconds": time.monotonic() - begin, "errors": errors})
+    )
 
 
 main()

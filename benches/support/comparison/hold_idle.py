@@ -1,6 +1,8 @@
-"""Client of the idle-memory scenarios: opens connections, sends one request on each, then leaves them idle.
+"""Client of the idle-memory scenarios: opens connections, sends one request on each, then leaves
+them idle.
 
-Usage: hold_idle.py PORT COUNT. Prints how many got a 200; on the next line of stdin, how many were closed meanwhile.
+Usage: hold_idle.py PORT COUNT. Prints how many got a 200; on the next line of stdin, how many
+were closed meanwhile.
 """
 
 import socket
@@ -31,7 +33,9 @@ def is_closed(connection):
 def main():
     port, count = int(sys.argv[1]), int(sys.argv[2])
     request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
-    held = [connection for connection in (open_used(port, request) for _ in range(count)) if connection]
+    held = [
+        connection for connection in (open_used(port, request) for _ in range(count)) if connection
+    ]
     print(len(held), flush=True)
     sys.stdin.readline()
     print(sum(is_closed(connection) for connection in held), flush=True)

@@ -1,6 +1,7 @@
 """The machine a comparison runs on: which tools it has, what it is, and the limits it sets.
 
-Nothing is installed here. A missing tool is an error with its name in it, never a silent gap in the table.
+Nothing is installed here. A missing tool is an error with its name in it, never a silent gap in
+the table.
 """
 
 import datetime
@@ -33,7 +34,9 @@ def find_tool(name, reason):
 
 def require_two_cores():
     if len(os.sched_getaffinity(0)) < 2:
-        raise BenchError("two cores are needed: the proxy alone on one, client and backend on the other")
+        raise BenchError(
+            "two cores are needed: the proxy alone on one, client and backend on the other"
+        )
 
 
 def raise_descriptor_limit():
@@ -60,7 +63,9 @@ def require_free_ports(ports):
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                raise BenchError(f"127.0.0.1:{port} is in use; find its owner with ss -ltnp") from None
+                raise BenchError(
+                    f"127.0.0.1:{port} is in use; find its owner with ss -ltnp"
+                ) from None
 
 
 def first_line_of(command):
@@ -90,5 +95,7 @@ def machine_facts():
         "kernel": platform.release(),
         "congestion_control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
         "load_average_before": round(os.getloadavg()[0], 2),
-        "revision": first_line_of(["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]),
+        "revision": first_line_of(
+            ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]
+        ),
     }

@@ -6,21 +6,39 @@ from pathlib import Path
 
 from . import host
 from .contestants import (
-    ADMIN_PORT, BACKEND_PORT, NGINX_STREAM_MODULE, PORTS, Envoy, Haproxy, Nginx, Other, Weir,
+    ADMIN_PORT,
+    BACKEND_PORT,
+    NGINX_STREAM_MODULE,
+    PORTS,
+    Envoy,
+    Haproxy,
+    Nginx,
+    Other,
+    Weir,
 )
 from .host import BenchError, find_tool
 
 
 def add_proxy_arguments(parser):
-    parser.add_argument("--weir", default=str(host.REPOSITORY / "target/release/weir"), help="path of the binary")
-    parser.add_argument("--weir-io", choices=["epoll"], help="also run weir with WEIR_IO set to this")
+    parser.add_argument(
+        "--weir", default=str(host.REPOSITORY / "target/release/weir"), help="path of the binary"
+    )
+    parser.add_argument(
+        "--weir-io", choices=["epoll"], help="also run weir with WEIR_IO set to this"
+    )
     parser.add_argument("--envoy", metavar="PATH", help="also compare this Envoy")
-    parser.add_argument("--other", action="append", default=[], metavar="NAME=SCRIPT", help="also compare this")
-    parser.add_argument("--nginx-stream-module", type=Path, default=NGINX_STREAM_MODULE, metavar="PATH")
+    parser.add_argument(
+        "--other", action="append", default=[], metavar="NAME=SCRIPT", help="also compare this"
+    )
+    parser.add_argument(
+        "--nginx-stream-module", type=Path, default=NGINX_STREAM_MODULE, metavar="PATH"
+    )
 
 
 def prepare_machine():
-    """Takes the lock and the ports, raises limits, and leaves the proxy's core. Returns lock and descriptors."""
+    """Takes the lock and the ports, raises limits, and leaves the proxy's core. Returns lock and
+    descriptors.
+    """
     host.require_two_cores()
     lock = host.lock_machine()
     descriptors = host.raise_descriptor_limit()
@@ -31,7 +49,10 @@ def prepare_machine():
 
 def choose_contestants(arguments, wanted, descriptors):
     """Those that were asked for, by family, or else all that can run."""
-    offered = [*offer_weir(arguments), *offer_peers(arguments, wanted or ["haproxy", "nginx"], descriptors)]
+    offered = [
+        *offer_weir(arguments),
+        *offer_peers(arguments, wanted or ["haproxy", "nginx"], descriptors),
+    ]
     wanted = wanted or {contestant.family for contestant in offered}
     missing = set(wanted) - {contestant.family for contestant in offered}
     if missing:
@@ -41,11 +62,16 @@ def choose_contestants(arguments, wanted, descriptors):
 
 def offer_weir(arguments):
     if not os.access(arguments.weir, os.X_OK):
-        print(f"weir is not at {arguments.weir} (cargo build --release, or --weir PATH): without it", file=sys.stderr)
+        print(
+            f"weir is not at {arguments.weir} (cargo build --release, or --weir PATH): without it",
+            file=sys.stderr,
+        )
         return []
     offered = [Weir("weir", arguments.weir)]
     if arguments.weir_io:
-        offered.append(Weir(f"weir-{arguments.weir_io}", arguments.weir, {"WEIR_IO": arguments.weir_io}))
+        offered.append(
+            Weir(f"weir-{arguments.weir_io}", arguments.weir, {"WEIR_IO": arguments.weir_io})
+        )
     return offered
 
 
@@ -56,10 +82,15 @@ def offer_peers(arguments, wanted, descriptors):
         offered += [
             Haproxy("haproxy", haproxy, descriptors),
             Haproxy("haproxy-splice", haproxy, descriptors, splice=True),
-            Haproxy("haproxy-splice-512k", haproxy, descriptors, splice=True, pipe_bytes=512 * 1024),
+            Haproxy(
+                "haproxy-splice-512k", haproxy, descriptors, splice=True, pipe_bytes=512 * 1024
+            ),
         ]
     if "nginx" in wanted:
-        nginx, module = find_tool("nginx", "as a peer and as the backend"), arguments.nginx_stream_module
+        nginx, module = (
+            find_tool("nginx", "as a peer and as the backend"),
+            arguments.nginx_stream_module,
+        )
         offered += [
             Nginx("nginx", nginx, descriptors, module),
             Nginx("nginx-logbuf", nginx, descriptors, module, log_buffered=True),

@@ -1,8 +1,10 @@
-"""The clients, on the load core: wrk for requests, a small reader for downloads, a holder for idle connections.
+"""The clients, on the load core: wrk for requests, a small reader for downloads, a holder for
+idle connections.
 
-wrk is a closed loop: with N connections there are never more than N requests under way, and on two cores the client
-and the backend usually saturate their core before the proxy does. CPU per request does not suffer from that;
-latency does, so p99 is also taken at an equal paced rate (see wrk.lua).
+wrk is a closed loop: with N connections there are never more than N requests under way, and on
+two cores the client and the backend usually saturate their core before the proxy does. CPU per
+request does not suffer from that; latency does, so p99 is also taken at an equal paced rate (see
+wrk.lua).
 """
 
 import http.client
@@ -23,7 +25,9 @@ HOLD_SECONDS_MAX = 120
 
 
 def probe_answer(port, path):
-    """One whole answer, compared with what the backend holds: a fast proxy that answers wrongly is not fast."""
+    """One whole answer, compared with what the backend holds: a fast proxy that answers wrongly is
+    not fast.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", path)
@@ -39,7 +43,17 @@ def probe_answer(port, path):
 
 
 def run_wrk(bench, port, scenario, seconds):
-    command = [bench.wrk, "-t", 1, "-c", scenario.connections, "-d", f"{math.ceil(seconds)}s", "--timeout", "5s"]
+    command = [
+        bench.wrk,
+        "-t",
+        1,
+        "-c",
+        scenario.connections,
+        "-d",
+        f"{math.ceil(seconds)}s",
+        "--timeout",
+        "5s",
+    ]
     command += ["-s", HERE / "wrk.lua"]
     if scenario.close:
         command += ["-H", "Connection: close"]

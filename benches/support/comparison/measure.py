@@ -1,7 +1,8 @@
 """One cell of the table: one proxy, alone on its core, under one scenario, once.
 
-A warm-up run ends before the CPU is first read, so start, first allocations and the filling of the upstream
-pool do not count. A wrong answer, a socket error or a lost log line is a fault of the cell, and no target is met by a faulty cell.
+A warm-up run ends before the CPU is first read, so start, first allocations and the filling of
+the upstream pool do not count. A wrong answer, a socket error or a lost log line is a fault of
+the cell, and no target is met by a faulty cell.
 """
 
 import time
@@ -40,11 +41,15 @@ def proxy_on_stage(bench, contestant, scenario):
     launch = contestant.launch(scenario.kind, bench.stage.workdir)
     launch.access_log.unlink(missing_ok=True)
     port = PORTS[scenario.kind]
-    process = bench.stage.start_listening(launch.argv, PROXY_CORE, launch.output, port, launch.environment)
+    process = bench.stage.start_listening(
+        launch.argv, PROXY_CORE, launch.output, port, launch.environment
+    )
     try:
         yield process.pid, port, launch.access_log
         if process.poll() is not None:
-            raise BenchError(f"it ended under load with {process.returncode}: {tail_of(launch.output)}")
+            raise BenchError(
+                f"it ended under load with {process.returncode}: {tail_of(launch.output)}"
+            )
     finally:
         bench.stage.stop(process)
 
@@ -56,10 +61,14 @@ def measure_cell(bench, contestant, scenario):
             run = partial(run_download, bench.stage, port, scenario, bench.seconds)
             return measure_work(bench, pid, scenario, run)
         if scenario.load == "idle":
-            run_wrk(bench, port, replace(scenario, connections=IDLE_WARMUP_CONNECTIONS), bench.warmup)
+            run_wrk(
+                bench, port, replace(scenario, connections=IDLE_WARMUP_CONNECTIONS), bench.warmup
+            )
             return measure_idle(bench, pid, port, scenario)
         warmed = run_wrk(bench, port, scenario, bench.warmup)
-        cell = measure_work(bench, pid, scenario, partial(run_wrk, bench, port, scenario, bench.seconds))
+        cell = measure_work(
+            bench, pid, scenario, partial(run_wrk, bench, port, scenario, bench.seconds)
+        )
     if scenario.kind == "l7-log":
         # Counted when the proxy has ended, so that nothing is still in a buffer.
         check_log(cell, access_log, warmed["requests"] + cell["requests"])
@@ -94,7 +103,9 @@ def measure_work(bench, pid, scenario, run):
 
 
 class Neighbours:
-    """How much of each core others took during a run: neither the proxy, nor the backend, nor the client."""
+    """How much of each core others took during a run: neither the proxy, nor the backend, nor the
+    client.
+    """
 
     def __init__(self, proxy_pid, backend_pid):
         self.proxy_pid, self.backend_pid = proxy_pid, backend_pid
@@ -141,7 +152,9 @@ def check_log(cell, access_log, requests):
         lines = sum(piece.count(b"\n") for piece in iter(lambda: log.read(1 << 20), b""))
     cell["log_lines_per_request"] = lines / max(requests, 1)
     if cell["log_lines_per_request"] < LOG_LINES_SHARE_MIN:
-        cell["faults"].append(f"only {cell['log_lines_per_request']:.1%} of the requests were logged")
+        cell["faults"].append(
+            f"only {cell['log_lines_per_request']:.1%} of the requests were logged"
+        )
 
 
 def measure_idle(bench, pid, port, scenario):

@@ -1,7 +1,8 @@
-"""Medians over the undisturbed rounds, verdicts on the targets, written as Markdown for people and JSON for scripts.
+"""Medians over the undisturbed rounds, verdicts on the targets, written as Markdown for people
+and JSON for scripts.
 
-A verdict is `met`, `missed`, `invalid` (a cell had faults) or `not measured`; the ratio is that of the medians.
-When a side had only disturbed rounds the verdict says so.
+A verdict is `met`, `missed`, `invalid` (a cell had faults) or `not measured`; the ratio is that
+of the medians. When a side had only disturbed rounds the verdict says so.
 """
 
 import json
@@ -13,7 +14,9 @@ MEASURE_NAMES = {CPU: "CPU", P99: "p99", IDLE_BYTES: "bytes per idle connection"
 
 
 def summarise(cells):
-    """One row from the rounds of one scenario and proxy; disturbed rounds count only when there are no others."""
+    """One row from the rounds of one scenario and proxy; disturbed rounds count only when there are
+    no others.
+    """
     measured = [cell for cell in cells if CPU in cell or IDLE_BYTES in cell]
     undisturbed = [cell for cell in measured if not cell["disturbed"]]
     used = undisturbed or measured
@@ -63,8 +66,14 @@ def judge_target(scenario, target, subject, rows):
     if value is None or (target.peer and not peer_value):
         return {**verdict, "verdict": "not measured"}
     reached = value / peer_value if target.peer else value
-    disturbed = "" if all(row["rounds_undisturbed"] for row in (own, peer) if row) else " (disturbed)"
-    return {**verdict, "ratio": reached, "verdict": ("met" if reached <= target.limit else "missed") + disturbed}
+    disturbed = (
+        "" if all(row["rounds_undisturbed"] for row in (own, peer) if row) else " (disturbed)"
+    )
+    return {
+        **verdict,
+        "ratio": reached,
+        "verdict": ("met" if reached <= target.limit else "missed") + disturbed,
+    }
 
 
 def row_notes(row):
@@ -77,9 +86,15 @@ def row_notes(row):
 def request_cells(row):
     low, high = row["spread"]
     return [
-        f"{row['rps']:,.0f}", f"**{row[CPU]:.2f}**", f"{low:.2f} - {high:.2f}",
-        f"{row['user_us']:.1f}", f"{row['system_us']:.1f}", f"{row['core_share']:.0%}",
-        f"{row['p50_us']:,.0f}", f"{row[P99]:,.0f}", f"{row['p999_us']:,.0f}",
+        f"{row['rps']:,.0f}",
+        f"**{row[CPU]:.2f}**",
+        f"{low:.2f} - {high:.2f}",
+        f"{row['user_us']:.1f}",
+        f"{row['system_us']:.1f}",
+        f"{row['core_share']:.0%}",
+        f"{row['p50_us']:,.0f}",
+        f"{row[P99]:,.0f}",
+        f"{row['p999_us']:,.0f}",
         f"{row['resident_bytes'] / 2**20:.1f}",
     ]
 
@@ -87,16 +102,21 @@ def request_cells(row):
 def bulk_cells(row):
     low, high = (value / 1e3 for value in row["spread"])
     return [
-        f"{row['rps'] * 100:,.0f}", f"**{row[CPU] / 1e3:.1f}**", f"{low:.1f} - {high:.1f}",
-        f"{row['user_us'] / 1e3:.1f}", f"{row['system_us'] / 1e3:.1f}",
+        f"{row['rps'] * 100:,.0f}",
+        f"**{row[CPU] / 1e3:.1f}**",
+        f"{low:.1f} - {high:.1f}",
+        f"{row['user_us'] / 1e3:.1f}",
+        f"{row['system_us'] / 1e3:.1f}",
         f"{row['resident_bytes'] / 2**20:.1f}",
     ]
 
 
 def idle_cells(row):
     return [
-        f"{row['connections']:,.0f}", f"**{row[IDLE_BYTES]:,.0f}**",
-        f"{row['resident_per_connection']:,.0f}", f"{row['resident_bytes'] / 2**20:.1f}",
+        f"{row['connections']:,.0f}",
+        f"**{row[IDLE_BYTES]:,.0f}**",
+        f"{row['resident_per_connection']:,.0f}",
+        f"{row['resident_bytes'] / 2**20:.1f}",
     ]
 
 
@@ -146,8 +166,15 @@ def verdict_line(verdict):
     value = "-" if verdict["value"] is None else f"{verdict['value']:,.1f}"
     peer_value = f"{verdict['peer_value']:,.1f}" if verdict["peer_value"] else "-"
     cells = [
-        verdict["scenario"], verdict["proxy"], verdict["measure"], value, peer, peer_value,
-        ratio, f"<= {verdict['limit']:g}", f"**{verdict['verdict']}**",
+        verdict["scenario"],
+        verdict["proxy"],
+        verdict["measure"],
+        value,
+        peer,
+        peer_value,
+        ratio,
+        f"<= {verdict['limit']:g}",
+        f"**{verdict['verdict']}**",
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -156,11 +183,21 @@ def verdicts_text(verdicts):
     if not verdicts:
         return "## Targets\n\nweir was not among the contestants: nothing to judge.\n"
     met = sum(verdict["verdict"].startswith("met") for verdict in verdicts)
-    header = "| scenario | proxy | measure | value | against | its value | ratio | target | verdict |"
-    return "\n".join([
-        "## Targets", "", f"{met} of {len(verdicts)} met.", "",
-        header, "|" + " --- |" * 9, *map(verdict_line, verdicts), "",
-    ])
+    header = (
+        "| scenario | proxy | measure | value | against | its value | ratio | target | verdict |"
+    )
+    return "\n".join(
+        [
+            "## Targets",
+            "",
+            f"{met} of {len(verdicts)} met.",
+            "",
+            header,
+            "|" + " --- |" * 9,
+            *map(verdict_line, verdicts),
+            "",
+        ]
+    )
 
 
 def facts_text(facts, versions):
@@ -180,7 +217,12 @@ client and backend as about the proxy. The `-paced` scenarios send the same fixe
 
 def markdown(facts, versions, scenarios, summaries, verdicts):
     tables = [table_text(load, scenarios, summaries) for load in TABLES]
-    parts = ["# weir against its peers", EXPLANATION, facts_text(facts, versions), *filter(None, tables)]
+    parts = [
+        "# weir against its peers",
+        EXPLANATION,
+        facts_text(facts, versions),
+        *filter(None, tables),
+    ]
     return "\n\n".join([*parts, verdicts_text(verdicts)])
 
 

@@ -1,6 +1,7 @@
 """What is compared, and what weir promises in each scenario.
 
-A target is a limit for weir's figure as a share of a peer's, or an absolute limit when it names no peer.
+A target is a limit for weir's figure as a share of a peer's, or an absolute limit when it names
+no peer.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +11,8 @@ P99 = "p99_us"
 IDLE_BYTES = "anonymous_per_connection"
 
 PACED_RATE = 10_000
-# A proxied connection takes two descriptors of the proxy, and 20,000 is a usual hard limit: a run lowers this then.
+# A proxied connection takes two descriptors of the proxy, and 20,000 is a usual hard limit: a run
+# lowers this then.
 IDLE_CONNECTIONS_MAX = 10_000
 
 
@@ -86,11 +88,17 @@ def within_descriptors(scenario, descriptors):
 
 
 def choose(names):
-    """Scenarios by name; a name that is the beginning of several means all of them (idle-mem, l7-ka)."""
+    """Scenarios by name; a name that is the beginning of several means all of them (idle-mem,
+    l7-ka).
+    """
     chosen = []
     for name in names:
-        found = [s for s in SCENARIOS if s.name == name] or [s for s in SCENARIOS if s.name.startswith(name)]
+        found = [s for s in SCENARIOS if s.name == name] or [
+            s for s in SCENARIOS if s.name.startswith(name)
+        ]
         if not found:
-            raise ValueError(f"no scenario {name}; there are: {', '.join(s.name for s in SCENARIOS)}")
+            raise ValueError(
+                f"no scenario {name}; there are: {', '.join(s.name for s in SCENARIOS)}"
+            )
         chosen += [scenario for scenario in found if scenario not in chosen]
     return chosen

@@ -1,7 +1,8 @@
-"""Starts the processes of a comparison in one temporary directory and ends each of them by its pid.
+"""Starts the processes of a comparison in one temporary directory and ends each of them by its
+pid.
 
-Whatever happens (failure, Ctrl-C, SIGTERM) leaving the stage ends everything it started and removes the directory.
-Only pids started here, and their children, are ever signalled.
+Whatever happens (failure, Ctrl-C, SIGTERM) leaving the stage ends everything it started and
+removes the directory. Only pids started here, and their children, are ever signalled.
 """
 
 import os
@@ -51,10 +52,14 @@ class Stage:
         settings = {"stdin": subprocess.DEVNULL, **options}
         environment = {**os.environ, **(environment or {})}
         if output == subprocess.PIPE:
-            process = self.spawn(command, environment, stdout=output, stderr=output, text=True, **settings)
+            process = self.spawn(
+                command, environment, stdout=output, stderr=output, text=True, **settings
+            )
         else:
             with open(output, "wb") as sink:
-                process = self.spawn(command, environment, stdout=sink, stderr=subprocess.STDOUT, **settings)
+                process = self.spawn(
+                    command, environment, stdout=sink, stderr=subprocess.STDOUT, **settings
+                )
         return process
 
     def spawn(self, command, environment, **settings):
@@ -86,7 +91,9 @@ def wait_for_end(process):
 
 
 def kill_orphan(pid, session):
-    """A child outlives its parent only when the parent was killed; its session says that it is still ours."""
+    """A child outlives its parent only when the parent was killed; its session says that it is still
+    ours.
+    """
     try:
         if os.getsid(pid) == session:
             os.kill(pid, signal.SIGKILL)
@@ -103,7 +110,9 @@ def wait_until_listening(process, port, name, output):
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise BenchError(f"{name} does not listen on {port} after {READY_SECONDS_MAX} s:\n{tail_of(output)}")
+    raise BenchError(
+        f"{name} does not listen on {port} after {READY_SECONDS_MAX} s:\n{tail_of(output)}"
+    )
 
 
 def tail_of(path):

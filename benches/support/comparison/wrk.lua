@@ -1,7 +1,8 @@
 -- For wrk: prints its result as one line of JSON, with p99.9, which wrk itself does not show.
--- PACED_RATE=N in the environment holds all connections together to N requests a second: each answer is followed
--- by a pause until the next free slot of a common clock. Slots are whole milliseconds, so N/1000 requests leave
--- together. Without it wrk sends as fast as answers come, and this script costs nothing per request.
+-- PACED_RATE=N in the environment holds all connections together to N requests a second: each
+-- answer is followed by a pause until the next free slot of a common clock. Slots are whole
+-- milliseconds, so N/1000 requests leave together. Without it wrk sends as fast as answers come,
+-- and this script costs nothing per request.
 
 local rate = tonumber(os.getenv("PACED_RATE") or "")
 
