@@ -226,7 +226,9 @@ impl<D: Driver> Worker<D> {
         if let Some(backend) = exchange.backend() {
             backend.stats.of(core).in_flight.down();
         }
-        replay.into_iter().for_each(|segment| self.driver.buffers().give(segment));
+        replay
+            .into_iter()
+            .for_each(|segment| self.driver.buffers().give(segment));
         let draining = self.draining.is_some();
         let Some(conn) = self.conns.at_mut(key) else {
             return;
