@@ -70,12 +70,12 @@ fn value<'a>(keys: &'a [(String, String)], name: &str, default: &'a str) -> &'a 
 }
 
 fn haproxy(settings: &Settings) -> String {
-    let mut out = String::from("global\n  nbthread 1\n  maxconn 20000\ndefaults\n");
+    let mut out = String::from("global\n  nbthread 1\n  maxconn 9000\ndefaults\n");
     out.push_str("  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n");
     for listener in &settings.listeners {
         let _ = writeln!(out, "frontend {}\n  mode {}", listener.name, listener.protocol);
         let _ = writeln!(out, "  bind {}", listener.port.address());
-        let _ = writeln!(out, "  maxconn {}", value(&listener.keys, "connections_max", "20000"));
+        let _ = writeln!(out, "  maxconn {}", value(&listener.keys, "connections_max", "9000"));
         let idle = value(&listener.timeouts, "idle", "60s");
         if listener.protocol == "tcp" {
             let _ = writeln!(out, "  timeout client {idle}");

@@ -53,9 +53,8 @@ impl Proxy {
         eventually(&format!("the proxy is ready; it said: {}", self.stderr()), || {
             self.assert_running();
             match self.peer {
-                // The connection that asks is one more the listener sees: only for the peers.
-                Peer::Haproxy | Peer::Nginx => listeners.iter().all(|at| port::answers(*at)),
-                Peer::Weir => port::answers(admin) && self.admin("/ready").status() == 200,
+                Peer::Haproxy | Peer::Nginx => listeners.iter().all(|at| port::listens(*at)),
+                Peer::Weir => port::listens(admin) && self.admin("/ready").status() == 200,
             }
         });
     }
