@@ -17,7 +17,9 @@ const GROWTH_MAX: u64 = 8 << 20;
 
 /// Writes the pattern until nobody takes more for two seconds; returns how much was taken.
 fn write_until_stuck(stream: &TcpStream, seed: u64) -> u64 {
-    stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    stream
+        .set_write_timeout(Some(Duration::from_secs(2)))
+        .unwrap();
     let mut pattern = Pattern::new(seed);
     let mut accepted = 0;
     let mut stream = stream;
@@ -30,7 +32,9 @@ fn write_until_stuck(stream: &TcpStream, seed: u64) -> u64 {
                     accepted += count as u64;
                     rest = &rest[count..];
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     return accepted;
                 }
                 Err(error) => panic!("write: {error}"),
@@ -52,9 +56,15 @@ fn a_backend_that_does_not_read_stops_the_client() {
     let before = observe::resident_bytes(proxy.pid());
     let mut client = proxy.connect();
     let accepted = write_until_stuck(client.stream(), 5);
-    assert!(accepted < PLENTY / 2, "{accepted} bytes taken though nobody reads");
+    assert!(
+        accepted < PLENTY / 2,
+        "{accepted} bytes taken though nobody reads"
+    );
     let growth = observe::resident_bytes(proxy.pid()).saturating_sub(before);
-    assert!(growth < GROWTH_MAX, "{growth} bytes more for one stuck connection");
+    assert!(
+        growth < GROWTH_MAX,
+        "{growth} bytes more for one stuck connection"
+    );
     release.send(accepted).unwrap();
     client.finish().expect_closed();
 }
@@ -71,9 +81,15 @@ fn a_client_that_does_not_read_stops_the_backend() {
     let client = Wire::connect_narrow(proxy.address(), 64 * 1024);
     crate::support::eventually("the backend is stuck", || *accepted.lock().unwrap() > 0);
     let accepted = *accepted.lock().unwrap();
-    assert!(accepted < PLENTY / 2, "{accepted} bytes taken though nobody reads");
+    assert!(
+        accepted < PLENTY / 2,
+        "{accepted} bytes taken though nobody reads"
+    );
     let growth = observe::resident_bytes(proxy.pid()).saturating_sub(before);
-    assert!(growth < GROWTH_MAX, "{growth} bytes more for one stuck connection");
+    assert!(
+        growth < GROWTH_MAX,
+        "{growth} bytes more for one stuck connection"
+    );
     receive_pattern(&mut client.writer(), 6, accepted, false);
 }
 

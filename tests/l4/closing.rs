@@ -34,7 +34,10 @@ fn many_connections_do_not_mix() {
             client.send(format!("{number:04}{round:04}"));
         }
         for (number, client) in clients.iter_mut().enumerate() {
-            assert_eq!(client.read_exactly(8), format!("{number:04}{round:04}").as_bytes());
+            assert_eq!(
+                client.read_exactly(8),
+                format!("{number:04}{round:04}").as_bytes()
+            );
         }
     }
 }

@@ -59,16 +59,24 @@ fn connections_are_spread_over_the_group() {
     for client in &mut clients {
         client.read_exactly(1);
     }
-    assert_eq!([one.accepted(), two.accepted(), three.accepted()], [10, 10, 10]);
+    assert_eq!(
+        [one.accepted(), two.accepted(), three.accepted()],
+        [10, 10, 10]
+    );
 }
 
 #[test]
 fn the_backend_with_the_fewest_connections_is_chosen() {
     let (one, two) = (greeter("1"), greeter("2"));
     let settings = Settings::tcp_to(&[&one, &two]);
-    let proxy = settings.group_with("policy", "\"least_connections\"").start();
+    let proxy = settings
+        .group_with("policy", "\"least_connections\"")
+        .start();
     let mut open: Vec<_> = (0..20).map(|_| proxy.connect()).collect();
-    let names: Vec<u8> = open.iter_mut().map(|client| client.read_exactly(1)[0]).collect();
+    let names: Vec<u8> = open
+        .iter_mut()
+        .map(|client| client.read_exactly(1)[0])
+        .collect();
     assert_eq!([one.open(), two.open()], [10, 10]);
     // All that went to one leave; the next ten must all go there.
     let mut kept = Vec::new();

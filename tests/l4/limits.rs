@@ -48,7 +48,9 @@ fn traffic_keeps_a_connection_open_beyond_the_idle_time() {
 #[test]
 fn beyond_the_connection_limit_the_next_client_waits_until_one_leaves() {
     let upstream = greeter();
-    let proxy = Settings::tcp_to(&[&upstream]).with("connections_max", "3").start();
+    let proxy = Settings::tcp_to(&[&upstream])
+        .with("connections_max", "3")
+        .start();
     let mut admitted: Vec<_> = (0..3).map(|_| proxy.connect()).collect();
     for client in &mut admitted {
         assert_eq!(client.read_exactly(5), b"hello");

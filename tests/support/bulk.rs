@@ -41,7 +41,10 @@ pub struct Pattern {
 impl Pattern {
     /// The sequence of `seed`, from its beginning.
     pub fn new(seed: u64) -> Pattern {
-        Pattern { seed: mix(seed), offset: 0 }
+        Pattern {
+            seed: mix(seed),
+            offset: 0,
+        }
     }
 
     /// Where we are.
@@ -53,8 +56,12 @@ impl Pattern {
     pub fn fill(&mut self, out: &mut [u8]) {
         let mut at = 0;
         while at < out.len() {
-            let word = self.seed.wrapping_add((self.offset / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let word = (word ^ (word >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9).to_le_bytes();
+            let word = self
+                .seed
+                .wrapping_add((self.offset / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let word = (word ^ (word >> 29))
+                .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+                .to_le_bytes();
             let skip = (self.offset % 8) as usize;
             let count = (8 - skip).min(out.len() - at);
             out[at..at + count].copy_from_slice(&word[skip..skip + count]);
@@ -75,8 +82,17 @@ impl Pattern {
     pub fn check(&mut self, bytes: &[u8]) {
         let start = self.offset;
         let expected = self.bytes(bytes.len());
-        if let Some(at) = expected.iter().zip(bytes).position(|(left, right)| left != right) {
-            panic!("byte {} is {:#x}, sent was {:#x}", start + at as u64, bytes[at], expected[at]);
+        if let Some(at) = expected
+            .iter()
+            .zip(bytes)
+            .position(|(left, right)| left != right)
+        {
+            panic!(
+                "byte {} is {:#x}, sent was {:#x}",
+                start + at as u64,
+                bytes[at],
+                expected[at]
+            );
         }
     }
 }
@@ -87,7 +103,11 @@ pub fn send_pattern(to: &mut impl Write, seed: u64, total: u64) -> std::io::Resu
     let mut piece = vec![0; 256 * 1024];
     while pattern.offset() < total {
         // Mostly large, now and then a few bytes, so that every boundary is met.
-        let limit = if dice.below(8) == 0 { 64 } else { piece.len() as u64 };
+        let limit = if dice.below(8) == 0 {
+            64
+        } else {
+            piece.len() as u64
+        };
         let count = (1 + dice.below(limit)).min(total - pattern.offset()) as usize;
         pattern.fill(&mut piece[..count]);
         to.write_all(&piece[..count])?;
@@ -119,7 +139,11 @@ pub fn receive_pattern(from: &mut impl Read, seed: u64, total: u64, slow: bool) 
         let room = 1 + dice.below(piece.len() as u64) as usize;
         let room = room.min(usize::try_from(total - pattern.offset()).unwrap_or(room));
         let count = from.read(&mut piece[..room]).unwrap();
-        assert!(count > 0, "the stream ended after {} of {total} bytes", pattern.offset());
+        assert!(
+            count > 0,
+            "the stream ended after {} of {total} bytes",
+            pattern.offset()
+        );
         pattern.check(&piece[..count]);
         pause_of_a_slow_reader(slow, &mut dice);
     }

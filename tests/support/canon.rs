@@ -51,7 +51,11 @@ pub fn read(stream: &[u8]) -> Reading {
         };
         at += length + 4 + body.consumed;
         let complete = body.complete;
-        reading.messages.push(Forwarded { start, body: body.bytes, complete });
+        reading.messages.push(Forwarded {
+            start,
+            body: body.bytes,
+            complete,
+        });
         if !complete {
             if !body.all_taken {
                 reading.tail = stream[at..].to_vec();
@@ -101,9 +105,16 @@ fn check_fields(fields: &[(Vec<u8>, &[u8])], violations: &mut Vec<String>) {
         _ => violations.push(format!("host x{}", hosts.len())),
     }
     for (name, value) in fields {
-        let dashed: Vec<u8> = name.iter().map(|&b| if b == b'_' { b'-' } else { b }).collect();
-        let twins: [&[u8]; 4] =
-            [b"content-length", b"transfer-encoding", b"host", b"x-forwarded-for"];
+        let dashed: Vec<u8> = name
+            .iter()
+            .map(|&b| if b == b'_' { b'-' } else { b })
+            .collect();
+        let twins: [&[u8]; 4] = [
+            b"content-length",
+            b"transfer-encoding",
+            b"host",
+            b"x-forwarded-for",
+        ];
         if name.contains(&b'_') && twins.contains(&dashed.as_slice()) {
             violations.push(format!("underscore twin {}", show(name)));
         }
@@ -117,7 +128,10 @@ fn check_fields(fields: &[(Vec<u8>, &[u8])], violations: &mut Vec<String>) {
 }
 
 fn framing_of(fields: &[(Vec<u8>, &[u8])], violations: &mut Vec<String>) -> Framing {
-    let (lengths, codings) = (all(fields, b"content-length"), all(fields, b"transfer-encoding"));
+    let (lengths, codings) = (
+        all(fields, b"content-length"),
+        all(fields, b"transfer-encoding"),
+    );
     if !lengths.is_empty() && !codings.is_empty() {
         violations.push("CL+TE".to_owned());
     }
@@ -138,17 +152,34 @@ fn framing_of(fields: &[(Vec<u8>, &[u8])], violations: &mut Vec<String>) -> Fram
         violations.push(format!("CL {}", show(length)));
         return Framing::Length(0);
     }
-    Framing::Length(std::str::from_utf8(length).unwrap().parse().unwrap_or(u64::MAX))
+    Framing::Length(
+        std::str::from_utf8(length)
+            .unwrap()
+            .parse()
+            .unwrap_or(u64::MAX),
+    )
 }
 
 fn read_length(rest: &[u8], length: u64) -> Body {
-    let bytes = rest.len().min(usize::try_from(length).unwrap_or(usize::MAX));
+    let bytes = rest
+        .len()
+        .min(usize::try_from(length).unwrap_or(usize::MAX));
     let complete = bytes as u64 == length;
-    Body { bytes, consumed: bytes, complete, all_taken: true }
+    Body {
+        bytes,
+        consumed: bytes,
+        complete,
+        all_taken: true,
+    }
 }
 
 fn read_chunks(rest: &[u8], violations: &mut Vec<String>) -> Body {
-    let mut body = Body { bytes: 0, consumed: 0, complete: false, all_taken: false };
+    let mut body = Body {
+        bytes: 0,
+        consumed: 0,
+        complete: false,
+        all_taken: false,
+    };
     loop {
         let Some(line) = line_at(rest, body.consumed) else {
             return body;
@@ -238,18 +269,19 @@ fn host_value(value: &[u8]) -> bool {
         Some(at) if !inside => (&value[..at], Some(&value[at + 1..])),
         _ => (value, None),
     };
-    let port_good = port.is_none_or(|port| {
-        (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit)
-    });
-    let literal = name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]"));
+    let port_good = port
+        .is_none_or(|port| (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit));
+    let literal = name
+        .strip_prefix(b"[")
+        .and_then(|name| name.strip_suffix(b"]"));
     let name_good = match literal {
         Some(inner) => {
             let literal = |b: &u8| b.is_ascii_hexdigit() || *b == b':' || *b == b'.';
             !inner.is_empty() && inner.iter().all(literal)
         }
-        None => {
-            name.iter().all(|b| b.is_ascii_alphanumeric() || b"._~%!$&'()*+;=-".contains(b))
-        }
+        None => name
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"._~%!$&'()*+;=-".contains(b)),
     };
     port_good && name_good
 }
@@ -259,7 +291,11 @@ fn token(byte: &u8) -> bool {
 }
 
 fn all<'a>(fields: &[(Vec<u8>, &'a [u8])], name: &[u8]) -> Vec<&'a [u8]> {
-    fields.iter().filter(|(key, _)| key == name).map(|(_, value)| *value).collect()
+    fields
+        .iter()
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| *value)
+        .collect()
 }
 
 fn split_crlf(head: &[u8]) -> Vec<&[u8]> {
@@ -282,5 +318,8 @@ fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 fn show(bytes: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(60)]))
+    format!(
+        "{:?}",
+        String::from_utf8_lossy(&bytes[..bytes.len().min(60)])
+    )
 }

@@ -51,7 +51,9 @@ impl Client {
     #[track_caller]
     pub fn post(&mut self, target: &str, body: &[u8]) -> Message {
         let length = body.len();
-        self.send(format!("POST {target} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n"));
+        self.send(format!(
+            "POST {target} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n"
+        ));
         self.send(body);
         self.response()
     }
@@ -60,7 +62,10 @@ impl Client {
     #[track_caller]
     pub fn ask(&mut self, request: impl AsRef<[u8]>) -> Message {
         let request = request.as_ref();
-        let method = request.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let method = request
+            .split(|&byte| byte == b' ')
+            .next()
+            .unwrap_or_default();
         let method = String::from_utf8_lossy(method).into_owned();
         self.send(request);
         self.response_to(&method)

@@ -38,14 +38,22 @@ impl Head {
     #[track_caller]
     pub fn field(&self, name: &str) -> Option<&str> {
         let all = self.all(name);
-        assert!(all.len() <= 1, "{name} occurs {} times in {self:?}", all.len());
+        assert!(
+            all.len() <= 1,
+            "{name} occurs {} times in {self:?}",
+            all.len()
+        );
         all.first().copied()
     }
 
     /// All values of a field.
     pub fn all(&self, name: &str) -> Vec<&str> {
         let same = |field: &&(String, String)| field.0.eq_ignore_ascii_case(name);
-        self.fields.iter().filter(same).map(|(_, value)| value.as_str()).collect()
+        self.fields
+            .iter()
+            .filter(same)
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     /// Whether a field occurs.
@@ -56,7 +64,11 @@ impl Head {
     /// The status of a response.
     #[track_caller]
     pub fn status(&self) -> u16 {
-        let status = self.start.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = self
+            .start
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok());
         status.unwrap_or_else(|| panic!("no status line: {:?}", self.start))
     }
 
@@ -73,7 +85,11 @@ impl Head {
     /// Whether `Connection` has `option`.
     pub fn connection(&self, option: &str) -> bool {
         let values = self.all("connection");
-        values.iter().any(|value| value.split(',').any(|o| o.trim().eq_ignore_ascii_case(option)))
+        values.iter().any(|value| {
+            value
+                .split(',')
+                .any(|o| o.trim().eq_ignore_ascii_case(option))
+        })
     }
 
     /// RFC 9112 section 6.3 for a request that is known to be canonical.
@@ -81,7 +97,10 @@ impl Head {
         if self.has("transfer-encoding") {
             return Framing::Chunked;
         }
-        match self.field("content-length").map(|value| value.parse().unwrap()) {
+        match self
+            .field("content-length")
+            .map(|value| value.parse().unwrap())
+        {
             Some(0) | None => Framing::None,
             Some(length) => Framing::Length(length),
         }
@@ -99,9 +118,15 @@ impl Head {
         }
         match (coding.as_slice(), length.as_slice()) {
             ([], []) => Ok(Framing::UntilClose),
-            ([], [one]) => one.parse().map(Framing::Length).map_err(|_| format!("length {one:?}")),
+            ([], [one]) => one
+                .parse()
+                .map(Framing::Length)
+                .map_err(|_| format!("length {one:?}")),
             (["chunked"], []) if self.start.starts_with("HTTP/1.1 ") => Ok(Framing::Chunked),
-            _ => Err(format!("framing of {:?}: {coding:?} {length:?}", self.start)),
+            _ => Err(format!(
+                "framing of {:?}: {coding:?} {length:?}",
+                self.start
+            )),
         }
     }
 }

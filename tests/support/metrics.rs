@@ -13,9 +13,14 @@ impl Metrics {
     /// Parses strictly: a line that is neither comment nor sample fails the test.
     #[track_caller]
     pub fn parse(text: &str) -> Metrics {
-        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         let samples = lines.map(|line| sample(line).unwrap_or_else(|| panic!("sample {line:?}")));
-        Metrics { samples: samples.collect(), text: text.to_owned() }
+        Metrics {
+            samples: samples.collect(),
+            text: text.to_owned(),
+        }
     }
 
     /// Sum of the samples of `name` that have all of `labels`; none if there is no such sample.
@@ -26,7 +31,12 @@ impl Metrics {
                     sample.1.iter().any(|(have, is)| have == key && is == value)
                 })
         };
-        let found: Vec<f64> = self.samples.iter().filter(has).map(|sample| sample.2).collect();
+        let found: Vec<f64> = self
+            .samples
+            .iter()
+            .filter(has)
+            .map(|sample| sample.2)
+            .collect();
         (!found.is_empty()).then(|| found.iter().sum())
     }
 

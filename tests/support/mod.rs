@@ -43,7 +43,10 @@ pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
 pub fn eventually_within(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < deadline, "not within {deadline:?}: {what}");
+        assert!(
+            start.elapsed() < deadline,
+            "not within {deadline:?}: {what}"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -51,7 +54,9 @@ pub fn eventually_within(deadline: Duration, what: &str, mut condition: impl FnM
 /// A number from the environment, for the sizes that CI keeps small.
 pub fn from_env(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
         Err(_) => default,
     }
 }

@@ -73,14 +73,26 @@ fn haproxy(settings: &Settings) -> String {
     let mut out = String::from("global\n  nbthread 1\n  maxconn 9000\ndefaults\n");
     out.push_str("  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n");
     for listener in &settings.listeners {
-        let _ = writeln!(out, "frontend {}\n  mode {}", listener.name, listener.protocol);
+        let _ = writeln!(
+            out,
+            "frontend {}\n  mode {}",
+            listener.name, listener.protocol
+        );
         let _ = writeln!(out, "  bind {}", listener.port.address());
-        let _ = writeln!(out, "  maxconn {}", value(&listener.keys, "connections_max", "9000"));
+        let _ = writeln!(
+            out,
+            "  maxconn {}",
+            value(&listener.keys, "connections_max", "9000")
+        );
         let idle = value(&listener.timeouts, "idle", "60s");
         if listener.protocol == "tcp" {
             let _ = writeln!(out, "  timeout client {idle}");
         } else {
-            let _ = writeln!(out, "  timeout client {}", value(&listener.timeouts, "body", "30s"));
+            let _ = writeln!(
+                out,
+                "  timeout client {}",
+                value(&listener.timeouts, "body", "30s")
+            );
             let _ = writeln!(out, "  timeout http-keep-alive {idle}");
             let head = value(&listener.timeouts, "head", "10s");
             let _ = writeln!(out, "  timeout http-request {head}");
@@ -93,13 +105,32 @@ fn haproxy(settings: &Settings) -> String {
         }
     }
     for group in &settings.groups {
-        let mode = settings.listeners.first().map_or("http", |listener| listener.protocol);
-        let _ = writeln!(out, "backend {}\n  mode {mode}\n  option redispatch 1", group.name);
+        let mode = settings
+            .listeners
+            .first()
+            .map_or("http", |listener| listener.protocol);
+        let _ = writeln!(
+            out,
+            "backend {}\n  mode {mode}\n  option redispatch 1",
+            group.name
+        );
         let _ = writeln!(out, "  retries {}", value(&group.keys, "retries", "2"));
-        let _ = writeln!(out, "  timeout connect {}", value(&group.timeouts, "connect", "5s"));
-        let _ = writeln!(out, "  timeout server {}", value(&group.timeouts, "response", "60s"));
+        let _ = writeln!(
+            out,
+            "  timeout connect {}",
+            value(&group.timeouts, "connect", "5s")
+        );
+        let _ = writeln!(
+            out,
+            "  timeout server {}",
+            value(&group.timeouts, "response", "60s")
+        );
         let policy = value(&group.keys, "policy", "round_robin");
-        let policy = if policy == "least_connections" { "leastconn" } else { "roundrobin" };
+        let policy = if policy == "least_connections" {
+            "leastconn"
+        } else {
+            "roundrobin"
+        };
         let _ = writeln!(out, "  balance {policy}");
         if mode == "http" {
             let _ = writeln!(out, "  http-reuse always");

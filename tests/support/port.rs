@@ -22,9 +22,14 @@ impl Port {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();
         socket.set_reuse_port(true).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
-        Port { address, _held: Arc::new(socket) }
+        Port {
+            address,
+            _held: Arc::new(socket),
+        }
     }
 
     /// Where it is.
@@ -55,7 +60,9 @@ impl FullBacklog {
 /// A port where connecting hangs.
 pub fn full_backlog() -> FullBacklog {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap().as_socket().unwrap();
     let mut queued = Vec::new();
@@ -65,7 +72,11 @@ pub fn full_backlog() -> FullBacklog {
         let connected = socket.connect_timeout(&address.into(), wait);
         queued.push(socket);
         if connected.is_err() {
-            return FullBacklog { address, _listener: listener, _queued: queued };
+            return FullBacklog {
+                address,
+                _listener: listener,
+                _queued: queued,
+            };
         }
         assert!(queued.len() < 100, "the backlog of {address} never fills");
     }

@@ -34,13 +34,26 @@ impl Settings {
     /// Starts the proxy with these settings without waiting.
     pub fn launch(&self) -> Proxy {
         let peer = Peer::chosen();
-        let directory = tempfile::Builder::new().prefix("weir-test-").tempdir().unwrap();
+        let directory = tempfile::Builder::new()
+            .prefix("weir-test-")
+            .tempdir()
+            .unwrap();
         peer.write(self, directory.path());
         let stderr = std::fs::File::create(directory.path().join("stderr")).unwrap();
         let mut command = peer.command(directory.path());
-        command.stdin(Stdio::null()).stdout(stderr.try_clone().unwrap()).stderr(stderr);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Proxy { child, settings: self.clone(), directory, peer }
+        command
+            .stdin(Stdio::null())
+            .stdout(stderr.try_clone().unwrap())
+            .stderr(stderr);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Proxy {
+            child,
+            settings: self.clone(),
+            directory,
+            peer,
+        }
     }
 }
 
@@ -49,20 +62,32 @@ impl Proxy {
     #[track_caller]
     pub fn wait_until_ready(&self) {
         let admin = self.settings.admin.address();
-        let listeners: Vec<_> = self.settings.listeners.iter().map(|l| l.port.address()).collect();
-        eventually(&format!("the proxy is ready; it said: {}", self.stderr()), || {
-            self.assert_running();
-            match self.peer {
-                Peer::Haproxy | Peer::Nginx => listeners.iter().all(|at| port::listens(*at)),
-                Peer::Weir => port::listens(admin) && self.admin("/ready").status() == 200,
-            }
-        });
+        let listeners: Vec<_> = self
+            .settings
+            .listeners
+            .iter()
+            .map(|l| l.port.address())
+            .collect();
+        eventually(
+            &format!("the proxy is ready; it said: {}", self.stderr()),
+            || {
+                self.assert_running();
+                match self.peer {
+                    Peer::Haproxy | Peer::Nginx => listeners.iter().all(|at| port::listens(*at)),
+                    Peer::Weir => port::listens(admin) && self.admin("/ready").status() == 200,
+                }
+            },
+        );
     }
 
     #[track_caller]
     fn assert_running(&self) {
         let state = super::observe::state(self.pid());
-        assert!(!matches!(state, None | Some('Z')), "the proxy ended: {}", self.stderr());
+        assert!(
+            !matches!(state, None | Some('Z')),
+            "the proxy ended: {}",
+            self.stderr()
+        );
     }
 
     /// Where its first listener is.
@@ -73,7 +98,11 @@ impl Proxy {
     /// Where a listener is.
     #[track_caller]
     pub fn address_of(&self, name: &str) -> SocketAddr {
-        let listener = self.settings.listeners.iter().find(|listener| listener.name == name);
+        let listener = self
+            .settings
+            .listeners
+            .iter()
+            .find(|listener| listener.name == name);
         listener.expect("a listener of that name").port.address()
     }
 
@@ -93,7 +122,9 @@ impl Proxy {
     #[track_caller]
     pub fn admin(&self, target: &str) -> Message {
         let mut client = Client::connect(self.settings.admin.address());
-        client.ask(format!("GET {target} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"))
+        client.ask(format!(
+            "GET {target} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"
+        ))
     }
 
     /// All metrics now.
@@ -116,7 +147,10 @@ impl Proxy {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("{name}{labels:?} is {last:?}, not {value}; all:\n{}", self.metrics().text());
+        panic!(
+            "{name}{labels:?} is {last:?}, not {value}; all:\n{}",
+            self.metrics().text()
+        );
     }
 
     /// The epoch all cores serve, by `/v1/epoch`.
@@ -125,7 +159,9 @@ impl Proxy {
         let answer = self.admin("/v1/epoch");
         assert_eq!(answer.status(), 200, "{}", answer.text());
         let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-        json["epoch"].as_u64().unwrap_or_else(|| panic!("no epoch in {json}"))
+        json["epoch"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no epoch in {json}"))
     }
 
     /// Lines of the access log so far.
@@ -139,7 +175,9 @@ impl Proxy {
     /// The access log once it has `count` lines; fails if there are more.
     #[track_caller]
     pub fn wait_for_log_lines(&self, count: usize) -> Vec<String> {
-        eventually(&format!("{count} log lines"), || self.log_lines().len() >= count);
+        eventually(&format!("{count} log lines"), || {
+            self.log_lines().len() >= count
+        });
         let lines = self.log_lines();
         assert_eq!(lines.len(), count, "{lines:#?}");
         lines
@@ -192,7 +230,11 @@ impl Proxy {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < deadline, "still running; it said: {}", self.stderr());
+            assert!(
+                start.elapsed() < deadline,
+                "still running; it said: {}",
+                self.stderr()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }

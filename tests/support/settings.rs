@@ -108,12 +108,18 @@ impl Settings {
 
     /// An HTTP listener in front of one group.
     pub fn http_to(backends: &[&dyn Backend]) -> Settings {
-        Settings::new().listener("web", "http").to("app").group("app", backends)
+        Settings::new()
+            .listener("web", "http")
+            .to("app")
+            .group("app", backends)
     }
 
     /// A TCP listener in front of one group.
     pub fn tcp_to(backends: &[&dyn Backend]) -> Settings {
-        Settings::new().listener("relay", "tcp").to("app").group("app", backends)
+        Settings::new()
+            .listener("relay", "tcp")
+            .to("app")
+            .group("app", backends)
     }
 
     /// Adds a listener; the following calls are about it.
@@ -139,19 +145,25 @@ impl Settings {
 
     /// A key of the last listener; `value` is TOML.
     pub fn with(mut self, key: &str, value: &str) -> Settings {
-        self.last_listener().keys.push((key.to_owned(), value.to_owned()));
+        self.last_listener()
+            .keys
+            .push((key.to_owned(), value.to_owned()));
         self
     }
 
     /// A time of the last listener, like `300ms`.
     pub fn timeout(mut self, key: &str, value: &str) -> Settings {
-        self.last_listener().timeouts.push((key.to_owned(), format!("{value:?}")));
+        self.last_listener()
+            .timeouts
+            .push((key.to_owned(), format!("{value:?}")));
         self
     }
 
     /// A limit of the last listener; `value` is TOML.
     pub fn limit(mut self, key: &str, value: &str) -> Settings {
-        self.last_listener().limits.push((key.to_owned(), value.to_owned()));
+        self.last_listener()
+            .limits
+            .push((key.to_owned(), value.to_owned()));
         self
     }
 
@@ -165,7 +177,10 @@ impl Settings {
     pub fn group(mut self, name: &str, backends: &[&dyn Backend]) -> Settings {
         self.groups.push(Group {
             name: name.to_owned(),
-            backends: backends.iter().map(|backend| backend.backend_address()).collect(),
+            backends: backends
+                .iter()
+                .map(|backend| backend.backend_address())
+                .collect(),
             keys: Vec::new(),
             timeouts: Vec::new(),
         });
@@ -230,7 +245,11 @@ impl Settings {
 impl Listener {
     fn write(&self, out: &mut String) {
         let address = self.port.address();
-        let _ = writeln!(out, "[[listener]]\nname = {:?}\naddress = \"{address}\"", self.name);
+        let _ = writeln!(
+            out,
+            "[[listener]]\nname = {:?}\naddress = \"{address}\"",
+            self.name
+        );
         let _ = writeln!(out, "protocol = {:?}", self.protocol);
         if let Some(group) = &self.group {
             let _ = writeln!(out, "group = {group:?}");

@@ -10,7 +10,11 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
     let output = run_any(program, arguments);
     let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {}\n{text}", output.status);
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}\n{text}",
+        output.status
+    );
     text
 }
 
@@ -18,7 +22,11 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
 #[track_caller]
 pub fn run_any(program: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => panic!("{program} is needed for this test: {error}"),
@@ -26,7 +34,10 @@ pub fn run_any(program: &str, arguments: &[&str]) -> Output {
     let (start, id) = (Instant::now(), child.id());
     let watch = std::thread::spawn(move || child_output(&mut child));
     while !watch.is_finished() {
-        assert!(start.elapsed() < Duration::from_secs(120), "{program} (pid {id}) hangs");
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "{program} (pid {id}) hangs"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     watch.join().unwrap()
@@ -43,5 +54,9 @@ fn child_output(child: &mut std::process::Child) -> Output {
     let mut stdout = Vec::new();
     let _ = child.stdout.take().unwrap().read_to_end(&mut stdout);
     let status = child.wait().unwrap();
-    Output { status, stdout, stderr: reader.join().unwrap() }
+    Output {
+        status,
+        stdout,
+        stderr: reader.join().unwrap(),
+    }
 }

@@ -70,7 +70,9 @@ impl Connection {
     pub fn try_request(&mut self) -> Result<Message, Broken> {
         let request = self.wire.read_request()?;
         let mut state = self.shared.state.lock().unwrap();
-        state.complaints.extend(canon::head_violations(&request.head.raw));
+        state
+            .complaints
+            .extend(canon::head_violations(&request.head.raw));
         if state.requests.len() < REQUESTS_KEPT {
             let mut kept = request.clone();
             kept.body.truncate(1 << 20);
@@ -98,7 +100,12 @@ impl Connection {
             Err(broken) => panic!("no request on connection {}: {broken:?}", self.number),
         };
         let violations = canon::head_violations(&head.raw);
-        self.shared.state.lock().unwrap().complaints.extend(violations);
+        self.shared
+            .state
+            .lock()
+            .unwrap()
+            .complaints
+            .extend(violations);
         head
     }
 
@@ -130,7 +137,11 @@ impl Answer {
 
     /// Exactly these bytes.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Answer {
-        Answer { bytes: bytes.into(), delay: Duration::ZERO, close: false }
+        Answer {
+            bytes: bytes.into(),
+            delay: Duration::ZERO,
+            close: false,
+        }
     }
 
     /// After a while.
@@ -201,13 +212,21 @@ impl Upstream {
                 thread::spawn(move || {
                     let wire = Wire::new(stream);
                     let mine = Arc::clone(&shared);
-                    let connection = Connection { wire, shared: mine, number };
+                    let connection = Connection {
+                        wire,
+                        shared: mine,
+                        number,
+                    };
                     let ended = catch_unwind(AssertUnwindSafe(|| script(connection)));
                     shared.leave(number, ended.err().map(|panic| describe(&*panic)));
                 });
             }
         });
-        Upstream { port, shared, listener }
+        Upstream {
+            port,
+            shared,
+            listener,
+        }
     }
 
     /// Where it listens.
@@ -252,7 +271,9 @@ impl Upstream {
     /// Waits until `count` requests were received.
     #[track_caller]
     pub fn wait_for_requests(&self, count: usize) {
-        eventually(&format!("{count} requests upstream"), || self.request_count() >= count);
+        eventually(&format!("{count} requests upstream"), || {
+            self.request_count() >= count
+        });
     }
 
     /// Waits until no connection is open.
@@ -282,7 +303,11 @@ impl Drop for Upstream {
         self.close_connections();
         let complaints = std::mem::take(&mut self.shared.state.lock().unwrap().complaints);
         if !thread::panicking() {
-            assert!(complaints.is_empty(), "upstream {}: {complaints:#?}", self.address());
+            assert!(
+                complaints.is_empty(),
+                "upstream {}: {complaints:#?}",
+                self.address()
+            );
         }
     }
 }
@@ -321,5 +346,8 @@ fn describe(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 fn starts(requests: &[Message]) -> Vec<&str> {
-    requests.iter().map(|request| request.start.as_str()).collect()
+    requests
+        .iter()
+        .map(|request| request.start.as_str())
+        .collect()
 }

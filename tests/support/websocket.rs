@@ -71,7 +71,12 @@ pub fn write_frame(wire: &mut Wire, opcode: u8, payload: &[u8], mask: Option<[u8
     if mask.is_some() {
         frame.extend_from_slice(&key);
     }
-    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame.extend(
+        payload
+            .iter()
+            .zip(key.iter().cycle())
+            .map(|(byte, key)| byte ^ key),
+    );
     wire.send(frame);
 }
 
@@ -85,9 +90,17 @@ pub fn read_frame(wire: &mut Wire) -> (u8, Vec<u8>) {
         127 => u64::from_be_bytes(wire.read_exactly(8).try_into().unwrap()),
         short => u64::from(short),
     };
-    let key = if head[1] & 0x80 != 0 { wire.read_exactly(4) } else { vec![0; 4] };
+    let key = if head[1] & 0x80 != 0 {
+        wire.read_exactly(4)
+    } else {
+        vec![0; 4]
+    };
     let payload = wire.read_exactly(usize::try_from(length).unwrap());
-    let plain = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+    let plain = payload
+        .iter()
+        .zip(key.iter().cycle())
+        .map(|(byte, key)| byte ^ key)
+        .collect();
     (head[0] & 0x0f, plain)
 }
 
@@ -95,7 +108,13 @@ mod sha1_of {
     //! SHA-1 (FIPS 180-4), which the handshake wants and nothing else here does.
 
     pub fn sha1(message: &[u8]) -> [u8; 20] {
-        let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+        let mut state = [
+            0x6745_2301_u32,
+            0xefcd_ab89,
+            0x98ba_dcfe,
+            0x1032_5476,
+            0xc3d2_e1f0,
+        ];
         let mut padded = message.to_vec();
         padded.push(0x80);
         while padded.len() % 64 != 56 {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::message::{Framing, Head, Message};
 use super::PATIENCE;
+use super::message::{Framing, Head, Message};
 
 /// Why no complete message could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,12 @@ impl Wire {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Wire { stream, buffer: Vec::new(), start: 0, deadline: PATIENCE }
+        Wire {
+            stream,
+            buffer: Vec::new(),
+            start: 0,
+            deadline: PATIENCE,
+        }
     }
 
     /// Connects to `address`.
@@ -99,7 +104,9 @@ impl Wire {
 
     /// Closes with RST.
     pub fn reset(self) {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        SockRef::from(&self.stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
     }
 
     /// Bytes read and not yet taken.
@@ -174,8 +181,15 @@ impl Wire {
     #[track_caller]
     pub fn expect_closed(&mut self) {
         let (rest, end) = self.read_to_end();
-        assert!(rest.is_empty(), "bytes before the close: {:?}", String::from_utf8_lossy(&rest));
-        assert!(matches!(end, Ok(()) | Err(Broken::Reset)), "not closed: {end:?}");
+        assert!(
+            rest.is_empty(),
+            "bytes before the close: {:?}",
+            String::from_utf8_lossy(&rest)
+        );
+        assert!(
+            matches!(end, Ok(()) | Err(Broken::Reset)),
+            "not closed: {end:?}"
+        );
     }
 
     /// Asserts that the next thing seen is a RST.
@@ -202,7 +216,9 @@ impl Wire {
     /// Whether the peer has closed or reset, waiting no longer than `span` for it.
     pub fn closes_within(&mut self, span: Duration) -> bool {
         let start = Instant::now();
-        self.stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        self.stream
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .unwrap();
         let closed = loop {
             match self.fill() {
                 Ok(true) | Err(Broken::TimedOut) if start.elapsed() < span => {}
@@ -274,7 +290,13 @@ impl Wire {
     fn read_rest(&mut self, head: Head, framing: Framing) -> Result<Message, Broken> {
         let mut body = Vec::new();
         let trailers = self.read_body(framing, |bytes| body.extend_from_slice(bytes))?;
-        Ok(Message { head, framing, body, trailers, interim: Vec::new() })
+        Ok(Message {
+            head,
+            framing,
+            body,
+            trailers,
+            interim: Vec::new(),
+        })
     }
 
     /// Hands the bytes of a body to `sink` as they come; returns the trailers.
@@ -320,7 +342,10 @@ impl Wire {
             if self.unread().is_empty() && !self.fill()? {
                 return Err(Broken::Truncated(*seen));
             }
-            let count = self.unread().len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let count = self
+                .unread()
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
             let bytes = self.take(count);
             sink(&bytes);
             left -= count as u64;
