@@ -1,5 +1,7 @@
 //! What a plan must hold: stable slots, the right sockets, and DNS that may fail.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::base::id::CoreId;
 use crate::config;
@@ -226,4 +228,24 @@ fn routes_lead_where_the_file_says() {
     assert_eq!(listener.http.requests_max, u32::MAX);
     assert_eq!(listener.http.via.as_deref(), Some("weir"));
     assert_eq!(plan.table.groups[1].policy, PolicyKind::LeastConnections);
+}
+
+proptest! {
+    /// The loader refuses patterns that no normalised path can equal, and the matcher normalises:
+    /// two modules that do not know each other must agree on what the normal form is.
+    #[test]
+    fn every_path_the_loader_accepts_can_be_reached(path in "/[a./%4 ]{0,8}") {
+        let text = format!(
+            "[[listener]]\nname = \"web\"\naddress = \"[::1]:80\"\n\
+             [[listener.route]]\npath = \"{path}\"\ngroup = \"app\"\n\
+             [[group]]\nname = \"app\"\nbackends = [{ONE}]\n"
+        );
+        let asked = path.replace('%', "%25");
+        if let Ok(config) = config::load(&text, "test.toml") {
+            let plan = plan(&config, &Resolved::default(), Epoch(1), &mut Registry::new(1));
+            let listener = plan.table.listener(ListenerSlot(0)).unwrap();
+            let found = listener.routes.route(b"h", asked.as_bytes());
+            prop_assert_eq!(found, Some(GroupIndex(0)));
+        }
+    }
 }

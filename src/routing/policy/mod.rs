@@ -20,7 +20,8 @@ use crate::routing::table::Group;
 /// Which policy a group uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyKind {
-    /// The backend with the fewest requests in flight, all cores of the node together.
+    /// The backend with the fewest requests in flight, all cores of the node together; in groups
+    /// of more than 64, the best of the next 64.
     LeastConnections,
     /// One after the other.
     RoundRobin,

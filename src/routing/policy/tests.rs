@@ -76,6 +76,19 @@ fn least_connections_sees_the_load_of_all_cores() {
 }
 
 #[test]
+fn in_a_large_group_the_one_idle_backend_is_found_soon() {
+    let group = group(PolicyKind::LeastConnections, 1000);
+    for index in 0..1000 {
+        load(&group, index, if index == 777 { 0 } else { 3 });
+    }
+    for seed in 0..20 {
+        let mut state = PickState::new(seed, CoreId(0), GroupSlot(0));
+        let found = (0..1000).any(|_| pick(&group, &mut state, &Tried::NONE).unwrap().0 == 777);
+        assert!(found, "seed {seed}");
+    }
+}
+
+#[test]
 fn round_robin_passes_over_what_was_tried() {
     let group = group(PolicyKind::RoundRobin, 4);
     let mut state = PickState::default();
@@ -157,7 +170,7 @@ proptest! {
 
     #[test]
     fn least_connections_chooses_a_least_loaded_one(
-        loads in proptest::collection::vec(0_u32..6, 1..80),
+        loads in proptest::collection::vec(0_u32..6, 1..=least_load::CANDIDATES_MAX),
         seed in any::<u64>(),
         tried_indices in proptest::collection::vec(0_u32..80, 0..10),
     ) {
