@@ -14,8 +14,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, sleep_until};
 
@@ -27,12 +25,10 @@ use crate::control::admin::{self, Sources};
 use crate::control::orders::{Order, Orders};
 use crate::control::plans::{Plans, Refused};
 use crate::control::publisher::{Cores, Phase, Publisher};
-use crate::control::{reload, resolver};
+use crate::control::{ControlSetup, Outcome, Ready, reload, resolver};
 use crate::engine::planner::Resolved;
-use crate::link::ControlEnd;
-use crate::runtime::kick::Kick;
 use crate::runtime::kick_waiter::KickWaiter;
-use crate::telemetry::stats::{ControlStats, CoreStats};
+use crate::telemetry::stats::ControlStats;
 
 /// How often the cores are looked at without a kick; a thread that dies may not kick any more.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -45,68 +41,6 @@ const DRAIN_AFTER_DEATH: Duration = Duration::from_secs(5);
 
 /// A publication that some core has not adopted after this time is worth a warning.
 const ADOPTION_EXPECTED: Duration = Duration::from_secs(2);
-
-/// All the control thread needs.
-pub struct ControlSetup {
-    /// What the process was started with.
-    pub config: Config,
-    /// Where it came from, to be read again.
-    pub config_path: PathBuf,
-    /// The links to the workers, in the order of cores.
-    pub ends: Vec<ControlEnd>,
-    /// What the workers kick.
-    pub kick: Kick,
-    /// What the cores count of themselves.
-    pub core_stats: Vec<Arc<CoreStats>>,
-    /// The access log, if there is one.
-    pub access_log: Option<LogHandle>,
-    /// Called once, when every core serves the first epoch.
-    pub on_ready: Option<Box<dyn FnOnce(Ready)>>,
-    /// Whether this process' signals are orders.
-    pub signals: bool,
-    /// Orders from elsewhere, for tests and embedding.
-    pub orders: Option<mpsc::Receiver<Order>>,
-}
-
-/// What is known when the node is ready.
-#[derive(Clone, Debug)]
-pub struct Ready {
-    /// Listeners and where they are bound.
-    pub listeners: Vec<(Arc<str>, SocketAddr)>,
-    /// Where the admin interface is bound.
-    pub admin: Option<SocketAddr>,
-}
-
-/// How it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// These cores ended by a defect.
-    Died(Vec<CoreId>),
-    /// As ordered; so many connections were cut.
-    Ended {
-        /// Connections cut.
-        cut: usize,
-    },
-    /// These cores did not end in time.
-    Stuck(Vec<CoreId>),
-}
-
-/// Runs the control plane on the calling thread until the node has ended.
-///
-/// # Errors
-/// When the node cannot start: no runtime, an address that cannot be bound, a core that takes no
-/// table. The message says what and where.
-pub fn run(setup: ControlSetup) -> io::Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(resolver::LOOKUPS_MAX)
-        .thread_name("weir-control-io")
-        .build()?;
-    let outcome = runtime.block_on(async { Control::start(setup).await?.live().await });
-    // A lookup that hangs must not hold up the end.
-    runtime.shutdown_background();
-    outcome
-}
 
 /// A round of lookups under way, and what it is for.
 struct Lookup {
@@ -130,7 +64,7 @@ enum Event {
     Resolved(Option<resolver::Round>),
 }
 
-struct Control {
+pub(super) struct Control {
     started_with: Config,
     config: Config,
     config_path: PathBuf,
@@ -152,7 +86,7 @@ struct Control {
 }
 
 impl Control {
-    async fn start(setup: ControlSetup) -> io::Result<Self> {
+    pub(super) async fn start(setup: ControlSetup) -> io::Result<Self> {
         let orders = Orders::new(setup.signals, setup.orders)?;
         let stats = Arc::new(ControlStats::default());
         let publisher = Publisher::new(setup.ends);
@@ -166,7 +100,10 @@ impl Control {
             started: SystemTime::now(),
             config_path: setup.config_path.clone(),
         };
-        let admin = start_admin(&setup.config, sources).await?;
+        let admin = match &setup.config.admin {
+            Some(admin) => Some(admin::start(admin.address, sources).await?),
+            None => None,
+        };
         let refresh = ticks(setup.config.dns.refresh);
         let mut control = Control {
             started_with: setup.config.clone(),
@@ -200,7 +137,7 @@ impl Control {
         Ok(control)
     }
 
-    async fn live(mut self) -> io::Result<Outcome> {
+    pub(super) async fn live(mut self) -> io::Result<Outcome> {
         loop {
             match self.next_event().await? {
                 Event::Deadline => {
@@ -437,27 +374,6 @@ impl Control {
     }
 }
 
-/// Opens the admin interface, if one is wanted, and answers where.
-async fn start_admin(config: &Config, sources: Sources) -> io::Result<Option<SocketAddr>> {
-    let Some(wanted) = &config.admin else {
-        return Ok(None);
-    };
-    let address = wanted.address;
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("admin cannot listen on {address}: {error}"),
-        )
-    })?;
-    let bound = listener.local_addr()?;
-    tokio::spawn(async move {
-        if let Err(error) = admin::serve(listener, Arc::new(sources)).await {
-            tracing::error!(%error, "admin ended");
-        }
-    });
-    Ok(Some(bound))
-}
-
 /// Ticks every `period`, the first after one period.
 fn ticks(period: Duration) -> Interval {
     let period = period.max(Duration::from_secs(1));
@@ -480,3 +396,6 @@ async fn at(deadline: Option<Instant>) {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
