@@ -10,6 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -18,7 +19,6 @@ use arc_swap::ArcSwap;
 use rtrb::RingBuffer;
 
 use crate::base::limits::{LOG_BATCH_BYTES, LOG_RING_BYTES};
-use crate::config::checked::{AccessLog, AccessLogFormat, LogDestination};
 use crate::telemetry::access_log::AccessLogSender;
 use crate::telemetry::access_log::format::{LineFormat, LineWriter, LogNames};
 use crate::telemetry::access_log::frame::RecordReader;
@@ -75,22 +75,17 @@ impl LogHandle {
     }
 }
 
-/// Opens the log and starts its thread. Returns one sender per core, in the order of the cores.
+/// Opens the log at `path` (`-` is the standard output) and starts its thread. Returns one sender
+/// per core, in the order of the cores.
 ///
 /// # Errors
 /// When the file cannot be opened or the thread cannot be started.
-pub fn start(config: &AccessLog, cores: usize) -> io::Result<(LogHandle, Vec<AccessLogSender>)> {
-    let destination = config.destination.clone();
-    let format = match config.format {
-        AccessLogFormat::Combined => LineFormat::Combined,
-        AccessLogFormat::Json => LineFormat::Json,
-    };
-    let file = open(&destination).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("access log {}: {error}", told(&destination)),
-        )
-    })?;
+pub fn start(
+    path: &Path,
+    format: LineFormat,
+    cores: usize,
+) -> io::Result<(LogHandle, Vec<AccessLogSender>)> {
+    let file = open(path)?;
     let (senders, readers): (Vec<_>, Vec<_>) = (0..cores)
         .map(|_| RingBuffer::new(LOG_RING_BYTES))
         .map(|(producer, consumer)| (AccessLogSender::new(producer), RecordReader::new(consumer)))
@@ -106,7 +101,7 @@ pub fn start(config: &AccessLog, cores: usize) -> io::Result<(LogHandle, Vec<Acc
         batch: Vec::with_capacity(LOG_BATCH_BYTES + LOG_BATCH_BYTES / 4),
         sink: Sink {
             file,
-            destination,
+            path: path.to_owned(),
             torn: false,
             failing: false,
             stats: Arc::clone(&stats),
@@ -129,22 +124,15 @@ pub fn start(config: &AccessLog, cores: usize) -> io::Result<(LogHandle, Vec<Acc
     ))
 }
 
-fn open(destination: &LogDestination) -> io::Result<File> {
-    match destination {
-        LogDestination::File(path) => OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .open(path),
-        LogDestination::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+fn open(path: &Path) -> io::Result<File> {
+    if path == Path::new("-") {
+        return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
     }
-}
-
-fn told(destination: &LogDestination) -> String {
-    match destination {
-        LogDestination::File(path) => path.display().to_string(),
-        LogDestination::Stdout => "-".to_owned(),
-    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
 }
 
 struct LogThread {
@@ -225,7 +213,7 @@ fn next_pause(pause: Duration, fullest_percent: usize) -> Duration {
 
 struct Sink {
     file: File,
-    destination: LogDestination,
+    path: PathBuf,
     /// The last line in the file has no end yet.
     torn: bool,
     failing: bool,
@@ -259,15 +247,10 @@ impl Sink {
         match (lost > 0, self.failing) {
             (true, false) => {
                 let error = result.err().map(|error| error.to_string());
-                tracing::warn!(
-                    path = told(&self.destination),
-                    error,
-                    lost,
-                    "access log unwritable"
-                );
+                tracing::warn!(path = %self.path.display(), error, lost, "access log unwritable");
             }
             (false, true) => tracing::info!(
-                path = told(&self.destination),
+                path = %self.path.display(),
                 lost_total = self.stats.lost.read(),
                 "access log writable again"
             ),
@@ -277,14 +260,14 @@ impl Sink {
     }
 
     fn reopen(&mut self) {
-        match open(&self.destination) {
+        match open(&self.path) {
             Ok(file) => {
                 self.file = file;
                 self.torn = false;
-                tracing::info!(path = told(&self.destination), "access log reopened");
+                tracing::info!(path = %self.path.display(), "access log reopened");
             }
             Err(error) => {
-                tracing::error!(path = told(&self.destination), %error, "access log not reopened");
+                tracing::error!(path = %self.path.display(), %error, "access log not reopened");
             }
         }
     }
@@ -307,7 +290,6 @@ fn write_most(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
     use std::time::Instant;
 
     use super::*;
@@ -315,21 +297,6 @@ mod tests {
     use crate::telemetry::access_log::{AccessRecord, encode_texts};
 
     const PATIENCE: Duration = Duration::from_secs(10);
-
-    fn begin(
-        path: &Path,
-        format: AccessLogFormat,
-        cores: usize,
-    ) -> io::Result<(LogHandle, Vec<AccessLogSender>)> {
-        let destination = LogDestination::File(path.to_owned());
-        start(
-            &AccessLog {
-                destination,
-                format,
-            },
-            cores,
-        )
-    }
 
     fn push(sender: &mut AccessLogSender, target: &str) -> bool {
         let mut texts = Vec::new();
@@ -366,7 +333,7 @@ mod tests {
     fn lines_of_all_cores_are_in_the_file_after_finish() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("access.log");
-        let (log, mut senders) = begin(&path, AccessLogFormat::Json, 2).unwrap();
+        let (log, mut senders) = start(&path, LineFormat::Json, 2).unwrap();
         log.rename(LogNames::new(
             ["web"].into_iter(),
             [("g", "b:1")].into_iter(),
@@ -392,7 +359,7 @@ mod tests {
             dir.path().join("access.log"),
             dir.path().join("access.log.1"),
         );
-        let (log, mut senders) = begin(&path, AccessLogFormat::Combined, 1).unwrap();
+        let (log, mut senders) = start(&path, LineFormat::Combined, 1).unwrap();
         assert!(push(&mut senders[0], "/before"));
         until("first line", || log.stats().lines.read() == 1);
         fs::rename(&path, &old).unwrap();
@@ -409,7 +376,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("access.log");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let (log, mut senders) = begin(&path, AccessLogFormat::Combined, 1).unwrap();
+        let (log, mut senders) = start(&path, LineFormat::Combined, 1).unwrap();
         assert!(push(&mut senders[0], "/lost"));
         until("loss", || log.stats().lost.read() == 1);
         fs::remove_file(&path).unwrap();
@@ -424,20 +391,12 @@ mod tests {
 
     #[test]
     fn an_impossible_path_is_an_error_at_start_and_harmless_at_reopen() {
-        let error = begin(Path::new("/nonexistent/log"), AccessLogFormat::Json, 1)
-            .err()
-            .unwrap();
-        assert!(
-            error
-                .to_string()
-                .starts_with("access log /nonexistent/log: "),
-            "{error}"
-        );
+        assert!(start(Path::new("/nonexistent/log"), LineFormat::Json, 1).is_err());
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("logs");
         fs::create_dir(&folder).unwrap();
         let path = folder.join("access.log");
-        let (log, mut senders) = begin(&path, AccessLogFormat::Json, 1).unwrap();
+        let (log, mut senders) = start(&path, LineFormat::Json, 1).unwrap();
         fs::rename(&folder, dir.path().join("moved")).unwrap();
         log.reopen();
         assert!(push(&mut senders[0], "/still"));

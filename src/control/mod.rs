@@ -5,7 +5,8 @@
 
 pub mod access_log;
 pub mod admin;
-mod core;
+pub mod core;
+mod events;
 #[cfg(test)]
 mod fake_worker;
 pub mod listen;
@@ -16,89 +17,3 @@ pub mod publisher;
 pub mod reload;
 pub mod resolver;
 pub mod view;
-
-use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use tokio::sync::mpsc;
-
-use crate::base::id::CoreId;
-use crate::config::Config;
-use crate::control::access_log::LogHandle;
-use crate::control::core::Control;
-use crate::control::orders::Order;
-use crate::link::ControlEnd;
-use crate::runtime::kick::Kick;
-use crate::telemetry::stats::CoreStats;
-
-/// All the control thread needs.
-pub struct ControlSetup {
-    /// What the process was started with.
-    pub config: Config,
-    /// Where it came from, to be read again.
-    pub config_path: PathBuf,
-    /// The links to the workers, in the order of cores.
-    pub ends: Vec<ControlEnd>,
-    /// What the workers kick.
-    pub kick: Kick,
-    /// What the cores count of themselves.
-    pub core_stats: Vec<Arc<CoreStats>>,
-    /// The access log, if there is one.
-    pub access_log: Option<LogHandle>,
-    /// Called once, when every core serves the first epoch.
-    pub on_ready: Option<Box<dyn FnOnce(Ready)>>,
-    /// Whether this process' signals are orders.
-    pub signals: bool,
-    /// Orders from elsewhere, for tests and embedding.
-    pub orders: Option<mpsc::Receiver<Order>>,
-}
-
-/// What is known when the node is ready.
-#[derive(Clone, Debug)]
-pub struct Ready {
-    /// Listeners and where they are bound.
-    pub listeners: Vec<(Arc<str>, SocketAddr)>,
-    /// Where the admin interface is bound.
-    pub admin: Option<SocketAddr>,
-}
-
-/// How it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// These cores ended by a defect.
-    Died(Vec<CoreId>),
-    /// As ordered; so many connections were cut.
-    Ended {
-        /// Connections cut.
-        cut: usize,
-    },
-    /// These cores did not end in time.
-    Stuck(Vec<CoreId>),
-}
-
-/// Runs the control plane on the calling thread until the node has ended.
-///
-/// # Errors
-/// When the node cannot start: no runtime, an address that cannot be bound, a core that takes no
-/// table. The message says what and where.
-pub fn run(setup: ControlSetup) -> io::Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(resolver::LOOKUPS_MAX)
-        .thread_name("weir-control-io")
-        .build()?;
-    let outcome = runtime.block_on(async { Control::start(setup).await?.live().await });
-    // A lookup that hangs must not hold up the end.
-    runtime.shutdown_background();
-    outcome
-}
-
-impl Outcome {
-    /// Whether the process may say that all went well.
-    #[must_use]
-    pub fn is_success(&self) -> bool {
-        matches!(self, Outcome::Ended { .. })
-    }
-}

@@ -3,14 +3,15 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener as Blocker, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc as channel;
 use std::thread::JoinHandle as Thread;
 
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::control::core::run;
 use crate::control::fake_worker::{self, Habit};
-use crate::control::run;
 use crate::link::link;
 use crate::runtime::kick::Kick;
 
@@ -25,8 +26,15 @@ struct Node {
     workers: Vec<Thread<()>>,
 }
 
+/// A free port on a loopback address no other test has, so that none of them takes it meanwhile.
 fn free_address() -> SocketAddr {
-    Blocker::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [process, _, _, _] = std::process::id().to_le_bytes();
+    let ip = [127, 1, process, NEXT.fetch_add(1, Relaxed)];
+    Blocker::bind((std::net::Ipv4Addr::from(ip), 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// A configuration with these listeners (name and address), one group, and what else is given.
@@ -90,8 +98,16 @@ impl Node {
         self.order(Order::Reload);
     }
 
+    /// The page, as soon as the admin interface is there.
     fn page(&self, page: &str) -> String {
-        let mut stream = TcpStream::connect(self.admin).unwrap();
+        let start = std::time::Instant::now();
+        let mut stream = loop {
+            match TcpStream::connect(self.admin) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(start.elapsed() < PATIENCE, "no admin: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
         write!(stream, "GET {page} HTTP/1.0\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
