@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::control::core::run;
 use crate::control::fake_worker::{self, Habit};
-use crate::link::link;
+use crate::link::{WorkerEnd, link};
 use crate::runtime::kick::Kick;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,22 +55,46 @@ fn path(dir: &Path) -> PathBuf {
     dir.join("weir.toml")
 }
 
-fn start(habit: Habit, admin: SocketAddr, text: &str) -> Node {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(path(dir.path()), text).unwrap();
-    let config = reload::read(&path(dir.path())).expect("a valid configuration");
+/// A setup with this file, and the workers that belong to it.
+fn setup(dir: &Path, text: &str) -> (ControlSetup, Vec<WorkerEnd>) {
+    std::fs::write(path(dir), text).unwrap();
     let kick = Kick::new().unwrap();
     let (ends, workers): (Vec<_>, Vec<_>) = (0..2).map(|_| link(&kick).unwrap()).unzip();
+    let setup = ControlSetup {
+        config: reload::read(&path(dir)).expect("a valid configuration"),
+        config_path: path(dir),
+        ends,
+        kick,
+        core_stats: (0..2).map(|_| Arc::default()).collect(),
+        access_log: None,
+        on_ready: None,
+        signals: false,
+        orders: None,
+    };
+    (setup, workers)
+}
+
+fn start(habit: Habit, admin: SocketAddr, text: &str) -> Node {
+    let dir = tempfile::tempdir().unwrap();
     let (orders, receiver) = mpsc::channel(8);
     let (told, ready) = channel::channel();
-    let config_path = path(dir.path());
+    let (setup, workers) = setup(dir.path(), text);
+    // Made on the thread it runs on, because what is called when ready need not be `Send`.
+    let ControlSetup {
+        config,
+        config_path,
+        ends,
+        kick,
+        core_stats,
+        ..
+    } = setup;
     let control = std::thread::spawn(move || {
         run(ControlSetup {
             config,
             config_path,
             ends,
             kick,
-            core_stats: (0..2).map(|_| Arc::default()).collect(),
+            core_stats,
             access_log: None,
             on_ready: Some(Box::new(move |ready| told.send(ready).unwrap())),
             signals: false,
@@ -272,4 +296,28 @@ fn an_address_that_is_taken_fails_the_start_and_ends_the_workers() {
         .into_iter()
         .for_each(|worker| worker.join().unwrap());
     drop(taken);
+}
+
+#[tokio::test]
+async fn new_addresses_of_a_name_make_an_epoch_and_a_failure_to_resolve_does_not() {
+    let (admin, web) = (free_address(), free_address());
+    let dir = tempfile::tempdir().unwrap();
+    let (setup, _workers) = setup(dir.path(), &text(admin, &[("web", web)], ""));
+    let mut control = Control::start(setup).await.unwrap();
+    let epoch = |control: &Control| control.publisher.watch().borrow().published.0;
+    let localhost = || ("localhost".into(), 9);
+    let tell = |control: &mut Control, answer| {
+        control.look_up(None);
+        control.resolved(Some(resolver::Round::of(vec![(localhost(), answer)])));
+        epoch(control)
+    };
+    assert_eq!(tell(&mut control, Err("no answer".into())), 1);
+    let moved: SocketAddr = "10.9.8.7:9".parse().unwrap();
+    assert_eq!(tell(&mut control, Ok(vec![moved])), 2);
+    assert_eq!(tell(&mut control, Ok(vec![moved])), 2);
+    assert_eq!(tell(&mut control, Err("no answer".into())), 2);
+    let table = control.publisher.table().load_full().unwrap();
+    let addresses: Vec<_> = table.groups[0].backends.iter().map(|b| b.address).collect();
+    assert_eq!(addresses, ["127.0.0.1:9".parse().unwrap(), moved]);
+    assert_eq!(control.stats.resolve_failures.read(), 2);
 }
