@@ -220,12 +220,15 @@ impl<D: Driver> Worker<D> {
         let Some(key) = exchange.upstream.take() else {
             return;
         };
-        exchange.replay = None;
+        let replay = exchange.replay.take();
         let table = Pinned::clone(&exchange.table);
         let group = exchange.group.map(|index| table.group(index));
         if let Some(backend) = exchange.backend() {
             backend.stats.of(core).in_flight.down();
         }
+        replay
+            .into_iter()
+            .for_each(|segment| self.driver.buffers().give(segment));
         let draining = self.draining.is_some();
         let Some(conn) = self.conns.at_mut(key) else {
             return;

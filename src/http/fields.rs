@@ -5,6 +5,8 @@
 //! we act on (`Content_Length`) is a kind of its own: many backends fold `-` and `_` together
 //! (CGI, WSGI), so a twin is never forwarded.
 
+use std::mem::MaybeUninit;
+
 use httparse::Header;
 
 use super::head::{FIELDS_MAX, Refusal, offset};
@@ -89,13 +91,15 @@ impl FieldSet {
 pub(super) struct Census([FieldSet; KINDS]);
 
 impl Census {
-    pub(super) const EMPTY: Self = Self([FieldSet::EMPTY; KINDS]);
-
     /// Takes the census of a head. `head` ends with its empty line; every line must end with CRLF
     /// (httparse lets a bare LF pass; RFC 9112 2.2 lets us refuse it).
     #[inline]
-    pub(super) fn take(&mut self, head: &[u8], fields: &[Header<'_>]) -> Result<(), Refusal> {
-        *self = Self::EMPTY;
+    pub(super) fn take<'s>(
+        room: &'s mut MaybeUninit<Self>,
+        head: &[u8],
+        fields: &[Header<'_>],
+    ) -> Result<&'s Self, Refusal> {
+        let census = room.write(Self([FieldSet::EMPTY; KINDS]));
         if !head.ends_with(b"\r\n\r\n") {
             return Err(Refusal::bad("bare-lf"));
         }
@@ -106,10 +110,10 @@ impl Census {
             }
             let kind = classify(field.name.as_bytes());
             if kind != Kind::Plain {
-                self.0[kind as usize].insert(index);
+                census.0[kind as usize].insert(index);
             }
         }
-        Ok(())
+        Ok(census)
     }
 
     #[inline]

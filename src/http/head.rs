@@ -37,7 +37,7 @@ impl Default for HeadLimits {
 /// Room for the parsed fields of one head, on the caller's stack. Making one costs next to nothing.
 pub struct FieldStorage<'b> {
     pub(super) slots: [MaybeUninit<Header<'b>>; FIELDS_MAX],
-    pub(super) census: Census,
+    pub(super) census: MaybeUninit<Census>,
 }
 
 impl FieldStorage<'_> {
@@ -47,7 +47,7 @@ impl FieldStorage<'_> {
     pub fn new() -> Self {
         Self {
             slots: [const { MaybeUninit::uninit() }; FIELDS_MAX],
-            census: Census::EMPTY,
+            census: MaybeUninit::uninit(),
         }
     }
 }

@@ -10,15 +10,24 @@
 
 mod answer;
 mod body;
+#[cfg(any(test, feature = "fuzz"))]
+mod canon;
 mod chunk;
 mod connection;
+#[cfg(any(test, feature = "fuzz"))]
+mod drive;
 mod fields;
 mod framing;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod head;
 mod host;
+#[cfg(any(test, feature = "fuzz"))]
+mod model;
 mod request;
 mod response;
 mod rewrite;
+mod target;
 mod trailers;
 
 pub use answer::{Answer, reason_phrase, write_answer};

@@ -4,6 +4,8 @@
 //! line ends. What stays is described by `RequestHead`, which borrows the buffer; `write_request`
 //! makes the forwarded head from it.
 
+use std::mem::MaybeUninit;
+
 use httparse::Header;
 
 use super::connection::{Options, upgrade_value};
@@ -13,6 +15,7 @@ use super::head::{
     FIELDS_MAX, FieldStorage, HeadLimits, Method, Parsed, Refusal, Version, offset, syntax_refusal,
 };
 use super::host::Authority;
+use super::target::Target;
 
 /// Empty lines tolerated before a request line; RFC 9112 2.2 asks for at least one.
 const LEADING_LINES_MAX: usize = 2;
@@ -229,7 +232,7 @@ fn understand<'s, 'b>(
     skipped: usize,
     tokens: httparse::Request<'s, 'b>,
     limits: &HeadLimits,
-    census: &'s mut Census,
+    room: &'s mut MaybeUninit<Census>,
 ) -> Result<RequestHead<'s, 'b>, Refusal> {
     let fields: &'s [Header<'b>] = tokens.headers;
     let method_text = tokens.method.unwrap_or_default().as_bytes();
@@ -242,8 +245,7 @@ fn understand<'s, 'b>(
     if target.len() > limits.target_bytes {
         return Err(Refusal::new(414, "target-too-long"));
     }
-    census.take(head, fields)?;
-    let census: &'s Census = census;
+    let census = Census::take(room, head, fields)?;
     let method = allowed_method(method_text)?;
     let target = Target::parse(target, method)?;
     let authority = effective_host(target.authority, fields, census, version)?;
@@ -277,7 +279,8 @@ fn understand<'s, 'b>(
         method,
         version,
         keeps_alive: !options.close && (version == Version::Http11 || options.keep_alive),
-        expects_continue: expectation(fields, census, version)? && framing != Framing::Empty,
+        expects_continue: expectation(fields, census, version)?
+            && !matches!(framing, Framing::Empty | Framing::Length(0)),
     })
 }
 
@@ -309,81 +312,6 @@ fn allowed_method(text: &[u8]) -> Result<Method, Refusal> {
     match Method::from_token(text) {
         Method::Connect => Err(Refusal::new(501, "connect")),
         method => Ok(method),
-    }
-}
-
-struct Target<'b> {
-    text: &'b [u8],
-    path: &'b [u8],
-    authority: Option<Authority<'b>>,
-}
-
-impl<'b> Target<'b> {
-    /// Origin-form, absolute-form or asterisk-form (RFC 9112 3.2). Never normalised: router and
-    /// backend must see the same bytes.
-    #[inline]
-    fn parse(text: &'b [u8], method: Method) -> Result<Self, Refusal> {
-        if !text.is_ascii() {
-            return Err(Refusal::bad("target-byte"));
-        }
-        if text.first() == Some(&b'/') {
-            return Ok(Self {
-                text,
-                path: path_of(text)?,
-                authority: None,
-            });
-        }
-        Self::parse_other_forms(text, method)
-    }
-
-    #[cold]
-    fn parse_other_forms(text: &'b [u8], method: Method) -> Result<Self, Refusal> {
-        if text == b"*" && method == Method::Options {
-            return Ok(Self {
-                text,
-                path: text,
-                authority: None,
-            });
-        }
-        let rest = strip_scheme(text).ok_or(Refusal::bad("target-form"))?;
-        let end = rest
-            .iter()
-            .position(|b| matches!(b, b'/' | b'?' | b'#'))
-            .unwrap_or(rest.len());
-        let authority = Some(Authority::parse(&rest[..end])?);
-        let text = match &rest[end..] {
-            // RFC 9112 3.2.4: the last proxy asks about the server as a whole.
-            [] if method == Method::Options => b"*",
-            [] => b"/",
-            text => text,
-        };
-        let path = path_of(text)?;
-        Ok(Self {
-            text,
-            path: if path.is_empty() { b"/" } else { path },
-            authority,
-        })
-    }
-}
-
-fn strip_scheme(text: &[u8]) -> Option<&[u8]> {
-    [&b"http://"[..], b"https://"]
-        .into_iter()
-        .find_map(|scheme| {
-            let (start, rest) = text.split_at_checked(scheme.len())?;
-            start.eq_ignore_ascii_case(scheme).then_some(rest)
-        })
-}
-
-/// Up to the query. A fragment never belongs on the wire and parsers disagree about it.
-#[inline]
-fn path_of(target: &[u8]) -> Result<&[u8], Refusal> {
-    let fragment = Err(Refusal::bad("target-fragment"));
-    match memchr::memchr2(b'?', b'#', target) {
-        None => Ok(target),
-        Some(at) if target[at] == b'#' => fragment,
-        Some(at) if memchr::memchr(b'#', &target[at..]).is_some() => fragment,
-        Some(at) => Ok(&target[..at]),
     }
 }
 

@@ -4,6 +4,8 @@
 //! otherwise poison the connection for the next exchange. Only a repeated equal Content-Length is
 //! forgiven (RFC 9110 8.6).
 
+use std::mem::MaybeUninit;
+
 use httparse::Header;
 
 use super::body::Output;
@@ -182,7 +184,7 @@ pub fn parse_response<'s, 'b>(
 fn understand<'s, 'b>(
     head: &'b [u8],
     tokens: httparse::Response<'s, 'b>,
-    census: &'s mut Census,
+    room: &'s mut MaybeUninit<Census>,
 ) -> Result<ResponseHead<'s, 'b>, Refusal> {
     let fields: &'s [Header<'b>] = tokens.headers;
     let status = tokens.code.unwrap_or_default();
@@ -194,8 +196,7 @@ fn understand<'s, 'b>(
     if status < 100 {
         return Err(Refusal::bad("status-line"));
     }
-    census.take(head, fields)?;
-    let census: &'s Census = census;
+    let census = Census::take(room, head, fields)?;
     let declared = framing::of_response(fields, census, version)?;
     let options = Options::read(fields, census)?;
     let upgrade_offer = if options.upgrade && version == Version::Http11 {
