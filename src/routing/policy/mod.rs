@@ -125,8 +125,8 @@ impl Tried {
 pub fn pick(group: &Group, state: &mut PickState, tried: &Tried) -> Option<BackendIndex> {
     match group.backends.len() {
         0 => None,
-        1 => tried.is_empty().then_some(BackendIndex(0)),
         _ if tried.is_full() => None,
+        1 => (!tried.contains(BackendIndex(0))).then_some(BackendIndex(0)),
         _ => match group.policy {
             PolicyKind::LeastConnections => least_load::pick(group, state, tried),
             PolicyKind::RoundRobin => round_robin::pick(group, state, tried),

@@ -1,0 +1,7 @@
+//! The TCP relay.
+
+mod backpressure;
+mod bulk;
+mod closing;
+mod connecting;
+mod limits;

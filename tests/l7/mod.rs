@@ -1,0 +1,17 @@
+//! The HTTP/1.1 reverse proxy.
+
+mod bodies;
+mod bulk;
+mod early;
+mod expect;
+mod fields;
+mod forwarding;
+mod hostile;
+mod persistence;
+mod pooling;
+mod refusals;
+mod retries;
+mod routing;
+mod timeouts;
+mod upgrade;
+mod vanishing;

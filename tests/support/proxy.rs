@@ -1,0 +1,263 @@
+//! The proxy under test: a process of the real binary with its own directory and ports.
+//!
+//! Dropping it kills the process and, unless the test fails already, asserts that it said nothing
+//! of a panic. When the test fails, what it wrote to its standard error is shown.
+
+use std::net::SocketAddr;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::message::Message;
+use super::metrics::Metrics;
+use super::peer::Peer;
+use super::{Client, PATIENCE, Settings, Wire, eventually, port};
+
+/// A running proxy.
+pub struct Proxy {
+    child: Child,
+    settings: Settings,
+    directory: tempfile::TempDir,
+    peer: Peer,
+}
+
+impl Settings {
+    /// Starts the proxy with these settings and waits until it serves.
+    #[track_caller]
+    pub fn start(&self) -> Proxy {
+        let proxy = self.launch();
+        proxy.wait_until_ready();
+        proxy
+    }
+
+    /// Starts the proxy with these settings without waiting.
+    pub fn launch(&self) -> Proxy {
+        let peer = Peer::chosen();
+        let directory = tempfile::Builder::new()
+            .prefix("weir-test-")
+            .tempdir()
+            .unwrap();
+        peer.write(self, directory.path());
+        let stderr = std::fs::File::create(directory.path().join("stderr")).unwrap();
+        let mut command = peer.command(directory.path());
+        command
+            .stdin(Stdio::null())
+            .stdout(stderr.try_clone().unwrap())
+            .stderr(stderr);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Proxy {
+            child,
+            settings: self.clone(),
+            directory,
+            peer,
+        }
+    }
+}
+
+impl Proxy {
+    /// Waits until `/ready` says that all cores serve.
+    #[track_caller]
+    pub fn wait_until_ready(&self) {
+        let admin = self.settings.admin.address();
+        let listeners: Vec<_> = self
+            .settings
+            .listeners
+            .iter()
+            .map(|l| l.port.address())
+            .collect();
+        eventually(
+            &format!("the proxy is ready; it said: {}", self.stderr()),
+            || {
+                self.assert_running();
+                match self.peer {
+                    Peer::Haproxy | Peer::Nginx => listeners.iter().all(|at| port::listens(*at)),
+                    Peer::Weir => port::listens(admin) && self.admin("/ready").status() == 200,
+                }
+            },
+        );
+    }
+
+    #[track_caller]
+    fn assert_running(&self) {
+        let state = super::observe::state(self.pid());
+        assert!(
+            !matches!(state, None | Some('Z')),
+            "the proxy ended: {}",
+            self.stderr()
+        );
+    }
+
+    /// Where its first listener is.
+    pub fn address(&self) -> SocketAddr {
+        self.settings.listeners[0].port.address()
+    }
+
+    /// Where a listener is.
+    #[track_caller]
+    pub fn address_of(&self, name: &str) -> SocketAddr {
+        let listener = self
+            .settings
+            .listeners
+            .iter()
+            .find(|listener| listener.name == name);
+        listener.expect("a listener of that name").port.address()
+    }
+
+    /// A new connection to the first listener.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// A new connection to the first listener, for bytes.
+    #[track_caller]
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.address())
+    }
+
+    /// What the admin API answers to a GET.
+    #[track_caller]
+    pub fn admin(&self, target: &str) -> Message {
+        let mut client = Client::connect(self.settings.admin.address());
+        client.ask(format!(
+            "GET {target} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"
+        ))
+    }
+
+    /// All metrics now.
+    #[track_caller]
+    pub fn metrics(&self) -> Metrics {
+        let answer = self.admin("/metrics");
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        Metrics::parse(&answer.text())
+    }
+
+    /// Waits until a sum of metrics has a value.
+    #[track_caller]
+    pub fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let mut last = None;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            last = self.metrics().sum(name, labels);
+            if last == Some(value) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!(
+            "{name}{labels:?} is {last:?}, not {value}; all:\n{}",
+            self.metrics().text()
+        );
+    }
+
+    /// The epoch all cores serve, by `/v1/epoch`.
+    #[track_caller]
+    pub fn epoch(&self) -> u64 {
+        let answer = self.admin("/v1/epoch");
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        json["epoch"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no epoch in {json}"))
+    }
+
+    /// Lines of the access log so far.
+    pub fn log_lines(&self) -> Vec<String> {
+        let path = self.directory.path().join("access.log");
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let text = String::from_utf8(bytes).expect("the access log is UTF-8");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The access log once it has `count` lines; fails if there are more.
+    #[track_caller]
+    pub fn wait_for_log_lines(&self, count: usize) -> Vec<String> {
+        eventually(&format!("{count} log lines"), || {
+            self.log_lines().len() >= count
+        });
+        let lines = self.log_lines();
+        assert_eq!(lines.len(), count, "{lines:#?}");
+        lines
+    }
+
+    /// What it wrote to standard error and output.
+    pub fn stderr(&self) -> String {
+        let bytes = std::fs::read(self.directory.path().join("stderr")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Writes new settings and asks for a reload; returns once every core serves them.
+    #[track_caller]
+    pub fn reload(&mut self, settings: Settings) {
+        let before = self.epoch();
+        self.peer.write(&settings, self.directory.path());
+        self.settings = settings;
+        self.signal(Signal::HUP);
+        eventually("a newer epoch", || self.epoch() > before);
+        self.wait_until_ready();
+    }
+
+    /// Replaces the file by any text and asks for a reload, which may well be refused.
+    pub fn reload_text(&self, text: &str) {
+        std::fs::write(self.directory.path().join("weir.toml"), text).unwrap();
+        self.signal(Signal::HUP);
+    }
+
+    /// Its settings as text, to be broken by a test.
+    pub fn text(&self) -> String {
+        self.settings.toml(self.directory.path())
+    }
+
+    /// Waits for the process to end by itself.
+    #[track_caller]
+    pub fn wait_for_exit(&mut self, deadline: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                start.elapsed() < deadline,
+                "still running; it said: {}",
+                self.stderr()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether the process still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        match self.peer {
+            // Its worker is a process of its own that only the master can end.
+            Peer::Nginx => self.signal(Signal::TERM),
+            Peer::Haproxy | Peer::Weir => drop(self.child.kill()),
+        }
+        let _ = self.child.wait();
+        let said = self.stderr();
+        if std::thread::panicking() {
+            eprintln!("--- the proxy said ---\n{said}----------------------");
+        } else {
+            assert!(!said.contains("panicked at"), "the proxy panicked: {said}");
+        }
+    }
+}
