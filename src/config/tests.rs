@@ -359,7 +359,8 @@ fn routes_are_checked() {
         ),
         (
             "host = []",
-            "host: an empty list matches nothing; fix: write a value, or remove the key to match everything",
+            "host: an empty list matches nothing; \
+             fix: write a value, or remove the key to match everything",
         ),
         (
             "path = \"/a*\"",
