@@ -1,9 +1,16 @@
 //! weir: a distributed load balancer, thread per core, io_uring, no lock on the hot path.
-//! The modules in layer order; a module imports only from layers above it in this list.
+//! A module imports only from layers below its own; `tests/tidy` holds the table.
 
 pub mod base;
+pub mod cli;
+pub mod config;
+pub mod control;
 pub mod data;
+pub mod demo;
+pub mod engine;
+pub mod http;
 pub mod link;
+pub mod node;
 pub mod routing;
 pub mod runtime;
 pub mod telemetry;

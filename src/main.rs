@@ -1,1 +1,17 @@
-fn main() {}
+//! The program: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use weir::cli::{Cli, Exit, Task};
+use weir::{demo, node};
+
+fn main() -> ExitCode {
+    let exit = match Cli::parse().task() {
+        Some(Task::Check(check)) => node::check(&check.config, check.print),
+        Some(Task::Demo(demo)) => demo::run(&demo),
+        Some(Task::Run(file)) => node::run(&file, None),
+        None => Exit::Usage,
+    };
+    exit.into()
+}

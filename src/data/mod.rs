@@ -1,4 +1,23 @@
 //! The data plane: what one worker core does with connections.
+//!
+//! A connection comes in by `accept`, becomes a [`client`] (HTTP) or a [`relay`] (TCP), whose
+//! requests become [`exchange`]s served over [`upstream`] connections; [`ops`] holds what every
+//! socket does alike, [`worker`] the loop.
+
+mod accept;
+mod adopt;
+mod answer;
+mod bulk;
+mod client;
+mod conn;
+mod exchange;
+mod ops;
+mod relay;
+mod request;
+mod response;
+mod transfer;
+mod upstream;
+mod worker;
 
 use std::io;
 use std::sync::Arc;
@@ -6,6 +25,8 @@ use std::thread::JoinHandle;
 
 use crate::base::id::CoreId;
 use crate::link::WorkerEnd;
+use crate::runtime::executor;
+use crate::runtime::ring::RingDriver;
 use crate::telemetry::access_log::AccessLogSender;
 use crate::telemetry::stats::CoreStats;
 
@@ -39,8 +60,19 @@ pub struct WorkerSetup {
 /// Starts a worker; its thread ends after `ToWorker::Stop` or a finished drain.
 ///
 /// # Errors
-/// When the thread, its executor or its ring cannot be made.
+/// When the thread cannot be made. A ring that cannot be made is logged by the thread, which
+/// then ends; the control thread sees its link abandoned.
 pub fn spawn(setup: WorkerSetup) -> io::Result<JoinHandle<()>> {
-    let _ = setup;
-    Err(io::ErrorKind::Unsupported.into())
+    let name = format!("weir-{}", setup.core.0);
+    let cpu = setup.cpu;
+    executor::spawn(&name, cpu, move || {
+        let core = setup.core.0;
+        match RingDriver::new(setup.link.kicked.clone()) {
+            Ok(driver) => Some(worker::Worker::new(setup, driver)),
+            Err(error) => {
+                tracing::error!(%error, core, "io_uring not made");
+                None
+            }
+        }
+    })
 }

@@ -2,4 +2,5 @@
 
 pub mod matcher;
 pub mod policy;
+mod radix;
 pub mod table;

@@ -1,3 +1,14 @@
 //! Layer 3: the only door to the kernel, and the only place for `unsafe`.
 
+mod buffer_ring;
+pub mod buffers;
+pub mod cores;
+pub mod driver;
+pub mod executor;
 pub mod kick;
+pub mod kick_waiter;
+pub mod limits;
+pub mod net;
+pub mod probe;
+mod probe_ring;
+pub mod ring;

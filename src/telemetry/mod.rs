@@ -2,5 +2,7 @@
 
 pub mod access_log;
 pub mod counter;
+pub mod exposition;
 pub mod histogram;
+pub mod quantiles;
 pub mod stats;

@@ -136,3 +136,29 @@ pub struct CoreStats {
     /// Epoch this core serves new requests with.
     pub epoch: Counter,
 }
+
+/// What the log thread counts.
+#[derive(Default)]
+pub struct LogStats {
+    /// Lines written.
+    pub lines: Counter,
+    /// Bytes written.
+    pub bytes: Counter,
+    /// Lines that could not be written.
+    pub lost: Counter,
+    /// Batches of which something could not be written.
+    pub write_errors: Counter,
+}
+
+/// What the control thread counts of its own work.
+#[derive(Default)]
+pub struct ControlStats {
+    /// Epochs published.
+    pub published: Counter,
+    /// Reloads that led to a new epoch.
+    pub reloads: Counter,
+    /// Reloads refused because the configuration was wrong or an address could not be bound.
+    pub reload_failures: Counter,
+    /// Names that could not be resolved.
+    pub resolve_failures: Counter,
+}

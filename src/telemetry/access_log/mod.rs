@@ -1,4 +1,14 @@
 //! The access log: a worker writes compact records into its own ring, a log thread formats them.
+//!
+//! The worker's share is kept to two copies: the numbers, packed, and the texts, encoded when the
+//! head was parsed. Names of listeners and backends travel as slots and are looked up by the log
+//! thread. A record that does not fit is dropped whole and counted: serving goes before logging.
+//! Records of one core stay in order; between cores lines may be out of order by one poll.
+
+pub mod escape;
+pub mod format;
+pub mod frame;
+pub mod stamp;
 
 use std::net::SocketAddr;
 
@@ -6,9 +16,11 @@ use rtrb::Producer;
 
 use crate::base::fault::Fault;
 use crate::base::id::{BackendSlot, ListenerSlot};
+use crate::base::limits::LOG_TEXT_BYTES_MAX;
+use crate::telemetry::access_log::frame::{HEADER_BYTES, encode_header};
 
 /// The numbers of one finished exchange (or one finished TCP connection: status 0).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessRecord {
     /// Wall clock at the end, microseconds since 1970.
     pub ended_unix_micros: u64,
@@ -43,7 +55,9 @@ pub struct AccessRecord {
 }
 
 /// Appends the texts of a request to `out` in the form [`AccessLogSender::push`] takes. Called
-/// once at parse time, because the request's bytes are gone when its response ends.
+/// once at parse time, because the request's bytes are gone when its response ends. Each text is
+/// cut at [`LOG_TEXT_BYTES_MAX`].
+#[inline]
 pub fn encode_texts(
     out: &mut Vec<u8>,
     method: &[u8],
@@ -53,10 +67,18 @@ pub fn encode_texts(
     referer: &[u8],
 ) {
     for text in [method, target, host, user_agent, referer] {
-        let length = text.len().min(usize::from(u16::MAX));
-        out.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
+        let length = text.len().min(LOG_TEXT_BYTES_MAX);
+        // LOG_TEXT_BYTES_MAX fits, which frame.rs asserts.
+        out.extend_from_slice(&(length as u16).to_le_bytes());
         out.extend_from_slice(&text[..length]);
     }
+}
+
+/// The `X-Request-Id` of a request, and what the log shows for it: its number in hexadecimal.
+#[must_use]
+pub fn request_id(number: u64) -> [u8; 16] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    std::array::from_fn(|position| DIGITS[(number >> (60 - 4 * position) & 0xf) as usize])
 }
 
 /// A worker's end of the log.
@@ -74,8 +96,22 @@ impl AccessLogSender {
     /// Queues one record with its texts (see [`encode_texts`]; empty for TCP). Returns false,
     /// and queues nothing, when the ring is full: the caller counts the drop.
     #[must_use]
+    #[inline]
     pub fn push(&mut self, record: &AccessRecord, texts: &[u8]) -> bool {
-        let _ = (record, texts, &mut self.ring);
-        false
+        let total = HEADER_BYTES + texts.len();
+        // The cached figure spares the reader's cache line; it can only be too low.
+        if self.ring.cached_slots() < total && self.ring.slots() < total {
+            return false;
+        }
+        let Ok(total) = u32::try_from(total) else {
+            return false;
+        };
+        // Room for both was just seen and only this end takes room away, so neither part fails;
+        // a reader that sees the first part waits for the number of bytes it announces.
+        let header = encode_header(record, total);
+        self.ring.push_entire_slice(&header).is_ok() && self.ring.push_entire_slice(texts).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

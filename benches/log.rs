@@ -1,0 +1,112 @@
+//! What does an access log record cost: for the worker that queues it, and for the log thread?
+//!
+//! Run: `cargo bench --bench log`. Each figure is the time of one record of a browser-like
+//! request (about 260 bytes in the ring, 250 to 480 bytes as a line).
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use rtrb::RingBuffer;
+use weir::base::id::{BackendSlot, ListenerSlot};
+use weir::base::limits::LOG_RING_BYTES;
+use weir::telemetry::access_log::format::{LineFormat, LineWriter, LogNames};
+use weir::telemetry::access_log::frame::RecordReader;
+use weir::telemetry::access_log::{AccessLogSender, AccessRecord, encode_texts};
+
+/// Records per measured round, few enough to fit the ring.
+const RECORDS: u64 = 2000;
+
+fn record(number: u64) -> AccessRecord {
+    AccessRecord {
+        ended_unix_micros: 1_753_700_000_123_456 + number * 500,
+        listener: ListenerSlot(0),
+        client: ([192, 0, 2, 7], 40_000 + (number % 1000) as u16).into(),
+        backend: Some(BackendSlot((number % 3) as u32)),
+        status: 200,
+        http10: false,
+        retries: 0,
+        bytes_received: 431,
+        bytes_sent: 10_342,
+        body_bytes_sent: 10_101,
+        duration_micros: 1234 + number,
+        upstream_micros: 1200 + number,
+        epoch: 17,
+        fault: None,
+        request_number: 0x1234_5678 + number,
+    }
+}
+
+fn texts(out: &mut Vec<u8>) {
+    encode_texts(
+        out,
+        b"GET",
+        b"/articles/2025/07/some-title-here?page=2",
+        b"www.example.org",
+        b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+        b"https://www.example.org/articles/",
+    );
+}
+
+fn log(criterion: &mut Criterion) {
+    let (producer, consumer) = RingBuffer::new(LOG_RING_BYTES);
+    let mut sender = AccessLogSender::new(producer);
+    let mut reader = RecordReader::new(consumer);
+    let mut encoded = Vec::new();
+    texts(&mut encoded);
+
+    let mut group = criterion.benchmark_group("log");
+    group.throughput(Throughput::Elements(RECORDS));
+    group.bench_function("encode_texts", |bencher| {
+        let mut out = Vec::with_capacity(512);
+        bencher.iter(|| {
+            for _ in 0..RECORDS {
+                out.clear();
+                texts(black_box(&mut out));
+            }
+        });
+    });
+    group.bench_function("push_and_drain", |bencher| {
+        bencher.iter(|| {
+            for number in 0..RECORDS {
+                assert!(sender.push(&record(number), black_box(&encoded)));
+            }
+            reader.drain(|record, texts| {
+                black_box((record, texts));
+                true
+            });
+        });
+    });
+    let names = LogNames::new(
+        ["web"].into_iter(),
+        [
+            ("app", "10.0.0.1:80"),
+            ("app", "10.0.0.2:80"),
+            ("app", "10.0.0.3:80"),
+        ]
+        .into_iter(),
+    );
+    for (name, format) in [
+        ("combined", LineFormat::Combined),
+        ("json", LineFormat::Json),
+    ] {
+        let mut writer = LineWriter::new(format);
+        let mut out = Vec::with_capacity(2 * LOG_RING_BYTES);
+        group.bench_function(format!("push_drain_format_{name}"), |bencher| {
+            bencher.iter(|| {
+                for number in 0..RECORDS {
+                    assert!(sender.push(&record(number), black_box(&encoded)));
+                }
+                out.clear();
+                reader.drain(|record, texts| {
+                    writer.write(&mut out, &names, record, texts);
+                    true
+                });
+                black_box(&out);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, log);
+criterion_main!(benches);

@@ -1,0 +1,184 @@
+"""The proxies that are compared: how each is configured and started, and what it can do.
+
+Peers get the settings an expert would give them and only the features weir has on as well. Their
+configurations are the templates in benches/support/peers; weir's are config/bench/*.toml, used
+as they stand.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .host import REPOSITORY, first_line_of
+
+BACKEND_PORT = 9001
+PORTS = {"l7": 8101, "l4": 8102, "l7-log": 8103}
+ADMIN_PORT = 9901
+TEMPLATES = REPOSITORY / "benches/support/peers"
+WEIR_CONFIGS = REPOSITORY / "config/bench"
+NGINX_STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+
+
+@dataclass(frozen=True)
+class Launch:
+    argv: list
+    output: Path
+    access_log: Path
+    environment: dict = field(default_factory=dict)
+
+
+def fill_template(name, workdir, **values):
+    """Writes a configuration to the work directory; an unknown @name@ is an error, never left as it
+    is.
+    """
+    values["workdir"] = workdir
+    text = re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), (TEMPLATES / name).read_text())
+    target = workdir / name
+    target.write_text(text)
+    return target
+
+
+def peer_values(kind, workdir):
+    return {
+        "port": PORTS[kind],
+        "admin_port": ADMIN_PORT,
+        "backend_port": BACKEND_PORT,
+        "log_path": workdir / "access.log",
+    }
+
+
+@dataclass(frozen=True)
+class Weir:
+    name: str
+    binary: str
+    environment: dict = field(default_factory=dict)
+    family = "weir"
+
+    def takes(self, scenario):
+        return True
+
+    def version(self):
+        return first_line_of([self.binary, "--version"])
+
+    def launch(self, kind, workdir):
+        log = workdir / "access.log"
+        config = workdir / f"{kind}.toml"
+        config.write_text(
+            (WEIR_CONFIGS / config.name).read_text().replace("/tmp/weir-access.log", str(log))
+        )
+        return Launch(
+            [self.binary, "run", "-c", config], workdir / "proxy.out", log, self.environment
+        )
+
+
+@dataclass(frozen=True)
+class Haproxy:
+    """With splice it is splice-response: splice-auto decided against splicing on this machine, even
+    for 100 MB.
+    """
+
+    name: str
+    binary: str
+    descriptors: int
+    splice: bool = False
+    pipe_bytes: int | None = None
+    family = "haproxy"
+
+    def takes(self, scenario):
+        return scenario.large_bodies or not self.splice
+
+    def version(self):
+        return first_line_of([self.binary, "-v"])
+
+    def launch(self, kind, workdir):
+        config = fill_template(
+            f"haproxy-{kind}.cfg",
+            workdir,
+            connections_max=(self.descriptors - 400) // 2,
+            splice="option splice-response" if self.splice else "",
+            pipe_size=f"tune.pipesize {self.pipe_bytes}" if self.pipe_bytes else "",
+            **peer_values(kind, workdir),
+        )
+        log = workdir / "access.log"  # HAProxy logs to its stdout
+        return Launch([self.binary, "-db", "-f", config], log, log)
+
+
+@dataclass(frozen=True)
+class Nginx:
+    name: str
+    binary: str
+    descriptors: int
+    stream_module: Path
+    log_buffered: bool = False
+    family = "nginx"
+
+    def takes(self, scenario):
+        if self.log_buffered:
+            return scenario.kind == "l7-log"
+        return scenario.kind != "l4" or self.stream_module.exists()
+
+    def version(self):
+        return first_line_of([self.binary, "-v"])
+
+    def launch(self, kind, workdir):
+        config = fill_template(
+            f"nginx-{kind}.conf",
+            workdir,
+            descriptors=self.descriptors,
+            load_stream_module=f"load_module {self.stream_module};",
+            log_buffer=" buffer=64k flush=1s" if self.log_buffered else "",
+            **peer_values(kind, workdir),
+        )
+        argv = [self.binary, "-p", workdir, "-e", "stderr", "-c", config]
+        return Launch(argv, workdir / "proxy.out", workdir / "access.log")
+
+
+@dataclass(frozen=True)
+class Envoy:
+    name: str
+    binary: str
+    family = "envoy"
+
+    def takes(self, scenario):
+        return True
+
+    def version(self):
+        return first_line_of([self.binary, "--version"])
+
+    def launch(self, kind, workdir):
+        config = fill_template(f"envoy-{kind}.yaml", workdir, **peer_values(kind, workdir))
+        argv = [
+            self.binary,
+            "-c",
+            config,
+            "--concurrency",
+            "1",
+            "--disable-hot-restart",
+            "--log-level",
+            "off",
+        ]
+        return Launch(argv, workdir / "proxy.out", workdir / "access.log")
+
+
+@dataclass(frozen=True)
+class Other:
+    """Any proxy behind a script: `SCRIPT KIND PORT BACKEND` must exec it in the foreground on
+    127.0.0.1:PORT.
+    """
+
+    name: str
+    script: str
+
+    @property
+    def family(self):
+        return self.name
+
+    def takes(self, scenario):
+        return scenario.kind in ("l4", "l7")
+
+    def version(self):
+        return self.script
+
+    def launch(self, kind, workdir):
+        argv = [self.script, kind, str(PORTS[kind]), f"127.0.0.1:{BACKEND_PORT}"]
+        return Launch(argv, workdir / "proxy.out", workdir / "access.log")

@@ -1,0 +1,118 @@
+"""The clients, on the load core: wrk for requests, a small reader for downloads, a holder for
+idle connections.
+
+wrk is a closed loop: with N connections there are never more than N requests under way, and on
+two cores the client and the backend usually saturate their core before the proxy does. CPU per
+request does not suffer from that; latency does, so p99 is also taken at an equal paced rate (see
+wrk.lua).
+"""
+
+import http.client
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from .backend import BODY_BYTES, SMALL_BODY
+from .host import LOAD_CORE, BenchError
+
+HERE = Path(__file__).resolve().parent
+WRK_GRACE_SECONDS = 10
+HOLD_SECONDS_MAX = 120
+
+
+def probe_answer(port, path):
+    """One whole answer, compared with what the backend holds: a fast proxy that answers wrongly is
+    not fast.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise BenchError(f"no answer to GET {path}: {error!r}") from error
+    finally:
+        connection.close()
+    expected = SMALL_BODY.encode() if path == "/" else b"weir" * (BODY_BYTES[path] // 4)
+    if answer.status != 200 or body != expected:
+        raise BenchError(f"wrong answer to GET {path}: {answer.status}, {len(body)} bytes")
+
+
+def run_wrk(bench, port, scenario, seconds):
+    command = [
+        bench.wrk,
+        "-t",
+        1,
+        "-c",
+        scenario.connections,
+        "-d",
+        f"{math.ceil(seconds)}s",
+        "--timeout",
+        "5s",
+    ]
+    command += ["-s", HERE / "wrk.lua"]
+    if scenario.close:
+        command += ["-H", "Connection: close"]
+    environment = {"PACED_RATE": str(scenario.rate)} if scenario.rate else {}
+    command.append(f"http://127.0.0.1:{port}{scenario.path}")
+    client = bench.stage.start(command, LOAD_CORE, subprocess.PIPE, environment)
+    try:
+        if seconds != int(seconds):
+            time.sleep(seconds)
+            client.send_signal(signal.SIGINT)  # wrk ends its run early and reports it
+        output, complaint = client.communicate(timeout=seconds + WRK_GRACE_SECONDS)
+    finally:
+        bench.stage.stop(client)
+    return parse_wrk(output, complaint)
+
+
+def parse_wrk(output, complaint):
+    for line in output.splitlines():
+        if line.startswith("RESULT "):
+            return json.loads(line.removeprefix("RESULT "))
+    raise BenchError(f"wrk printed no result: {output[-500:]} {complaint[-500:]}")
+
+
+def run_download(stage, port, scenario, seconds):
+    size = BODY_BYTES[scenario.path]
+    command = [sys.executable, HERE / "download.py", port, scenario.path, size, seconds]
+    client = stage.start(command, LOAD_CORE, subprocess.PIPE)
+    try:
+        output, complaint = client.communicate(timeout=seconds + 60)
+    finally:
+        stage.stop(client)
+    if client.returncode != 0:
+        raise BenchError(f"download failed: {complaint[-500:]}")
+    return json.loads(output)
+
+
+class IdleConnections:
+    """Connections that were used once and stay open until the block ends."""
+
+    def __init__(self, stage, port, count):
+        self.stage = stage
+        command = [sys.executable, HERE / "hold_idle.py", port, count]
+        self.client = stage.start(command, LOAD_CORE, subprocess.PIPE, stdin=subprocess.PIPE)
+
+    def __enter__(self):
+        self.held = self.read_count()
+        return self
+
+    def __exit__(self, *_):
+        self.stage.stop(self.client)
+
+    def count_closed(self):
+        self.client.stdin.write("\n")
+        self.client.stdin.flush()
+        return self.read_count()
+
+    def read_count(self):
+        line = self.client.stdout.readline()
+        if not line.strip().isdigit():
+            self.client.wait(HOLD_SECONDS_MAX)
+            raise BenchError(f"the idle client failed: {self.client.stderr.read()[-500:]}")
+        return int(line)

@@ -1,0 +1,178 @@
+"""One cell of the table: one proxy, alone on its core, under one scenario, once.
+
+A warm-up run ends before the CPU is first read, so start, first allocations and the filling of
+the upstream pool do not count. A wrong answer, a socket error or a lost log line is a fault of
+the cell, and no target is met by a faulty cell.
+"""
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from . import cpu
+from .backend import BODY_BYTES
+from .contestants import PORTS
+from .host import LOAD_CORE, PROXY_CORE, BenchError
+from .load import IdleConnections, probe_answer, run_download, run_wrk
+from .scenarios import CPU, IDLE_BYTES
+from .stage import Stage, tail_of
+
+SETTLE_SECONDS = 1.0
+IDLE_WARMUP_CONNECTIONS = 64
+# When others take more than this of either core, the round is called disturbed.
+FOREIGN_SHARE_MAX = 0.15
+LOG_LINES_SHARE_MIN = 0.999
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every cell of a run shares."""
+
+    stage: Stage
+    wrk: str
+    backend_pid: int
+    seconds: float
+    warmup: float
+
+
+@contextmanager
+def proxy_on_stage(bench, contestant, scenario):
+    launch = contestant.launch(scenario.kind, bench.stage.workdir)
+    launch.access_log.unlink(missing_ok=True)
+    port = PORTS[scenario.kind]
+    process = bench.stage.start_listening(
+        launch.argv, PROXY_CORE, launch.output, port, launch.environment
+    )
+    try:
+        yield process.pid, port, launch.access_log
+        if process.poll() is not None:
+            raise BenchError(
+                f"it ended under load with {process.returncode}: {tail_of(launch.output)}"
+            )
+    finally:
+        bench.stage.stop(process)
+
+
+def measure_cell(bench, contestant, scenario):
+    with proxy_on_stage(bench, contestant, scenario) as (pid, port, access_log):
+        probe_answer(port, scenario.path)
+        if scenario.load == "bulk":
+            run = partial(run_download, bench.stage, port, scenario, bench.seconds)
+            return measure_work(bench, pid, scenario, run)
+        if scenario.load == "idle":
+            run_wrk(
+                bench, port, replace(scenario, connections=IDLE_WARMUP_CONNECTIONS), bench.warmup
+            )
+            return measure_idle(bench, pid, port, scenario)
+        warmed = run_wrk(bench, port, scenario, bench.warmup)
+        cell = measure_work(
+            bench, pid, scenario, partial(run_wrk, bench, port, scenario, bench.seconds)
+        )
+    if scenario.kind == "l7-log":
+        # Counted when the proxy has ended, so that nothing is still in a buffer.
+        check_log(cell, access_log, warmed["requests"] + cell["requests"])
+    return cell
+
+
+def failed_cell(error):
+    """In the place of figures: what went wrong."""
+    return {"faults": [" ".join(str(error).split())], "disturbed": False}
+
+
+def measure_work(bench, pid, scenario, run):
+    time_wait, neighbours = cpu.count_time_wait(), Neighbours(pid, bench.backend_pid)
+    before = cpu.read_cpu(pid)
+    result = run()
+    spent = cpu.read_cpu(pid).since(before)
+    done = max(result["requests"], 1)
+    return {
+        **result,
+        "rps": result["requests"] / result["seconds"],
+        CPU: spent.total_us() / done,
+        "user_us": spent.total_us() * spent.user_share() / done,
+        "system_us": spent.total_us() * (1 - spent.user_share()) / done,
+        "cpu_us_by_schedstat": spent.scheduled_us / done,
+        "cpu_us_by_ticks": (spent.user_us + spent.system_us) / done,
+        "core_share": spent.total_us() / 1e6 / result["seconds"],
+        **neighbours.shares(),
+        "resident_bytes": cpu.read_memory(pid).resident,
+        "time_wait_before": time_wait,
+        "faults": faults_of(result, scenario),
+    }
+
+
+class Neighbours:
+    """How much of each core others took during a run: neither the proxy, nor the backend, nor the
+    client.
+    """
+
+    def __init__(self, proxy_pid, backend_pid):
+        self.proxy_pid, self.backend_pid = proxy_pid, backend_pid
+        self.before = self.read()
+
+    def read(self):
+        proxy_core, load_core = cpu.read_core(PROXY_CORE), cpu.read_core(LOAD_CORE)
+        load_us = cpu.read_cpu(self.backend_pid).total_us() + cpu.own_and_ended_children_us()
+        return (
+            time.monotonic() * 1e6,
+            proxy_core.busy_us - cpu.read_cpu(self.proxy_pid).total_us(),
+            load_core.busy_us - load_us,
+            proxy_core.stolen_us + load_core.stolen_us,
+        )
+
+    def shares(self):
+        elapsed_us, proxy_core_us, load_core_us, stolen_us = (
+            after - before for after, before in zip(self.read(), self.before)
+        )
+        shares = {
+            "foreign_share_proxy_core": max(0.0, proxy_core_us / elapsed_us),
+            "foreign_share_load_core": max(0.0, load_core_us / elapsed_us),
+            "stolen_share": stolen_us / elapsed_us,
+        }
+        return {**shares, "disturbed": max(shares.values()) > FOREIGN_SHARE_MAX}
+
+
+def faults_of(result, scenario):
+    """What makes the figures worthless."""
+    faults = []
+    if result["errors"]:
+        faults.append(f"{result['errors']} socket errors")
+    if result.get("status_errors"):
+        faults.append(f"{result['status_errors']} error answers")
+    if not result["requests"]:
+        faults.append("no request done")
+    elif "bytes" in result and result["bytes"] / result["requests"] < BODY_BYTES[scenario.path]:
+        faults.append("answers shorter than the body")
+    return faults
+
+
+def check_log(cell, access_log, requests):
+    with open(access_log, "rb") as log:
+        lines = sum(piece.count(b"\n") for piece in iter(lambda: log.read(1 << 20), b""))
+    cell["log_lines_per_request"] = lines / max(requests, 1)
+    if cell["log_lines_per_request"] < LOG_LINES_SHARE_MIN:
+        cell["faults"].append(
+            f"only {cell['log_lines_per_request']:.1%} of the requests were logged"
+        )
+
+
+def measure_idle(bench, pid, port, scenario):
+    """User memory that each further idle connection costs a proxy that is already warm."""
+    time.sleep(SETTLE_SECONDS)
+    before = cpu.read_memory(pid)
+    with IdleConnections(bench.stage, port, scenario.connections) as idle:
+        time.sleep(SETTLE_SECONDS)
+        after = cpu.read_memory(pid)
+        closed = idle.count_closed()
+    held = max(idle.held, 1)
+    missing = scenario.connections - idle.held + closed
+    return {
+        "connections": idle.held,
+        IDLE_BYTES: (after.anonymous - before.anonymous) / held,
+        "resident_per_connection": (after.resident - before.resident) / held,
+        "resident_bytes": after.resident,
+        "anonymous_bytes_before": before.anonymous,
+        "faults": [f"{missing} connections refused or closed"] if missing else [],
+        "disturbed": False,
+    }

@@ -1,0 +1,104 @@
+"""What is compared, and what weir promises in each scenario.
+
+A target is a limit for weir's figure as a share of a peer's, or an absolute limit when it names
+no peer.
+"""
+
+from dataclasses import dataclass, replace
+
+CPU = "cpu_us"
+P99 = "p99_us"
+IDLE_BYTES = "anonymous_per_connection"
+
+PACED_RATE = 10_000
+# A proxied connection takes two descriptors of the proxy, and 20,000 is a usual hard limit: a run
+# lowers this then.
+IDLE_CONNECTIONS_MAX = 10_000
+
+
+@dataclass(frozen=True)
+class Target:
+    measure: str
+    limit: float
+    peer: str | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    kind: str  # "l4", "l7" or "l7-log": which listener and which features
+    load: str  # "requests", "bulk" or "idle"
+    connections: int
+    path: str = "/"
+    close: bool = False
+    rate: int | None = None
+    targets: tuple = ()
+
+    @property
+    def large_bodies(self):
+        return self.path in ("/1m", "/100m")
+
+
+def requests(name, kind, connections, cpu=None, **options):
+    """A wrk scenario: the given CPU targets, and a p99 that is never worse than HAProxy's."""
+    targets = [Target(CPU, limit, peer) for peer, limit in (cpu or {}).items()]
+    targets.append(Target(P99, 1.0, "haproxy"))
+    return Scenario(name, kind, "requests", connections, targets=tuple(targets), **options)
+
+
+def bulk(name, kind):
+    return Scenario(name, kind, "bulk", 1, "/100m", targets=(Target(CPU, 1.0, "haproxy-splice"),))
+
+
+def idle(name, kind):
+    return Scenario(name, kind, "idle", IDLE_CONNECTIONS_MAX, targets=(Target(IDLE_BYTES, 1024),))
+
+
+L4_BUSY = {"haproxy": 0.90}
+L7_BUSY = {"haproxy": 0.65, "nginx": 0.75}
+
+SCENARIOS = (
+    requests("l4-ka-8", "l4", 8),
+    requests("l4-ka-64", "l4", 64, L4_BUSY),
+    requests("l4-ka-256", "l4", 256, L4_BUSY),
+    requests("l4-close", "l4", 64, {"haproxy": 1.0}, close=True),
+    requests("l4-paced", "l4", 64, rate=PACED_RATE),
+    requests("l7-ka-8", "l7", 8, {"haproxy": 0.80}),
+    requests("l7-ka-64", "l7", 64, L7_BUSY),
+    requests("l7-ka-256", "l7", 256, L7_BUSY),
+    requests("l7-ka-1000", "l7", 1000, L7_BUSY),
+    requests("l7-close", "l7", 64, {"haproxy": 0.85}, close=True),
+    requests("l7-paced", "l7", 64, rate=PACED_RATE),
+    requests("l7-10k", "l7", 64, path="/10k"),
+    requests("l7-1m", "l7", 16, path="/1m"),
+    requests("l7-log", "l7-log", 64, {"haproxy": 0.75}),
+    bulk("l4-bulk", "l4"),
+    bulk("l7-bulk", "l7"),
+    idle("idle-mem-l4", "l4"),
+    idle("idle-mem-l7", "l7"),
+)
+
+QUICK = ("l7-ka-64", "l7-ka-8", "l4-ka-64", "l7-close", "l4-close")
+
+
+def within_descriptors(scenario, descriptors):
+    if scenario.load != "idle":
+        return scenario
+    return replace(scenario, connections=min(scenario.connections, (descriptors - 600) // 2))
+
+
+def choose(names):
+    """Scenarios by name; a name that is the beginning of several means all of them (idle-mem,
+    l7-ka).
+    """
+    chosen = []
+    for name in names:
+        found = [s for s in SCENARIOS if s.name == name] or [
+            s for s in SCENARIOS if s.name.startswith(name)
+        ]
+        if not found:
+            raise ValueError(
+                f"no scenario {name}; there are: {', '.join(s.name for s in SCENARIOS)}"
+            )
+        chosen += [scenario for scenario in found if scenario not in chosen]
+    return chosen

@@ -1,0 +1,187 @@
+//! The command line, and what the exit code says.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// How a process of weir ends. Scripts and service managers rely on these numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was done; the configuration is valid; running exchanges were finished.
+    Ok = 0,
+    /// The configuration cannot be read or has mistakes; all of them are on stderr.
+    Config = 1,
+    /// The command line is wrong (`clap` uses this number).
+    Usage = 2,
+    /// The machine lacks something; what to change is on stderr.
+    Machine = 3,
+    /// It could not start: an address is taken, a file cannot be opened.
+    Start = 4,
+    /// A worker died while serving: a defect of weir.
+    Worker = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; with -t or check: the configuration is valid
+  1  the configuration cannot be read or has mistakes
+  2  the command line is wrong
+  3  the machine lacks something (io_uring, locked memory, CPUs)
+  4  could not start (an address is in use, a file cannot be opened)
+  5  a worker died
+
+Environment:
+  WEIR_LOG  log filter, stronger than [log] level, e.g. WEIR_LOG=weir=debug";
+
+/// A load balancer: thread per core, io_uring, TCP and HTTP/1.1.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, after_help = EXIT_CODES)]
+#[command(arg_required_else_help = true, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Without a command: `weir -c FILE` is `weir run -c FILE`.
+    #[command(flatten)]
+    pub run: Option<Run>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a configuration: prints every mistake and exits with 0 or 1
+    Check(Check),
+    /// Start a few backends and a proxy before them, to look around
+    Demo(Demo),
+    /// Serve traffic
+    Run(Run),
+}
+
+/// Serving, or checking in the way other balancers spell it (`-t`).
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Only check the configuration
+    #[arg(short = 't', long = "check")]
+    pub check: bool,
+    /// Check the configuration and print it with every default filled in
+    #[arg(short = 'T', long = "print")]
+    pub print: bool,
+}
+
+/// Checking.
+#[derive(Args, Clone, Debug)]
+pub struct Check {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print it with every default filled in
+    #[arg(short = 'T', long = "print")]
+    pub print: bool,
+}
+
+/// The demonstration.
+#[derive(Args, Clone, Debug)]
+pub struct Demo {
+    /// Where the proxy listens; a free port of 127.0.0.1 if not given
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Where its admin interface listens; a free port of 127.0.0.1 if not given
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
+}
+
+/// What the command line asks for, its spellings resolved.
+#[derive(Debug)]
+pub enum Task {
+    /// Check this file, and print what it means if the flag says so.
+    Check(Check),
+    /// Run the demonstration.
+    Demo(Demo),
+    /// Serve by this file.
+    Run(PathBuf),
+}
+
+impl Cli {
+    /// The task, or `None` where the command line asks for nothing.
+    #[must_use]
+    pub fn task(self) -> Option<Task> {
+        match (self.command, self.run) {
+            (Some(Command::Check(check)), _) => Some(Task::Check(check)),
+            (Some(Command::Demo(demo)), _) => Some(Task::Demo(demo)),
+            (Some(Command::Run(run)), _) | (None, Some(run)) => Some(match run {
+                Run {
+                    config,
+                    check: false,
+                    print: false,
+                } => Task::Run(config),
+                Run { config, print, .. } => Task::Check(Check { config, print }),
+            }),
+            (None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(line: &str) -> Option<Task> {
+        Cli::try_parse_from(line.split(' ')).unwrap().task()
+    }
+
+    #[test]
+    fn every_spelling_of_a_check_is_a_check() {
+        for line in [
+            "weir check -c f",
+            "weir -t -c f",
+            "weir --check -c f",
+            "weir run -t -c f",
+            "weir run --check --config f",
+        ] {
+            let task = task(line);
+            assert!(
+                matches!(task, Some(Task::Check(Check { print: false, .. }))),
+                "{line}: {task:?}"
+            );
+        }
+        for line in ["weir -T -c f", "weir check -T -c f", "weir run -tT -c f"] {
+            let task = task(line);
+            assert!(
+                matches!(task, Some(Task::Check(Check { print: true, .. }))),
+                "{line}: {task:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn running_is_what_is_left() {
+        assert!(matches!(task("weir run -c f"), Some(Task::Run(_))));
+        assert!(matches!(task("weir -c f"), Some(Task::Run(_))));
+        assert!(matches!(task("weir demo"), Some(Task::Demo(_))));
+    }
+
+    #[test]
+    fn a_wrong_line_is_refused_with_the_documented_number() {
+        for line in [
+            "weir run",
+            "weir run -c f --nonsense",
+            "weir -t",
+            "weir walk",
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), Exit::Usage as i32, "{line}");
+        }
+    }
+}

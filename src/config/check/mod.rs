@@ -1,0 +1,227 @@
+//! From raw to checked: what the file means, and every reason why it means nothing.
+//!
+//! Each part notes its mistakes and goes on; parts that need another part's result (references
+//! to groups, overlapping addresses) look at the text where that part failed, so that one
+//! mistake is reported once. The result is thrown away if anything was noted as an error.
+
+mod address;
+mod group;
+mod listener;
+pub(super) mod names;
+mod route;
+mod values;
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::address::Listening;
+use self::names::{GroupNames, Names};
+use self::values::{choice, duration, missing};
+use super::checked::{
+    AccessLog, AccessLogFormat, Admin, Config, Dns, Log, LogDestination, LogFormat, LogLevel,
+    Sealed, Shutdown, Workers,
+};
+use super::problem::Problems;
+use super::raw;
+use super::reader::Written;
+use crate::base::limits::CORES_MAX;
+
+/// A head must fit into buffers that are allocated for it; the least is what any browser needs.
+const HEAD_BYTES: RangeInclusive<usize> = 1024..=64 * 1024;
+const HEAD_BYTES_DEFAULT: usize = 16 * 1024;
+const MILLISECOND: Duration = Duration::from_millis(1);
+/// The highest CPU number the kernel knows (`CPU_SETSIZE`).
+const CPU_MAX: i64 = 1023;
+/// Each has its own socket on each core.
+const LISTENERS_MAX: usize = 1024;
+const GROUPS_MAX: usize = 16_384;
+
+pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
+    let mut listening = Listening::default();
+    let admin = raw
+        .admin
+        .as_ref()
+        .and_then(|raw| check_admin(raw, &mut listening, problems));
+    let mut groups = GroupNames::new(&raw.groups);
+    let mut listener_names = Names::new("listener");
+    let mut listeners = Vec::new();
+    for raw in &raw.listeners {
+        let names = &mut listener_names;
+        listeners.extend(listener::check(
+            raw,
+            names,
+            &mut groups,
+            &mut listening,
+            problems,
+        ));
+    }
+    if raw.listeners.is_empty() {
+        let fix = "add a [[listener]] with name, address and group";
+        problems.error(&raw.at.key("listener"), "there is no listener", fix);
+    }
+    if let Some(excess) = raw.listeners.get(LISTENERS_MAX) {
+        let fix = format!("write at most {LISTENERS_MAX}");
+        problems.error(&excess.at, "too many listeners", fix);
+    }
+    if let Some(excess) = raw.groups.get(GROUPS_MAX) {
+        problems.error(
+            &excess.at,
+            "too many groups",
+            format!("write at most {GROUPS_MAX}"),
+        );
+    }
+    groups.warn_unused(&raw.groups, problems);
+    let mut group_names = Names::new("group");
+    let mut checked_groups = Vec::new();
+    for raw in &raw.groups {
+        checked_groups.extend(group::check(raw, &mut group_names, problems));
+    }
+    Config {
+        workers: check_workers(raw.workers.as_ref(), problems),
+        admin,
+        log: check_log(&raw.log, problems),
+        access_log: raw
+            .access_log
+            .as_ref()
+            .and_then(|raw| check_access_log(raw, problems)),
+        shutdown: Shutdown {
+            drain_timeout: duration(
+                &raw.drain_timeout,
+                Duration::from_secs(30),
+                Duration::ZERO,
+                problems,
+            ),
+        },
+        dns: Dns {
+            refresh: duration(
+                &raw.dns_refresh,
+                Duration::from_secs(30),
+                Duration::from_secs(1),
+                problems,
+            ),
+        },
+        listeners,
+        groups: checked_groups,
+        warnings: Vec::new(),
+        _sealed: Sealed,
+    }
+}
+
+fn check_workers(raw: Option<&Written<raw::Workers>>, problems: &mut Problems<'_>) -> Workers {
+    let Some(Written { value, at }) = raw else {
+        return Workers::Auto;
+    };
+    let fix = format!("write \"auto\", a number from 1 to {CORES_MAX}, or a list of CPUs");
+    match value {
+        raw::Workers::Word(word) => {
+            if word != "auto" {
+                problems.error(at, format!("unknown value {word:?}"), fix);
+            }
+            Workers::Auto
+        }
+        raw::Workers::Count(count) => match usize::try_from(*count) {
+            Ok(count) if (1..=CORES_MAX).contains(&count) => Workers::Count(count),
+            _ => {
+                problems.error(at, format!("{count} workers are out of range"), fix);
+                Workers::Auto
+            }
+        },
+        raw::Workers::Cores(cores) => {
+            if cores.is_empty() {
+                problems.error(at, "an empty list leaves nobody to work", fix);
+            } else if cores.len() > CORES_MAX {
+                problems.error(at, format!("{} workers are too many", cores.len()), fix);
+            }
+            Workers::Cores(check_cores(cores, problems))
+        }
+    }
+}
+
+fn check_cores(cores: &[Written<i64>], problems: &mut Problems<'_>) -> Vec<usize> {
+    let mut checked: Vec<usize> = Vec::new();
+    for Written { value, at } in cores {
+        match usize::try_from(*value) {
+            Ok(core) if checked.contains(&core) => {
+                let what = format!("CPU {core} is in the list twice");
+                problems.error(at, what, "remove one: a core has one worker");
+            }
+            Ok(core) if *value <= CPU_MAX => checked.push(core),
+            _ => values::out_of_range(at, format!("CPU {value}"), 0, CPU_MAX, problems),
+        }
+    }
+    checked
+}
+
+fn check_admin(
+    raw: &raw::Admin,
+    listening: &mut Listening,
+    problems: &mut Problems<'_>,
+) -> Option<Admin> {
+    let Some(written) = &raw.address else {
+        missing(&raw.at, "address", "\"127.0.0.1:9901\"", problems);
+        return None;
+    };
+    let address = address::listen(written, problems)?;
+    listening.add(address, &written.at, problems);
+    if !address.ip().is_loopback() {
+        problems.warning(
+            &written.at,
+            "the admin interface is open to other machines and has no authentication",
+            "listen on 127.0.0.1, or guard the port",
+        );
+    }
+    Some(Admin { address })
+}
+
+fn check_log(raw: &raw::Log, problems: &mut Problems<'_>) -> Log {
+    Log {
+        level: choice(&raw.level, LogLevel::Info, &LEVELS, problems),
+        format: choice(&raw.format, LogFormat::Text, &LOG_FORMATS, problems),
+    }
+}
+
+fn check_access_log(raw: &raw::AccessLog, problems: &mut Problems<'_>) -> Option<AccessLog> {
+    let format = choice(
+        &raw.format,
+        AccessLogFormat::Json,
+        &ACCESS_LOG_FORMATS,
+        problems,
+    );
+    let Some(path) = &raw.path else {
+        missing(&raw.at, "path", "\"/var/log/weir-access.log\"", problems);
+        return None;
+    };
+    let destination = match path.value.as_str() {
+        "-" => LogDestination::Stdout,
+        value if value.is_empty() || value.contains('\0') => {
+            let fix = "write the path of a file, or \"-\" for standard output";
+            problems.error(&path.at, format!("{value:?} is not a path"), fix);
+            return None;
+        }
+        value => LogDestination::File(PathBuf::from(value)),
+    };
+    Some(AccessLog {
+        destination,
+        format,
+    })
+}
+
+/// The words of `log.level`, most urgent first.
+pub(super) const LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+/// The words of `log.format`.
+pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] =
+    [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// The words of `access_log.format`.
+pub(super) const ACCESS_LOG_FORMATS: [(&str, AccessLogFormat); 2] = [
+    ("json", AccessLogFormat::Json),
+    ("combined", AccessLogFormat::Combined),
+];

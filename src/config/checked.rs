@@ -1,0 +1,372 @@
+//! The configuration as meant: every default filled in, every name resolved, nothing left to
+//! doubt. It is built from `raw` only (the private field sees to that), so whoever holds a
+//! [`Config`] need not validate anything again.
+//!
+//! The enums repeat some of `routing::table` on purpose: leaf modules do not know each other, and
+//! the planner, which knows both, is the one place where words of the file become facts of a
+//! table.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::problem::Problem;
+
+/// One whole configuration file.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which cores serve traffic.
+    pub workers: Workers,
+    /// The admin interface, when there is one.
+    pub admin: Option<Admin>,
+    /// What weir says about itself.
+    pub log: Log,
+    /// What weir says about each exchange, when it does.
+    pub access_log: Option<AccessLog>,
+    /// How it ends.
+    pub shutdown: Shutdown,
+    /// How names of backends are followed.
+    pub dns: Dns,
+    /// Listeners in the order of the file.
+    pub listeners: Vec<Listener>,
+    /// Groups in the order of the file.
+    pub groups: Vec<Group>,
+    /// What is allowed and yet looks like a slip. Not part of equality.
+    pub warnings: Vec<Problem>,
+    pub(super) _sealed: Sealed,
+}
+
+/// Keeps anyone but this module's parent from building a [`Config`].
+#[derive(Clone, Debug)]
+pub(super) struct Sealed;
+
+impl PartialEq for Config {
+    fn eq(&self, other: &Config) -> bool {
+        let Config {
+            workers,
+            admin,
+            log,
+            access_log,
+            shutdown,
+            dns,
+            listeners,
+            groups,
+            warnings: _,
+            _sealed: _,
+        } = self;
+        *workers == other.workers
+            && *admin == other.admin
+            && *log == other.log
+            && *access_log == other.access_log
+            && *shutdown == other.shutdown
+            && *dns == other.dns
+            && *listeners == other.listeners
+            && *groups == other.groups
+    }
+}
+
+impl Eq for Config {}
+
+impl Config {
+    /// The group a listener or a route names.
+    #[must_use]
+    pub fn group(&self, group: GroupRef) -> &Group {
+        &self.groups[group.0]
+    }
+
+    /// Every distinct name (host, port) that a backend is configured by, for the resolver.
+    pub fn backend_names(&self) -> impl Iterator<Item = (&str, u16)> {
+        let mut names: Vec<(&str, u16)> = self
+            .groups
+            .iter()
+            .flat_map(|group| &group.backends)
+            .filter_map(|backend| match &backend.address {
+                BackendAddress::Name { host, port } => Some((&**host, *port)),
+                BackendAddress::Socket(_) => None,
+            })
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter()
+    }
+}
+
+/// Which cores serve traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// One worker for each CPU this process may run on, each pinned.
+    Auto,
+    /// These CPUs, one pinned worker each.
+    Cores(Vec<usize>),
+    /// So many workers, on the first CPUs this process may run on.
+    Count(usize),
+}
+
+/// The admin interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// What weir says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least urgent message that is printed.
+    pub level: LogLevel,
+    /// How a message looks.
+    pub format: LogFormat,
+}
+
+/// How urgent a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Deviations from the expected.
+    Debug,
+    /// Something failed for good.
+    Error,
+    /// State changes.
+    Info,
+    /// Every request.
+    Trace,
+    /// Worth an alert.
+    Warn,
+}
+
+/// How a message looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// What weir says about each exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where lines go.
+    pub destination: LogDestination,
+    /// What a line looks like.
+    pub format: AccessLogFormat,
+}
+
+/// Where access log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogDestination {
+    /// Appended to this file.
+    File(PathBuf),
+    /// Standard output (`"-"` in the file).
+    Stdout,
+}
+
+/// What an access log line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// The combined format Apache made common.
+    Combined,
+    /// One JSON object a line, with everything that is known.
+    Json,
+}
+
+/// How weir ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long running exchanges may take to finish; zero cuts them at once.
+    pub drain_timeout: Duration,
+}
+
+/// How names of backends are followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// How often each name is asked for again.
+    pub refresh: Duration,
+}
+
+/// Position of a group in [`Config::groups`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupRef(pub usize);
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, routed by content.
+    Http,
+    /// Bytes, relayed as they are.
+    Tcp,
+}
+
+/// Which headers tell the backend about the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    /// RFC 7239 `Forwarded`.
+    Forwarded,
+    /// None at all.
+    None,
+    /// `X-Forwarded-For`, `-Proto` and `-Host`.
+    XForwarded,
+}
+
+/// How a backend is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The one with the fewest requests in flight, all cores of the node together.
+    LeastConnections,
+    /// One after the other.
+    RoundRobin,
+}
+
+/// One listening address and how to serve it. A `tcp` listener has the defaults wherever a field
+/// says HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name, unique among listeners.
+    pub name: Arc<str>,
+    /// Where it listens. IPv6 sockets are meant to be IPv6 only: `[::]` does not cover IPv4.
+    pub address: SocketAddr,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Where connections or requests go that no route takes.
+    pub group: Option<GroupRef>,
+    /// Connections the kernel keeps waiting to be accepted.
+    pub backlog: u32,
+    /// Connections at one time, over all cores.
+    pub connections_max: u32,
+    /// Which headers tell the backend about the client (HTTP).
+    pub forwarded: Forwarded,
+    /// Whether what the client sent of them is believed (HTTP).
+    pub trust_forwarded: bool,
+    /// Whether requests carry an `X-Request-Id` (HTTP).
+    pub request_id: bool,
+    /// Pseudonym for `Via` (HTTP).
+    pub via: Option<Arc<str>>,
+    /// Times.
+    pub timeouts: ListenerTimeouts,
+    /// Sizes (HTTP).
+    pub limits: ListenerLimits,
+    /// Routes in the order they are tried (HTTP).
+    pub routes: Vec<Route>,
+}
+
+/// Times on the client's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTimeouts {
+    /// A request head must be complete this long after its first byte (HTTP).
+    pub head: Duration,
+    /// Longest silence inside a body (HTTP).
+    pub body: Duration,
+    /// Longest silence between two requests (HTTP) or in both directions (TCP).
+    pub idle: Duration,
+}
+
+/// Sizes on the client's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// Bytes of a request head.
+    pub head_bytes: usize,
+    /// Fields of a request head.
+    pub fields: usize,
+    /// Bytes of a request target.
+    pub target_bytes: usize,
+    /// Bytes of a request body; `None` for no limit.
+    pub body_bytes: Option<u64>,
+    /// Requests on one connection; `None` for no limit.
+    pub requests_per_connection: Option<u32>,
+}
+
+/// A rule from request to group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Its name, if it has one; unique in its listener.
+    pub name: Option<Arc<str>>,
+    /// Any of these hosts; every host when empty.
+    pub hosts: Vec<HostPattern>,
+    /// Any of these paths; every path when empty. Exact ones come first.
+    pub paths: Vec<PathPattern>,
+    /// Where it leads.
+    pub group: GroupRef,
+}
+
+/// What the host of a request is compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// This name (lower case, no final dot) or address (IPv6 without brackets).
+    Exact(String),
+    /// Any name below this one: `example.org` was written `*.example.org`.
+    Wildcard(String),
+}
+
+/// What the path of a request is compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PathPattern {
+    /// This path.
+    Exact(String),
+    /// Every path that begins with these bytes.
+    Prefix(String),
+}
+
+/// A named set of interchangeable backends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name, unique among groups.
+    pub name: Arc<str>,
+    /// How a backend is chosen.
+    pub policy: Policy,
+    /// The backends, at least one.
+    pub backends: Vec<Backend>,
+    /// Further backends tried when one cannot be reached.
+    pub retries: u32,
+    /// Idle connections kept per core and backend.
+    pub idle_connections_max: u32,
+    /// Times.
+    pub timeouts: GroupTimeouts,
+    /// Sizes.
+    pub limits: GroupLimits,
+}
+
+/// Times on the backends' side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupTimeouts {
+    /// A connection must be established within this time.
+    pub connect: Duration,
+    /// Longest wait for a response head, and longest silence inside a response body.
+    pub response: Duration,
+    /// How long an unused connection is kept.
+    pub idle: Duration,
+    /// Longest silence of an upgraded connection.
+    pub tunnel: Duration,
+}
+
+/// Sizes on the backends' side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupLimits {
+    /// Bytes of a response head.
+    pub head_bytes: usize,
+}
+
+/// One server of a group as configured; a name may yield several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The text of the file, for people: metrics and logs use it.
+    pub name: Arc<str>,
+    /// What it means.
+    pub address: BackendAddress,
+}
+
+/// Where a backend is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackendAddress {
+    /// A name to be resolved (lower case), and the port.
+    Name {
+        /// Host name.
+        host: Arc<str>,
+        /// Port.
+        port: u16,
+    },
+    /// An address.
+    Socket(SocketAddr),
+}
+
+/// Highest number of retries a group may ask for.
+pub const RETRIES_MAX: u32 = 15;

@@ -1,0 +1,65 @@
+//! The configuration file: TOML in, every mistake out, or a [`checked::Config`] that needs no
+//! second look. Pure: who reads the file is not decided here.
+//!
+//! Two steps. `raw` reads the shape (which keys, which types), `check` finds out what is meant.
+//! Both note every mistake they find and go on, so that one run reports them all; only a file
+//! that is not TOML stops at its syntax errors. Every bound an operator may move has its default
+//! and its range here; `config/weir.toml` explains each key.
+
+mod check;
+pub mod checked;
+mod print;
+pub mod problem;
+mod raw;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod units;
+
+pub use checked::Config;
+pub use problem::{ConfigErrors, Problem};
+
+use toml::de::DeTable;
+
+use self::problem::{At, Problems};
+
+/// Reads a configuration. `file_name` is only used to say where a mistake is. Warnings are in
+/// [`Config::warnings`], or beside the errors.
+///
+/// # Errors
+/// Every mistake in the file, in the order of the file.
+pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
+    let mut problems = Problems::new(text);
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    if !syntax_errors.is_empty() {
+        note_syntax(&syntax_errors, &mut problems);
+        return Err(problems.into_errors(file_name));
+    }
+    let file = raw::File::read(&document, &mut problems);
+    let config = check::check(&file, &mut problems);
+    let warnings = problems.finish(file_name)?;
+    Ok(Config { warnings, ..config })
+}
+
+/// One problem per line: what a parser says after its first stumble is mostly echo.
+fn note_syntax(errors: &[toml::de::Error], problems: &mut Problems<'_>) {
+    let mut line_before = 0;
+    for error in errors {
+        let at = At {
+            offset: error.span().map_or(0, |span| span.start),
+            key: String::new(),
+        };
+        let line = problems.line(&at);
+        if line == line_before {
+            continue;
+        }
+        line_before = line;
+        let message = error.message();
+        let fix = if message.contains("duplicate key") {
+            "keep one of the two"
+        } else {
+            "correct this line: key = value, with texts in double quotes"
+        };
+        problems.error(&at, format!("not TOML: {message}"), fix);
+    }
+}

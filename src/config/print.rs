@@ -1,0 +1,217 @@
+//! The effective configuration as TOML: every default filled in, everything in the order of the
+//! documentation. It loads to an equal configuration, which a property test holds it to.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::checked::{
+    AccessLogFormat, Config, Forwarded, Group, HostPattern, Listener, LogDestination, LogFormat,
+    LogLevel, PathPattern, Policy, Protocol, Route, Workers,
+};
+use super::units::{duration_text, size_text};
+
+impl Config {
+    /// The effective configuration as TOML, every default filled in. It loads to an equal
+    /// [`Config`].
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut page = Page::default();
+        self.print_node(&mut page);
+        for listener in &self.listeners {
+            self.print_listener(listener, &mut page);
+        }
+        for group in &self.groups {
+            print_group(group, &mut page);
+        }
+        page.0
+    }
+
+    fn print_node(&self, page: &mut Page) {
+        match &self.workers {
+            Workers::Auto => page.text("workers", "auto"),
+            Workers::Cores(cores) => page.raw("workers", format!("{cores:?}")),
+            Workers::Count(count) => page.raw("workers", count),
+        }
+        if let Some(admin) = &self.admin {
+            page.section("[admin]");
+            page.text("address", &admin.address.to_string());
+        }
+        page.section("[log]");
+        page.text(
+            "level",
+            match self.log.level {
+                LogLevel::Debug => "debug",
+                LogLevel::Error => "error",
+                LogLevel::Info => "info",
+                LogLevel::Trace => "trace",
+                LogLevel::Warn => "warn",
+            },
+        );
+        page.text(
+            "format",
+            match self.log.format {
+                LogFormat::Json => "json",
+                LogFormat::Text => "text",
+            },
+        );
+        if let Some(access_log) = &self.access_log {
+            page.section("[access_log]");
+            match &access_log.destination {
+                LogDestination::File(path) => page.text("path", &path.to_string_lossy()),
+                LogDestination::Stdout => page.text("path", "-"),
+            }
+            page.text(
+                "format",
+                match access_log.format {
+                    AccessLogFormat::Combined => "combined",
+                    AccessLogFormat::Json => "json",
+                },
+            );
+        }
+        page.section("[shutdown]");
+        page.duration("drain_timeout", self.shutdown.drain_timeout);
+        page.section("[dns]");
+        page.duration("refresh", self.dns.refresh);
+    }
+
+    fn print_listener(&self, listener: &Listener, page: &mut Page) {
+        page.section("[[listener]]");
+        page.text("name", &listener.name);
+        page.text("address", &listener.address.to_string());
+        let http = listener.protocol == Protocol::Http;
+        page.text("protocol", if http { "http" } else { "tcp" });
+        if let Some(group) = listener.group {
+            page.text("group", &self.group(group).name);
+        }
+        page.raw("backlog", listener.backlog);
+        page.raw("connections_max", listener.connections_max);
+        if !http {
+            page.section("[listener.timeouts]");
+            page.duration("idle", listener.timeouts.idle);
+            return;
+        }
+        page.text(
+            "forwarded",
+            match listener.forwarded {
+                Forwarded::Forwarded => "forwarded",
+                Forwarded::None => "none",
+                Forwarded::XForwarded => "x-forwarded",
+            },
+        );
+        page.raw("trust_forwarded", listener.trust_forwarded);
+        page.raw("request_id", listener.request_id);
+        if let Some(via) = &listener.via {
+            page.text("via", via);
+        }
+        page.section("[listener.timeouts]");
+        page.duration("head", listener.timeouts.head);
+        page.duration("body", listener.timeouts.body);
+        page.duration("idle", listener.timeouts.idle);
+        print_limits(listener, page);
+        for route in &listener.routes {
+            self.print_route(route, page);
+        }
+    }
+
+    fn print_route(&self, route: &Route, page: &mut Page) {
+        page.section("[[listener.route]]");
+        if let Some(name) = &route.name {
+            page.text("name", name);
+        }
+        let hosts = route.hosts.iter().map(|pattern| match pattern {
+            HostPattern::Exact(host) => host.clone(),
+            HostPattern::Wildcard(host) => format!("*.{host}"),
+        });
+        page.texts("host", hosts);
+        let exact = route.paths.iter().filter_map(|pattern| match pattern {
+            PathPattern::Exact(path) => Some(path.clone()),
+            PathPattern::Prefix(_) => None,
+        });
+        page.texts("path", exact);
+        let prefixes = route.paths.iter().filter_map(|pattern| match pattern {
+            PathPattern::Exact(_) => None,
+            PathPattern::Prefix(path) => Some(path.clone()),
+        });
+        page.texts("path_prefix", prefixes);
+        page.text("group", &self.group(route.group).name);
+    }
+}
+
+fn print_limits(listener: &Listener, page: &mut Page) {
+    let limits = &listener.limits;
+    page.section("[listener.limits]");
+    page.size("head_bytes", limits.head_bytes as u64);
+    page.raw("fields", limits.fields);
+    page.size("target_bytes", limits.target_bytes as u64);
+    match limits.body_bytes {
+        Some(bytes) => page.size("body_bytes", bytes),
+        None => page.text("body_bytes", "none"),
+    }
+    match limits.requests_per_connection {
+        Some(requests) => page.raw("requests_per_connection", requests),
+        None => page.text("requests_per_connection", "none"),
+    }
+}
+
+fn print_group(group: &Group, page: &mut Page) {
+    page.section("[[group]]");
+    page.text("name", &group.name);
+    page.text(
+        "policy",
+        match group.policy {
+            Policy::LeastConnections => "least_connections",
+            Policy::RoundRobin => "round_robin",
+        },
+    );
+    let backends = group
+        .backends
+        .iter()
+        .map(|backend| backend.name.to_string());
+    page.texts("backends", backends);
+    page.raw("retries", group.retries);
+    page.raw("idle_connections_max", group.idle_connections_max);
+    page.section("[group.timeouts]");
+    page.duration("connect", group.timeouts.connect);
+    page.duration("response", group.timeouts.response);
+    page.duration("idle", group.timeouts.idle);
+    page.duration("tunnel", group.timeouts.tunnel);
+    page.section("[group.limits]");
+    page.size("head_bytes", group.limits.head_bytes as u64);
+}
+
+/// Lines of TOML.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn section(&mut self, header: &str) {
+        self.0.push('\n');
+        self.0.push_str(header);
+        self.0.push('\n');
+    }
+
+    fn raw(&mut self, key: &str, value: impl std::fmt::Display) {
+        // Writing into a String cannot fail.
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.raw(key, toml::Value::from(value));
+    }
+
+    /// A list; nothing at all when it is empty.
+    fn texts(&mut self, key: &str, values: impl Iterator<Item = String>) {
+        let values: Vec<toml::Value> = values.map(toml::Value::from).collect();
+        if !values.is_empty() {
+            self.raw(key, toml::Value::from(values));
+        }
+    }
+
+    fn duration(&mut self, key: &str, value: Duration) {
+        self.text(key, &duration_text(value));
+    }
+
+    fn size(&mut self, key: &str, bytes: u64) {
+        self.text(key, &size_text(bytes));
+    }
+}

@@ -1,0 +1,330 @@
+//! The configuration as written: the shape of the file, one struct per section, nothing judged
+//! but types and unknown keys. Every value keeps its place, so that `check` can point at it.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{At, Problems};
+use super::reader::{Scalar, Section, Written, elements, integer_of, kind};
+
+pub(super) type Text = Option<Written<String>>;
+pub(super) type Texts = Option<Written<Vec<Written<String>>>>;
+pub(super) type Integer = Option<Written<i64>>;
+pub(super) type Boolean = Option<Written<bool>>;
+pub(super) type Size = Option<Written<Scalar>>;
+
+pub(super) struct File {
+    pub(super) workers: Option<Written<Workers>>,
+    pub(super) admin: Option<Admin>,
+    pub(super) log: Log,
+    pub(super) access_log: Option<AccessLog>,
+    pub(super) drain_timeout: Text,
+    pub(super) dns_refresh: Text,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) groups: Vec<Group>,
+    pub(super) at: At,
+}
+
+pub(super) enum Workers {
+    Cores(Vec<Written<i64>>),
+    Count(i64),
+    Word(String),
+}
+
+pub(super) struct Admin {
+    pub(super) address: Text,
+    pub(super) at: At,
+}
+
+#[derive(Default)]
+pub(super) struct Log {
+    pub(super) level: Text,
+    pub(super) format: Text,
+}
+
+pub(super) struct AccessLog {
+    pub(super) path: Text,
+    pub(super) format: Text,
+    pub(super) at: At,
+}
+
+pub(super) struct Listener {
+    pub(super) name: Text,
+    pub(super) address: Text,
+    pub(super) protocol: Text,
+    pub(super) group: Text,
+    pub(super) backlog: Integer,
+    pub(super) connections_max: Integer,
+    pub(super) forwarded: Text,
+    pub(super) trust_forwarded: Boolean,
+    pub(super) request_id: Boolean,
+    pub(super) via: Text,
+    pub(super) timeouts: ListenerTimeouts,
+    pub(super) limits: ListenerLimits,
+    pub(super) routes: Vec<Route>,
+    pub(super) at: At,
+}
+
+#[derive(Default)]
+pub(super) struct ListenerTimeouts {
+    pub(super) head: Text,
+    pub(super) body: Text,
+    pub(super) idle: Text,
+}
+
+#[derive(Default)]
+pub(super) struct ListenerLimits {
+    pub(super) head_bytes: Size,
+    pub(super) fields: Integer,
+    pub(super) target_bytes: Size,
+    pub(super) body_bytes: Size,
+    pub(super) requests_per_connection: Size,
+}
+
+pub(super) struct Route {
+    pub(super) name: Text,
+    pub(super) host: Texts,
+    pub(super) path: Texts,
+    pub(super) path_prefix: Texts,
+    pub(super) group: Text,
+    pub(super) at: At,
+}
+
+pub(super) struct Group {
+    pub(super) name: Text,
+    pub(super) policy: Text,
+    pub(super) backends: Texts,
+    pub(super) retries: Integer,
+    pub(super) idle_connections_max: Integer,
+    pub(super) timeouts: GroupTimeouts,
+    pub(super) head_bytes: Size,
+    pub(super) at: At,
+}
+
+#[derive(Default)]
+pub(super) struct GroupTimeouts {
+    pub(super) connect: Text,
+    pub(super) response: Text,
+    pub(super) idle: Text,
+    pub(super) tunnel: Text,
+}
+
+impl File {
+    pub(super) fn read(document: &Spanned<DeTable<'_>>, problems: &mut Problems<'_>) -> File {
+        let mut root = Section::root(document);
+        let file = File {
+            at: root.at.clone(),
+            workers: root
+                .value("workers")
+                .and_then(|value| read_workers(&value, problems)),
+            admin: root
+                .section("admin", problems)
+                .map(|section| read_admin(section, problems)),
+            log: root
+                .section("log", problems)
+                .map(|section| read_log(section, problems))
+                .unwrap_or_default(),
+            access_log: root
+                .section("access_log", problems)
+                .map(|section| read_access_log(section, problems)),
+            drain_timeout: root
+                .section("shutdown", problems)
+                .and_then(|section| read_one_duration(section, "drain_timeout", problems)),
+            dns_refresh: root
+                .section("dns", problems)
+                .and_then(|section| read_one_duration(section, "refresh", problems)),
+            listeners: root
+                .sections("listener", problems)
+                .into_iter()
+                .map(|section| read_listener(section, problems))
+                .collect(),
+            groups: root
+                .sections("group", problems)
+                .into_iter()
+                .map(|section| read_group(section, problems))
+                .collect(),
+        };
+        root.finish(problems);
+        file
+    }
+}
+
+fn read_workers(
+    written: &Written<&DeValue<'_>>,
+    problems: &mut Problems<'_>,
+) -> Option<Written<Workers>> {
+    const FIX: &str = "write workers = \"auto\", a number, or a list of CPUs such as [0, 1]";
+    let at = &written.at;
+    let value = if let Some(word) = written.value.as_str() {
+        Workers::Word(word.to_owned())
+    } else if let Some(count) = integer_of(written.value) {
+        Workers::Count(count)
+    } else if written.value.is_array() {
+        let mut cores = Vec::new();
+        for (element, at) in elements(written.value, at) {
+            match integer_of(element) {
+                Some(value) => cores.push(Written { value, at }),
+                None => problems.error(
+                    &at,
+                    format!("expected the number of a CPU, found {}", kind(element)),
+                    FIX,
+                ),
+            }
+        }
+        Workers::Cores(cores)
+    } else {
+        let what = format!(
+            "expected \"auto\", a number or a list, found {}",
+            kind(written.value)
+        );
+        problems.error(at, what, FIX);
+        return None;
+    };
+    Some(Written {
+        value,
+        at: at.clone(),
+    })
+}
+
+fn read_admin(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Admin {
+    let admin = Admin {
+        at: section.at.clone(),
+        address: section.text("address", "\"127.0.0.1:9901\"", problems),
+    };
+    section.finish(problems);
+    admin
+}
+
+fn read_log(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Log {
+    let log = Log {
+        level: section.text("level", "\"info\"", problems),
+        format: section.text("format", "\"text\"", problems),
+    };
+    section.finish(problems);
+    log
+}
+
+fn read_access_log(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> AccessLog {
+    let access_log = AccessLog {
+        at: section.at.clone(),
+        path: section.text("path", "\"/var/log/weir-access.log\"", problems),
+        format: section.text("format", "\"json\"", problems),
+    };
+    section.finish(problems);
+    access_log
+}
+
+fn read_one_duration(
+    mut section: Section<'_, '_>,
+    key: &'static str,
+    problems: &mut Problems<'_>,
+) -> Text {
+    let duration = section.duration(key, problems);
+    section.finish(problems);
+    duration
+}
+
+fn read_listener(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Listener {
+    let listener = Listener {
+        at: section.at.clone(),
+        name: section.text("name", "\"web\"", problems),
+        address: section.text("address", "\"0.0.0.0:80\"", problems),
+        protocol: section.text("protocol", "\"http\"", problems),
+        group: section.text("group", "\"app\"", problems),
+        backlog: section.integer("backlog", "4096", problems),
+        connections_max: section.integer("connections_max", "100000", problems),
+        forwarded: section.text("forwarded", "\"x-forwarded\"", problems),
+        trust_forwarded: section.boolean("trust_forwarded", problems),
+        request_id: section.boolean("request_id", problems),
+        via: section.text("via", "\"weir\"", problems),
+        timeouts: section
+            .section("timeouts", problems)
+            .map(|section| read_listener_timeouts(section, problems))
+            .unwrap_or_default(),
+        limits: section
+            .section("limits", problems)
+            .map(|section| read_listener_limits(section, problems))
+            .unwrap_or_default(),
+        routes: section
+            .sections("route", problems)
+            .into_iter()
+            .map(|section| read_route(section, problems))
+            .collect(),
+    };
+    section.finish(problems);
+    listener
+}
+
+fn read_listener_timeouts(
+    mut section: Section<'_, '_>,
+    problems: &mut Problems<'_>,
+) -> ListenerTimeouts {
+    let timeouts = ListenerTimeouts {
+        head: section.duration("head", problems),
+        body: section.duration("body", problems),
+        idle: section.duration("idle", problems),
+    };
+    section.finish(problems);
+    timeouts
+}
+
+fn read_listener_limits(
+    mut section: Section<'_, '_>,
+    problems: &mut Problems<'_>,
+) -> ListenerLimits {
+    let limits = ListenerLimits {
+        head_bytes: section.scalar("head_bytes", "\"16KiB\"", problems),
+        fields: section.integer("fields", "100", problems),
+        target_bytes: section.scalar("target_bytes", "\"8KiB\"", problems),
+        body_bytes: section.scalar("body_bytes", "\"10MiB\"", problems),
+        requests_per_connection: section.scalar("requests_per_connection", "1000", problems),
+    };
+    section.finish(problems);
+    limits
+}
+
+fn read_route(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Route {
+    let route = Route {
+        at: section.at.clone(),
+        name: section.text("name", "\"api\"", problems),
+        host: section.texts("host", "\"api.example.org\"", problems),
+        path: section.texts("path", "\"/exact\"", problems),
+        path_prefix: section.texts("path_prefix", "\"/api/\"", problems),
+        group: section.text("group", "\"app\"", problems),
+    };
+    section.finish(problems);
+    route
+}
+
+fn read_group(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Group {
+    let group = Group {
+        at: section.at.clone(),
+        name: section.text("name", "\"app\"", problems),
+        policy: section.text("policy", "\"round_robin\"", problems),
+        backends: section.texts("backends", "[\"127.0.0.1:9001\"]", problems),
+        retries: section.integer("retries", "2", problems),
+        idle_connections_max: section.integer("idle_connections_max", "1024", problems),
+        timeouts: section
+            .section("timeouts", problems)
+            .map(|section| read_group_timeouts(section, problems))
+            .unwrap_or_default(),
+        head_bytes: section.section("limits", problems).and_then(|mut section| {
+            let head_bytes = section.scalar("head_bytes", "\"16KiB\"", problems);
+            section.finish(problems);
+            head_bytes
+        }),
+    };
+    section.finish(problems);
+    group
+}
+
+fn read_group_timeouts(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> GroupTimeouts {
+    let timeouts = GroupTimeouts {
+        connect: section.duration("connect", problems),
+        response: section.duration("response", problems),
+        idle: section.duration("idle", problems),
+        tunnel: section.duration("tunnel", problems),
+    };
+    section.finish(problems);
+    timeouts
+}

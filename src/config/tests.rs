@@ -1,0 +1,1 @@
+//! Every mistake is found, placed and told how to fix.

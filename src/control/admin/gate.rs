@@ -1,0 +1,108 @@
+//! Bounds the admin interface: so many connections, and none that stays silent for ever.
+//! Whoever comes when all places are taken waits in the backlog.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::base::limits::ADMIN_CONNECTIONS_MAX;
+
+/// Longest silence of a client: more than the usual minute between two scrapes.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
+
+/// A listener that admits at most [`ADMIN_CONNECTIONS_MAX`] connections.
+pub(super) struct Gate {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+impl Gate {
+    pub(super) fn new(listener: TcpListener) -> Self {
+        Gate {
+            listener,
+            places: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
+        }
+    }
+}
+
+impl Listener for Gate {
+    type Io = Guarded;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Guarded, SocketAddr) {
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let guarded = Guarded {
+            stream,
+            silence: Box::pin(sleep(SILENCE_MAX)),
+            _place: place,
+        };
+        (guarded, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection with its place and its deadline.
+pub(super) struct Guarded {
+    stream: TcpStream,
+    silence: Pin<Box<Sleep>>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Guarded {
+    /// Passes `polled` on unless it waits for too long already.
+    fn within<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
+            return polled;
+        }
+        ready!(self.silence.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.within(cx, polled)
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.within(cx, polled)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

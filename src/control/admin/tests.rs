@@ -1,0 +1,124 @@
+//! The pages over real sockets.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::base::epoch::Epoch;
+use crate::base::id::CoreId;
+use crate::control::publisher::{CoreProgress, CoreState};
+
+struct Site {
+    address: std::net::SocketAddr,
+    progress: watch::Sender<Progress>,
+}
+
+async fn site() -> Site {
+    let core = CoreProgress {
+        adopted: Epoch(0),
+        held: Vec::new(),
+        state: CoreState::Running,
+    };
+    let progress = watch::Sender::new(Progress {
+        phase: Phase::Starting,
+        published: Epoch(1),
+        cores: vec![core; 2],
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let sources = Sources {
+        view: Arc::default(),
+        progress: progress.subscribe(),
+        cores: (0..2).map(|_| Arc::default()).collect(),
+        control: Arc::default(),
+        log: Some(Arc::default()),
+        started: SystemTime::now(),
+        config_path: "weir.toml".into(),
+    };
+    tokio::spawn(serve(listener, Arc::new(sources)));
+    Site { address, progress }
+}
+
+async fn fetch(site: &Site, path: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(site.address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let reading = stream.read_to_string(&mut answer);
+    tokio::time::timeout(Duration::from_secs(10), reading)
+        .await
+        .unwrap()
+        .unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head[9..12].parse().unwrap();
+    (status, head.to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn readiness_follows_the_phase_and_liveness_the_cores() {
+    let site = site().await;
+    for (phase, status, word) in [
+        (Phase::Starting, 503, "starting\n"),
+        (Phase::Serving, 200, "ready\n"),
+        (Phase::Draining, 503, "draining\n"),
+    ] {
+        site.progress.send_modify(|progress| progress.phase = phase);
+        let (got, _, body) = fetch(&site, "/ready").await;
+        assert_eq!((got, &*body), (status, word));
+    }
+    assert_eq!(fetch(&site, "/live").await.0, 200);
+    site.progress
+        .send_modify(|progress| progress.cores[1].state = CoreState::Died);
+    assert_eq!(fetch(&site, "/live").await.0, 503);
+    assert_eq!(fetch(&site, "/nothing").await.0, 404);
+}
+
+#[tokio::test]
+async fn the_epoch_page_names_stragglers() {
+    let site = site().await;
+    site.progress.send_modify(|progress| {
+        progress.cores[0].adopted = Epoch(1);
+        progress.cores[0].held = vec![Epoch(1)];
+    });
+    let (status, head, body) = fetch(&site, "/v1/epoch").await;
+    assert_eq!(status, 200);
+    assert!(head.contains("application/json"));
+    let page: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(page["published"], 1);
+    assert_eq!(page["stragglers"], serde_json::json!([1]));
+    assert_eq!(page["cores"][0]["adopted"], 1);
+    assert_eq!(page["cores"][1]["state"], "running");
+    let stragglers = site.progress.borrow().stragglers(Epoch(1));
+    assert_eq!(stragglers, [CoreId(1)]);
+}
+
+#[tokio::test]
+async fn metrics_and_status_are_there_before_the_first_plan() {
+    let site = site().await;
+    let (status, head, body) = fetch(&site, "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+    assert!(body.contains("weir_core_turns_total{core=\"1\"} 0\n"));
+    let (status, _, body) = fetch(&site, "/v1/status").await;
+    assert_eq!(status, 200);
+    let page: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(page["epoch"]["phase"], "starting");
+    assert_eq!(page["listeners"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn more_connections_than_places_wait_and_are_served_in_turn() {
+    let site = site().await;
+    let mut idle = Vec::new();
+    for _ in 0..crate::base::limits::ADMIN_CONNECTIONS_MAX {
+        idle.push(TcpStream::connect(site.address).await.unwrap());
+    }
+    let waiting = fetch(&site, "/live");
+    tokio::pin!(waiting);
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut waiting).await;
+    assert!(early.is_err());
+    idle.clear();
+    assert_eq!(waiting.await.0, 200);
+}

@@ -1,0 +1,156 @@
+//! From a configuration and the answers of DNS to a table every core is sent: plan, open what is
+//! new, publish; or leave everything as it is.
+//!
+//! A plan is made on a copy of the registry, so that one whose addresses cannot be bound leaves
+//! no trace. Epochs of refused plans are not used.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use crate::base::epoch::Epoch;
+use crate::config::Config;
+use crate::control::access_log::LogHandle;
+use crate::control::listen::{self, ListenError};
+use crate::control::publisher::{PublishError, Publisher};
+use crate::control::view::View;
+use crate::engine::planner::{OpenListener, Plan, Resolved, plan};
+use crate::engine::registry::Registry;
+use crate::link::ListenSocket;
+use crate::routing::table::Table;
+
+/// How many epochs something may be out of the configuration and still get its counters back. A
+/// bound is needed because a name can yield new addresses for ever.
+const REMEMBERED_EPOCHS: u64 = 16;
+
+/// Why no new epoch was published; all goes on as before.
+#[derive(Debug)]
+pub enum Refused {
+    /// Addresses that cannot be listened on.
+    Listen(Vec<ListenError>),
+    /// Cores that cannot take a table.
+    Publish(PublishError),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Listen(errors) => {
+                for (position, error) in errors.iter().enumerate() {
+                    let separator = if position == 0 { "" } else { "; " };
+                    write!(f, "{separator}{error}")?;
+                }
+                Ok(())
+            }
+            Refused::Publish(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The present plan and all that is needed to make the next.
+pub struct Plans {
+    registry: Registry,
+    epoch: Epoch,
+    view: Arc<ArcSwapOption<View>>,
+}
+
+impl Plans {
+    /// No plan yet, for `cores` cores.
+    #[must_use]
+    pub fn new(cores: usize) -> Self {
+        Plans {
+            registry: Registry::new(cores),
+            epoch: Epoch(0),
+            view: Arc::default(),
+        }
+    }
+
+    /// The view of the present plan.
+    #[must_use]
+    pub fn view(&self) -> Arc<ArcSwapOption<View>> {
+        Arc::clone(&self.view)
+    }
+
+    /// Listeners of the present plan and where they are bound.
+    #[must_use]
+    pub fn listening(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        let live = self.registry.listeners().filter(|entry| entry.live);
+        live.map(|entry| (entry.name, entry.address)).collect()
+    }
+
+    /// Plans, binds and publishes the next epoch.
+    ///
+    /// # Errors
+    /// When an address cannot be bound or a core cannot take the table.
+    pub fn advance(
+        &mut self,
+        config: &Config,
+        resolved: &Resolved,
+        publisher: &mut Publisher,
+        log: Option<&LogHandle>,
+    ) -> Result<Epoch, Refused> {
+        publisher.check_room().map_err(Refused::Publish)?;
+        let epoch = self.epoch.next();
+        let mut registry = self.registry.clone();
+        let forgotten = Epoch(epoch.0.saturating_sub(REMEMBERED_EPOCHS));
+        registry.release_before(forgotten.min(publisher.watch().borrow().oldest_held()));
+        let Plan {
+            table,
+            open,
+            warnings,
+            ..
+        } = plan(config, resolved, epoch, &mut registry);
+        for warning in warnings {
+            tracing::warn!(epoch = epoch.0, %warning, "plan");
+        }
+        let first = self.epoch == Epoch(0);
+        let sockets = open_all(&table, &open, publisher.cores(), first)?;
+        let view = View::new(Arc::clone(&table), &registry);
+        if let Some(log) = log {
+            log.rename(view.log_names());
+        }
+        publisher
+            .publish(table, sockets)
+            .map_err(Refused::Publish)?;
+        self.view.store(Some(Arc::new(view)));
+        self.registry = registry;
+        self.epoch = epoch;
+        Ok(epoch)
+    }
+}
+
+/// The sockets of each core, or every error.
+fn open_all(
+    table: &Table,
+    open: &[OpenListener],
+    cores: usize,
+    first: bool,
+) -> Result<Vec<Vec<ListenSocket>>, Refused> {
+    let mut by_core: Vec<_> = (0..cores).map(|_| Vec::with_capacity(open.len())).collect();
+    let mut errors = Vec::new();
+    for wanted in open {
+        let name = table
+            .listener(wanted.slot)
+            .map_or("", |listener| &listener.name);
+        if first && listen::is_shared(wanted.address) {
+            tracing::warn!(listener = name, address = %wanted.address, "address shared");
+        }
+        match listen::open(wanted.slot, name, wanted.address, wanted.backlog, cores) {
+            Ok(sockets) => {
+                for (core, socket) in by_core.iter_mut().zip(sockets) {
+                    core.push(socket);
+                }
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(by_core)
+    } else {
+        Err(Refused::Listen(errors))
+    }
+}

@@ -1,0 +1,58 @@
+//! What the operating system says of this process, from /proc and the CPU clock.
+
+use std::fs;
+use std::time::SystemTime;
+
+use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::telemetry::exposition::ProcessFacts;
+
+/// The facts now; what cannot be read is zero.
+#[must_use]
+pub fn facts(started: SystemTime) -> ProcessFacts {
+    let cpu = clock_gettime(ClockId::ProcessCPUTime);
+    let started = started
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    ProcessFacts {
+        cpu_micros: u64::try_from(cpu.tv_sec * 1_000_000 + cpu.tv_nsec / 1000).unwrap_or(0),
+        resident_bytes: resident_bytes(),
+        open_fds: open_fds(),
+        max_fds: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
+        started_unix_micros: u64::try_from(started.as_micros()).unwrap_or(0),
+    }
+}
+
+fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+/// Since Linux 6.2 the size of the directory is the number of descriptors; before that it is 0
+/// and they are counted, which takes long when there are many.
+fn open_fds() -> u64 {
+    match fs::metadata("/proc/self/fd").map(|fds| fds.len()) {
+        Ok(0) | Err(_) => fs::read_dir("/proc/self/fd").map_or(0, |fds| fds.count() as u64),
+        Ok(count) => count,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_process_has_cpu_time_memory_and_descriptors() {
+        let facts = facts(SystemTime::now());
+        assert!(facts.resident_bytes > 1 << 20);
+        assert!(
+            facts.open_fds >= 3 && facts.open_fds <= facts.max_fds,
+            "{facts:?}"
+        );
+        assert!(facts.cpu_micros > 0);
+        assert!(facts.started_unix_micros > 1_700_000_000_000_000);
+    }
+}

@@ -1,0 +1,82 @@
+//! What the admin interface and the access log know of the present plan: names and counters.
+//!
+//! It is made anew with each published table and swapped whole, so readers never wait and never
+//! see half of a change. Things that left the configuration stay in it while any core may still
+//! work for them.
+
+use std::sync::Arc;
+
+use crate::engine::registry::{BackendEntry, ListenerEntry, Registry};
+use crate::routing::table::Table;
+use crate::telemetry::access_log::format::LogNames;
+use crate::telemetry::exposition::{BackendFacts, ListenerFacts};
+
+/// One plan as people see it.
+pub struct View {
+    /// The published table.
+    pub table: Arc<Table>,
+    /// Listeners that have counters.
+    pub listeners: Vec<ListenerEntry>,
+    /// Backends that have counters.
+    pub backends: Vec<BackendEntry>,
+}
+
+impl View {
+    /// The view of `table`, planned with `registry`.
+    #[must_use]
+    pub fn new(table: Arc<Table>, registry: &Registry) -> Self {
+        View {
+            table,
+            listeners: registry.listeners().collect(),
+            backends: registry.backends().collect(),
+        }
+    }
+
+    /// Names by slot for the access log.
+    #[must_use]
+    pub fn log_names(&self) -> LogNames {
+        let mut listeners = Vec::new();
+        for entry in &self.listeners {
+            place(&mut listeners, entry.slot.index(), &*entry.name);
+        }
+        let mut backends = Vec::new();
+        for entry in &self.backends {
+            place(
+                &mut backends,
+                entry.slot.index(),
+                (&*entry.group, &*entry.name),
+            );
+        }
+        LogNames::new(listeners.into_iter(), backends.into_iter())
+    }
+
+    /// The listeners for the metrics page.
+    #[must_use]
+    pub fn listener_facts(&self) -> Vec<ListenerFacts<'_>> {
+        let facts = self.listeners.iter().map(|entry| ListenerFacts {
+            name: &entry.name,
+            address: entry.address.to_string(),
+            stats: &entry.stats,
+        });
+        facts.collect()
+    }
+
+    /// The backends for the metrics page.
+    #[must_use]
+    pub fn backend_facts(&self) -> Vec<BackendFacts<'_>> {
+        let facts = self.backends.iter().map(|entry| BackendFacts {
+            group: &entry.group,
+            name: &entry.name,
+            address: entry.address.to_string(),
+            stats: &entry.stats,
+        });
+        facts.collect()
+    }
+}
+
+fn place<T: Clone + Default>(slots: &mut Vec<T>, index: usize, value: T) {
+    if slots.len() <= index {
+        slots.resize(index + 1, T::default());
+    }
+    slots[index] = value;
+}

@@ -1,0 +1,181 @@
+//! Admitting connections: accept while there is room, leave the rest in the backlog.
+//!
+//! The limit of a listener holds over all cores together; each core adds up the gauges of all
+//! when it accepts, which is rare and needs no shared write. When the limit is reached, or the
+//! process is out of descriptors, the accept is cancelled and started again as soon as a
+//! connection of this core ends, or at the next housekeeping.
+
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+
+use crate::base::fault::Fault;
+use crate::base::id::ListenerSlot;
+use crate::base::slab::Key;
+use crate::data::adopt::Pinned;
+use crate::data::client::Client;
+use crate::data::conn::{Conn, OutQueue, Role};
+use crate::data::relay::RelayDown;
+use crate::data::worker::{Worker, ticks};
+use crate::routing::policy::Tried;
+use crate::routing::table::{Listener, Protocol};
+use crate::runtime::driver::Driver;
+use crate::runtime::net;
+
+impl<D: Driver> Worker<D> {
+    /// A connection came in.
+    pub(super) fn accepted(&mut self, slot: ListenerSlot, fd: OwnedFd) {
+        let core = self.core;
+        let Some(state) = self.listener_mut(slot) else {
+            return self.driver.close(fd);
+        };
+        let table = Pinned::clone(&state.table);
+        let Some(listener) = table.listener(slot) else {
+            return self.driver.close(fd);
+        };
+        state.open += 1;
+        let stats = listener.stats.of(core);
+        stats.connections.inc();
+        stats.connections_open.up();
+        if is_full(listener) {
+            self.stop_accepting(slot);
+        }
+        match listener.protocol {
+            Protocol::Http => self.begin_client(listener, fd),
+            Protocol::Tcp => self.begin_relay(&table, listener, fd),
+        }
+    }
+
+    fn begin_client(&mut self, listener: &Listener, fd: OwnedFd) {
+        let key = self.add(Conn::new(fd, Role::Client(Client::new(listener.slot))));
+        self.receive_more(key);
+        let head = listener.timeouts.head.min(listener.timeouts.idle);
+        self.set_deadline(key, self.now.tick + ticks(head));
+    }
+
+    fn begin_relay(&mut self, table: &Pinned, listener: &Listener, fd: OwnedFd) {
+        let Some(group) = listener.routes.default_group else {
+            return self.driver.close(fd);
+        };
+        let idle = ticks(listener.timeouts.idle);
+        let key = self.add(Conn::new(
+            fd,
+            Role::RelayDown(Box::new(RelayDown {
+                listener: listener.slot,
+                table: Pinned::clone(table),
+                group,
+                backend: None,
+                tried: Tried::default(),
+                retries: 0,
+                client: None,
+                started_micros: self.now.micros,
+                idle,
+                bytes_received: 0,
+                bytes_sent: 0,
+                exchange: None,
+            })),
+        ));
+        self.receive_more(key);
+        self.set_deadline(key, self.now.tick + idle);
+        self.connect_relay(key, OutQueue::default(), false, None);
+    }
+
+    /// Nothing was heard on a relay for too long.
+    pub(super) fn relay_down_due(&mut self, key: Key) {
+        self.reset_relay(key, Fault::ClientTimeout);
+    }
+
+    /// Accepting ended: on request, or because the kernel could not go on.
+    pub(super) fn accept_ended(&mut self, slot: ListenerSlot, error: Errno) {
+        let core = self.core;
+        let Some(state) = self.listener_mut(slot) else {
+            return;
+        };
+        state.accepting = false;
+        state.cancelled = false;
+        let closing = state.removed;
+        match error {
+            Errno::CANCELED | Errno::AGAIN => {}
+            error => {
+                if let Some(listener) = state.table.listener(slot) {
+                    listener.stats.of(core).accept_errors.inc();
+                }
+                tracing::warn!(%error, listener = slot.0, "accept failed");
+                // Out of descriptors or memory: try again at the next housekeeping.
+                self.accept_paused = true;
+                return;
+            }
+        }
+        if closing || self.draining.is_some() {
+            return self.close_listener(slot);
+        }
+        self.accept_again(slot);
+    }
+
+    /// Accepts on a listener if it may.
+    pub(super) fn accept_again(&mut self, slot: ListenerSlot) {
+        if self.draining.is_some() || self.accept_paused {
+            return;
+        }
+        let Some(state) = self.listener_mut(slot) else {
+            return;
+        };
+        if state.accepting || state.removed {
+            return;
+        }
+        let room = state
+            .table
+            .listener(slot)
+            .is_some_and(|listener| !is_full(listener));
+        if let (true, Some(fd)) = (room, state.raw_fd()) {
+            state.accepting = true;
+            self.driver.accept(slot.0, fd);
+        }
+    }
+
+    /// Accepts again wherever there is room: called by housekeeping.
+    pub(super) fn accept_everywhere(&mut self) {
+        self.accept_paused = false;
+        for index in 0..self.listeners.len() {
+            self.accept_again(ListenerSlot(index as u32));
+        }
+    }
+
+    /// Accepts nothing more on a listener; a removed or draining one is closed afterwards.
+    pub(super) fn stop_accepting(&mut self, slot: ListenerSlot) {
+        let draining = self.draining.is_some();
+        let Some(state) = self.listener_mut(slot) else {
+            return;
+        };
+        if state.accepting && !state.cancelled {
+            state.cancelled = true;
+            self.driver.cancel_accept(slot.0);
+        } else if !state.accepting && (state.removed || draining) {
+            self.close_listener(slot);
+        }
+    }
+
+    /// Serves what is left in the backlog, then closes the socket: closing it with connections
+    /// in it would reset them.
+    fn close_listener(&mut self, slot: ListenerSlot) {
+        let Some(socket) = self
+            .listener_mut(slot)
+            .and_then(|state| state.take_socket())
+        else {
+            return;
+        };
+        while let Ok(fd) = net::accept(&socket) {
+            self.accepted(slot, fd);
+        }
+        self.driver.close(socket);
+    }
+}
+
+fn is_full(listener: &Listener) -> bool {
+    let open: u64 = listener
+        .stats
+        .iter()
+        .map(|stats| u64::from(stats.connections_open.read()))
+        .sum();
+    open >= u64::from(listener.connections_max)
+}

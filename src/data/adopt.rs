@@ -1,0 +1,192 @@
+//! Taking over a new table between two turns of the loop, and giving old ones back.
+//!
+//! A table is pinned by the exchanges that began with it, through a core-local `Rc`: no atomic
+//! on the request path. When the last of them ends, the table goes back to the control thread,
+//! which frees it. A table that is not newer than the present one is refused.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::base::id::{GroupSlot, ListenerSlot};
+use crate::base::slab::Key;
+use crate::data::client::Phase;
+use crate::data::conn::Role;
+use crate::data::worker::Worker;
+use crate::link::{FromWorker, ListenSocket};
+use crate::routing::policy::PickState;
+use crate::routing::table::Table;
+use crate::runtime::driver::Driver;
+
+/// A table in use on this core.
+pub(super) type Pinned = Rc<Arc<Table>>;
+
+/// One listener as this core serves it.
+pub(super) struct ListenerState {
+    /// The last table that had this listener.
+    pub(super) table: Pinned,
+    /// The socket; `None` after it was closed.
+    socket: Option<OwnedFd>,
+    /// An accept is under way.
+    pub(super) accepting: bool,
+    /// The accept was asked to end.
+    pub(super) cancelled: bool,
+    /// Connections of this core.
+    pub(super) open: u32,
+    /// No longer in the table: what runs is finished, nothing new is accepted.
+    pub(super) removed: bool,
+}
+
+impl ListenerState {
+    pub(super) fn raw_fd(&self) -> Option<RawFd> {
+        self.socket.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    pub(super) fn take_socket(&mut self) -> Option<OwnedFd> {
+        self.socket.take()
+    }
+}
+
+impl<D: Driver> Worker<D> {
+    /// Serves new requests by `table` from now on.
+    pub(super) fn adopt(&mut self, table: Arc<Table>, sockets: Vec<ListenSocket>) {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.epoch >= table.epoch)
+        {
+            self.tell_control(FromWorker::Retired(table));
+            return;
+        }
+        let epoch = table.epoch;
+        let table: Pinned = Rc::new(table);
+        self.make_room(&table);
+        for listener in table.listeners.iter().flatten() {
+            if let Some(state) = self.listener_mut(listener.slot) {
+                state.table = Pinned::clone(&table);
+            }
+        }
+        for socket in sockets {
+            self.open_listener(&table, socket);
+        }
+        self.remove_listeners(&table);
+        if let Some(old) = self.current.replace(table) {
+            self.retired.push(old);
+        }
+        self.stats.epoch.add(epoch.0 - self.stats.epoch.read());
+        self.tell_control(FromWorker::Adopted(epoch));
+        self.give_back_tables();
+    }
+
+    fn make_room(&mut self, table: &Pinned) {
+        let groups = table.group_slots as usize;
+        for slot in self.picks.len()..groups {
+            let slot = GroupSlot(slot as u32);
+            self.picks.push(PickState::new(self.seed, self.core, slot));
+        }
+        let backends = table.backend_slots as usize;
+        self.pools
+            .resize_with(backends.max(self.pools.len()), Vec::new);
+        self.backend_stats
+            .resize_with(backends.max(self.backend_stats.len()), || None);
+        for backend in table.groups.iter().flat_map(|group| &group.backends) {
+            self.backend_stats[backend.slot.index()] = Some(backend.stats.clone());
+        }
+        self.close_pools_without_backend(table);
+        let listeners = table.listeners.len();
+        self.listeners
+            .resize_with(listeners.max(self.listeners.len()), || None);
+    }
+
+    /// Idle connections to backends that left the table are of no use any more.
+    fn close_pools_without_backend(&mut self, table: &Pinned) {
+        let mut used = vec![false; self.pools.len()];
+        for backend in table.groups.iter().flat_map(|group| &group.backends) {
+            used[backend.slot.index()] = true;
+        }
+        for slot in (0..used.len()).filter(|slot| !used[*slot]) {
+            for key in std::mem::take(&mut self.pools[slot]) {
+                self.close_upstream(key);
+            }
+        }
+    }
+
+    fn open_listener(&mut self, table: &Pinned, socket: ListenSocket) {
+        let slot = socket.listener;
+        self.listeners[slot.index()] = Some(ListenerState {
+            table: Pinned::clone(table),
+            socket: Some(socket.fd),
+            accepting: false,
+            cancelled: false,
+            open: 0,
+            removed: false,
+        });
+        self.accept_again(slot);
+    }
+
+    fn remove_listeners(&mut self, table: &Pinned) {
+        for index in 0..self.listeners.len() {
+            let slot = ListenerSlot(index as u32);
+            if table.listener(slot).is_some() {
+                continue;
+            }
+            if let Some(state) = self.listener_mut(slot).filter(|state| !state.removed) {
+                state.removed = true;
+                self.stop_accepting(slot);
+                self.close_idle_clients(Some(slot));
+            }
+        }
+    }
+
+    /// Closes clients that wait for nothing: of one listener, or of all.
+    pub(super) fn close_idle_clients(&mut self, only: Option<ListenerSlot>) {
+        let idle: Vec<Key> = self
+            .conns
+            .keys()
+            .filter(|key| match self.conns.at(*key).map(|conn| &conn.role) {
+                Some(Role::Client(client)) => {
+                    client.phase == Phase::Head
+                        && client.stash.is_empty()
+                        && only.is_none_or(|slot| slot == client.listener)
+                }
+                _ => false,
+            })
+            .collect();
+        for key in idle {
+            self.close_client(key, None);
+        }
+    }
+
+    /// Hands tables nobody uses any more back to the control thread.
+    pub(super) fn give_back_tables(&mut self) {
+        let mut index = 0;
+        while index < self.retired.len() {
+            if Rc::strong_count(&self.retired[index]) > 1 {
+                index += 1;
+                continue;
+            }
+            if let Ok(table) = Rc::try_unwrap(self.retired.swap_remove(index)) {
+                self.tell_control(FromWorker::Retired(table));
+            }
+        }
+    }
+
+    pub(super) fn tell_control(&mut self, message: FromWorker) {
+        // The channel holds an answer to everything the control thread may have in flight; if it
+        // is full all the same the control thread is gone, and so is the need to tell it.
+        if self.link.to_control.push(message).is_err() {
+            tracing::error!("control thread does not take messages");
+        }
+        self.link.kick_control.kick();
+    }
+
+    /// The listener in `slot`, if this core has ever had it.
+    pub(super) fn listener(&self, slot: ListenerSlot) -> Option<&ListenerState> {
+        self.listeners.get(slot.index())?.as_ref()
+    }
+
+    /// The listener in `slot`, to change it.
+    pub(super) fn listener_mut(&mut self, slot: ListenerSlot) -> Option<&mut ListenerState> {
+        self.listeners.get_mut(slot.index())?.as_mut()
+    }
+}

@@ -1,0 +1,311 @@
+//! Answers of our own, the end of exchanges that went wrong, and the accounts of all of them.
+
+use std::time::Duration;
+
+use crate::base::fault::Fault;
+use crate::base::id::ListenerSlot;
+use crate::base::slab::Key;
+use crate::data::conn::Role;
+use crate::data::exchange::{Answered, Exchange};
+use crate::data::request::request_id_text;
+use crate::data::worker::{Worker, ticks};
+use crate::http::{self, Answer, Method, Version};
+use crate::routing::table::ListenerTimeouts;
+use crate::runtime::driver::Driver;
+use crate::runtime::net;
+use crate::telemetry::access_log::AccessRecord;
+
+/// Seconds we ask a client to wait after a 503.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+impl<D: Driver> Worker<D> {
+    /// Answers the exchange of client `key` with what `fault` means, or, when the response has
+    /// already begun, ends it so that nobody takes it for complete.
+    pub(super) fn answer_fault(&mut self, key: Key, fault: Fault) {
+        let begun = self
+            .exchange(key)
+            .is_some_and(|e| e.answered != Answered::NotYet);
+        if begun {
+            return self.abort_exchange(key, fault);
+        }
+        let close = matches!(fault, Fault::ClientTimeout | Fault::ClientBadRequest);
+        self.answer(key, fault.status(), fault.name(), Some(fault), close);
+    }
+
+    /// Queues an answer of our own; `detail` is the reason given in its body.
+    pub(super) fn answer(
+        &mut self,
+        key: Key,
+        status: u16,
+        detail: &str,
+        fault: Option<Fault>,
+        close: bool,
+    ) {
+        if self
+            .exchange(key)
+            .is_some_and(|e| e.answered != Answered::NotYet)
+        {
+            return self.abort_exchange(key, fault.unwrap_or(Fault::ClientBadRequest));
+        }
+        self.detach_upstream(key, fault);
+        let date = self.date();
+        let closing = self.is_closing(key);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        if let Some(exchange) = self.exchange(key) {
+            exchange.answered = Answered::Wholly;
+            exchange.status = status;
+            exchange.fault = fault;
+            exchange.close |= close || closing || !exchange.has_request();
+            let wants_id = exchange.listener().is_some_and(|l| l.http.request_id);
+            let id = request_id_text(exchange.number);
+            let answer = Answer {
+                status,
+                detail,
+                close: exchange.close,
+                head_only: exchange.method == Method::Head,
+                retry_after: (status == 503).then_some(RETRY_AFTER_SECONDS),
+                request_id: (wants_id && exchange.number != 0).then_some(&id[..]),
+                version: exchange.version,
+            };
+            http::write_answer(&mut scratch, &answer, &date);
+        }
+        self.count_to_client(key, scratch.len() as u64);
+        self.enqueue_bytes(key, &scratch);
+        self.scratch = scratch;
+        let wait = self
+            .listener_timeouts(key)
+            .map_or(0, |timeouts| ticks(timeouts.body));
+        self.set_deadline(key, self.now.tick + wait);
+    }
+
+    /// Takes the exchange of client `key` off its backend, whose connection is not clean any more.
+    fn detach_upstream(&mut self, key: Key, fault: Option<Fault>) {
+        let core = self.core;
+        let Some(exchange) = self.exchange(key) else {
+            return;
+        };
+        let replay = exchange.replay.take();
+        let upstream = exchange.upstream.take();
+        if let Some(stats) = exchange.backend().map(|backend| backend.stats.of(core)) {
+            if upstream.is_some() {
+                stats.in_flight.down();
+            }
+            if let Some(fault) = fault {
+                stats.faults[fault as usize].inc();
+            }
+        }
+        replay
+            .into_iter()
+            .for_each(|segment| self.driver.buffers().give(segment));
+        if let Some(conn) = self.conns.at_mut(key) {
+            conn.peer = None;
+        }
+        if let Some(upstream) = upstream {
+            if let Some(conn) = self.conns.at_mut(upstream) {
+                conn.peer = None;
+            }
+            self.close_upstream(upstream);
+        }
+    }
+
+    /// Ends an exchange without a (complete) response.
+    pub(super) fn abort_exchange(&mut self, key: Key, fault: Fault) {
+        self.detach_upstream(key, Some(fault));
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        let Some(mut exchange) = client.exchange.take() else {
+            return;
+        };
+        exchange.fault = Some(fault);
+        if exchange.status == 0 {
+            exchange.status = fault.status();
+        }
+        let hides_truncation = exchange.until_close;
+        self.settle_exchange(key, *exchange);
+        if hides_truncation && let Some(conn) = self.conns.at(key) {
+            net::reset_on_close(conn.fd());
+        }
+        self.close_client(key, None);
+    }
+
+    /// Counts and logs a finished exchange.
+    pub(super) fn settle_exchange(&mut self, key: Key, mut exchange: Exchange) {
+        let core = self.core;
+        let duration = self.now.micros.saturating_sub(exchange.started_micros);
+        if let Some(listener) = exchange.listener() {
+            let stats = listener.stats.of(core);
+            stats.requests.inc(exchange.status);
+            stats.latency.record_micros(duration);
+            stats.bytes_received.add(exchange.bytes_received);
+            if let Some(fault) = exchange.fault {
+                stats.faults[fault as usize].inc();
+            }
+        }
+        if let Some(backend) = exchange.backend() {
+            backend
+                .stats
+                .of(core)
+                .bytes_sent
+                .add(exchange.bytes_received);
+        }
+        if self.log.is_some() {
+            let texts = std::mem::take(&mut exchange.texts);
+            self.log_exchange(key, &exchange, duration, &texts);
+        }
+    }
+
+    fn log_exchange(&mut self, key: Key, exchange: &Exchange, duration: u64, texts: &[u8]) {
+        let address = self
+            .client(key)
+            .and_then(|client| client.address)
+            .or_else(|| net::peer_address(self.conns.at(key)?.fd()));
+        let upstream_micros = exchange
+            .answered_micros
+            .saturating_sub(exchange.handed_micros);
+        let Some(client) = address else { return };
+        let record = AccessRecord {
+            ended_unix_micros: self.now.unix_micros(),
+            listener: exchange.listener,
+            client,
+            backend: exchange.backend().map(|backend| backend.slot),
+            status: exchange.status,
+            http10: exchange.version == Version::Http10,
+            retries: exchange.retries,
+            bytes_received: exchange.bytes_received,
+            bytes_sent: exchange.bytes_sent,
+            body_bytes_sent: exchange.response.bytes(),
+            duration_micros: duration,
+            upstream_micros,
+            epoch: exchange.table.epoch.0,
+            fault: exchange.fault,
+            request_number: exchange.number,
+        };
+        self.push_log(&record, texts);
+    }
+
+    /// Logs a finished relay: the upgraded request, or a TCP connection (status 0).
+    pub(super) fn log_relay(&mut self, down: Key, fault: Option<Fault>) {
+        let now = self.now;
+        let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|conn| &mut conn.role)
+        else {
+            return;
+        };
+        let duration = now.micros.saturating_sub(relay.started_micros);
+        if let Some(mut exchange) = relay.exchange.take() {
+            exchange.fault = fault;
+            exchange.bytes_sent += relay.bytes_sent;
+            return self.settle_exchange(down, *exchange);
+        }
+        let Some(client) = relay.client else { return };
+        let record = AccessRecord {
+            ended_unix_micros: now.unix_micros(),
+            listener: relay.listener,
+            client,
+            backend: relay.backend().map(|backend| backend.slot),
+            status: 0,
+            http10: false,
+            retries: relay.retries,
+            bytes_received: relay.bytes_received,
+            bytes_sent: relay.bytes_sent,
+            body_bytes_sent: relay.bytes_sent,
+            duration_micros: duration,
+            upstream_micros: 0,
+            epoch: relay.table.epoch.0,
+            fault,
+            request_number: 0,
+        };
+        self.push_log(&record, &[]);
+    }
+
+    fn push_log(&mut self, record: &AccessRecord, texts: &[u8]) {
+        let Some(log) = self.log.as_mut() else { return };
+        if !log.push(record, texts) {
+            self.stats.log_dropped.inc();
+        }
+    }
+
+    /// Counts bytes queued for a client.
+    pub(super) fn count_to_client(&mut self, key: Key, count: u64) {
+        let core = self.core;
+        let Some(exchange) = self.exchange(key) else {
+            return;
+        };
+        exchange.bytes_sent += count;
+        if let Some(listener) = exchange.listener() {
+            listener.stats.of(core).bytes_sent.add(count);
+        }
+    }
+
+    /// Settles the accounts of a client's connection that is about to be closed.
+    pub(super) fn leave_listener(&mut self, key: Key, fault: Option<Fault>) {
+        let core = self.core;
+        let slot = match self.conns.at(key).map(|conn| (&conn.role, conn.dying)) {
+            Some((Role::Client(client), false)) => client.listener,
+            Some((Role::RelayDown(relay), false)) => relay.listener,
+            _ => return,
+        };
+        let Some(state) = self.listener_mut(slot) else {
+            return;
+        };
+        state.open -= 1;
+        if let Some(listener) = state.table.listener(slot) {
+            let stats = listener.stats.of(core);
+            stats.connections_open.down();
+            if let Some(fault) = fault {
+                stats.faults[fault as usize].inc();
+            }
+        }
+        self.accept_again(slot);
+    }
+
+    /// Times of the listener a client came in by.
+    pub(super) fn listener_timeouts(&self, key: Key) -> Option<ListenerTimeouts> {
+        let slot = self.listener_of(key)?;
+        Some(self.listener(slot)?.table.listener(slot)?.timeouts)
+    }
+
+    fn listener_of(&self, key: Key) -> Option<ListenerSlot> {
+        match &self.conns.at(key)?.role {
+            Role::Client(client) => Some(client.listener),
+            Role::RelayDown(relay) => Some(relay.listener),
+            _ => None,
+        }
+    }
+
+    /// Whether no further request is served on the client's connection `key`.
+    pub(super) fn is_closing(&mut self, key: Key) -> bool {
+        if self.draining.is_some() {
+            return true;
+        }
+        let Some(conn) = self.conns.at(key) else {
+            return true;
+        };
+        let Role::Client(client) = &conn.role else {
+            return false;
+        };
+        let Some(state) = self.listener(client.listener) else {
+            return true;
+        };
+        let limit = state
+            .table
+            .listener(client.listener)
+            .map(|l| l.http.requests_max);
+        conn.ended || state.removed || limit.is_some_and(|limit| client.requests + 1 >= limit)
+    }
+
+    /// The value of `Date`, made once a second.
+    pub(super) fn date(&mut self) -> [u8; 29] {
+        let second = self.now.unix_micros() / 1_000_000;
+        if self.date_second != second {
+            self.date_second = second;
+            let time = std::time::UNIX_EPOCH + Duration::from_secs(second);
+            let text = httpdate::fmt_http_date(time);
+            if let Ok(text) = text.as_bytes().try_into() {
+                self.date_text = text;
+            }
+        }
+        self.date_text
+    }
+}

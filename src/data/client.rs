@@ -1,0 +1,411 @@
+//! The client's side of HTTP/1.1: heads, bodies, pipelining, keep-alive and the way to the end.
+//!
+//! One exchange at a time. What a client sends ahead (pipelining) waits in `stash`, bounded by
+//! holding its connection back. The next request is looked at only when the response before it
+//! has been sent, so responses cannot change places.
+
+use std::net::SocketAddr;
+
+use rustix::io::Errno;
+
+use crate::base::fault::Fault;
+use crate::base::id::ListenerSlot;
+use crate::base::slab::Key;
+use crate::data::adopt::Pinned;
+use crate::data::bulk::{BULK_AFTER, BULK_LEFT_MIN};
+use crate::data::conn::Role;
+use crate::data::exchange::{Answered, Exchange};
+use crate::data::worker::{Worker, ticks};
+use crate::http::{FieldStorage, HeadLimits, Parsed, parse_request};
+use crate::routing::table::HttpOptions;
+use crate::runtime::buffers::Segment;
+use crate::runtime::driver::Driver;
+use crate::runtime::net;
+
+/// Bytes a client may send ahead before it is held back.
+const STASH_MAX: usize = 64 * 1024;
+
+/// How long we go on reading after our last word, in milliseconds, so that it is not lost by a
+/// reset (RFC 9112 section 9.6).
+const LINGER_MILLIS: u64 = 2_000;
+
+/// Where a client's connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// An exchange is under way.
+    Exchange,
+    /// Between requests, or a head is incomplete.
+    Head,
+    /// We have said our last word and only wait for the client to close.
+    Lingering,
+}
+
+/// An HTTP client's connection.
+pub(super) struct Client {
+    pub(super) listener: ListenerSlot,
+    pub(super) phase: Phase,
+    pub(super) requests: u32,
+    /// Address, once asked for.
+    pub(super) address: Option<SocketAddr>,
+    /// Bytes received and not understood yet.
+    pub(super) stash: Vec<u8>,
+    pub(super) exchange: Option<Box<Exchange>>,
+}
+
+impl Client {
+    pub(super) fn new(listener: ListenerSlot) -> Client {
+        Client {
+            listener,
+            phase: Phase::Head,
+            requests: 0,
+            address: None,
+            stash: Vec::new(),
+            exchange: None,
+        }
+    }
+}
+
+/// Bytes to read a head from: as the kernel gave them, or gathered from several receives.
+pub(super) enum Input {
+    Gathered(Vec<u8>),
+    Received(Segment),
+}
+
+impl Input {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Input::Gathered(bytes) => bytes,
+            Input::Received(segment) => segment.bytes(),
+        }
+    }
+}
+
+/// What reading a head came to.
+enum Read {
+    /// The request is on its way; its head took so many bytes and stands in `scratch`.
+    Begun(usize),
+    /// An answer of our own is on its way.
+    Answered,
+    /// More bytes are needed.
+    Partial,
+}
+
+impl<D: Driver> Worker<D> {
+    /// Bytes from a client.
+    pub(super) fn client_bytes(&mut self, key: Key, segment: Segment) {
+        let Some(client) = self.client(key) else {
+            return self.driver.buffers().give(segment);
+        };
+        match client.phase {
+            Phase::Exchange => self.client_body(key, segment),
+            Phase::Head if client.stash.is_empty() => {
+                self.client_head(key, Input::Received(segment));
+            }
+            Phase::Head => {
+                let mut bytes = std::mem::take(&mut client.stash);
+                bytes.extend_from_slice(segment.bytes());
+                self.driver.buffers().give(segment);
+                self.client_head(key, Input::Gathered(bytes));
+            }
+            Phase::Lingering => self.driver.buffers().give(segment),
+        }
+    }
+
+    /// Reads a request head from `input` and starts its exchange.
+    pub(super) fn client_head(&mut self, key: Key, input: Input) {
+        match self.read_head(key, input.bytes()) {
+            Read::Begun(head_len) => self.forward_request(key, input, head_len),
+            Read::Answered => self.drop_input(input),
+            Read::Partial => self.keep_partial_head(key, input),
+        }
+    }
+
+    fn read_head(&mut self, key: Key, bytes: &[u8]) -> Read {
+        let now = self.now.micros;
+        let Some(Role::Client(client)) = self.conns.at(key).map(|conn| &conn.role) else {
+            return Read::Answered;
+        };
+        let slot = client.listener;
+        let Some(state) = self.listener(slot) else {
+            return Read::Answered;
+        };
+        let table = Pinned::clone(&state.table);
+        let Some(listener) = table.listener(slot) else {
+            return Read::Answered;
+        };
+        let mut storage = FieldStorage::new();
+        match parse_request(bytes, &head_limits(&listener.http), &mut storage) {
+            Parsed::Partial => Read::Partial,
+            Parsed::Refused(refusal) => {
+                let mut exchange = Exchange::new(Pinned::clone(&table), slot, now);
+                exchange.bytes_received = bytes.len() as u64;
+                self.set_exchange(key, exchange);
+                let fault = Fault::ClientBadRequest;
+                self.answer(key, refusal.status, refusal.reason, Some(fault), true);
+                Read::Answered
+            }
+            Parsed::Complete(head) => {
+                let head_len = head.head_len();
+                if self.begin_exchange(key, &table, listener, &head) {
+                    Read::Begun(head_len)
+                } else {
+                    Read::Answered
+                }
+            }
+        }
+    }
+
+    fn keep_partial_head(&mut self, key: Key, input: Input) {
+        let bytes = match input {
+            Input::Gathered(bytes) => bytes,
+            Input::Received(segment) => {
+                let bytes = segment.bytes().to_vec();
+                self.driver.buffers().give(segment);
+                let head = self
+                    .listener_timeouts(key)
+                    .map_or(0, |timeouts| ticks(timeouts.head));
+                self.set_deadline(key, self.now.tick + head);
+                bytes
+            }
+        };
+        if let Some(client) = self.client(key) {
+            client.stash = bytes;
+        }
+    }
+
+    /// Makes `exchange` the one under way on `key`.
+    pub(super) fn set_exchange(&mut self, key: Key, exchange: Exchange) {
+        if let Some(client) = self.client(key) {
+            client.phase = Phase::Exchange;
+            client.exchange = Some(Box::new(exchange));
+        }
+    }
+
+    /// What stands in `input` behind what was used belongs to a later request.
+    pub(super) fn stash_rest(&mut self, key: Key, rest: &[u8]) {
+        if rest.is_empty() {
+            return;
+        }
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        client.stash.extend_from_slice(rest);
+        if client.stash.len() > STASH_MAX {
+            self.hold(key);
+        }
+    }
+
+    pub(super) fn drop_input(&mut self, input: Input) {
+        if let Input::Received(segment) = input {
+            self.driver.buffers().give(segment);
+        }
+    }
+
+    /// Further bytes while an exchange is under way: body, or requests sent ahead.
+    fn client_body(&mut self, key: Key, segment: Segment) {
+        let Some((exchange, run_bytes)) = self.exchange_and_run(key, segment.len()) else {
+            return self.driver.buffers().give(segment);
+        };
+        if exchange.has_request() {
+            self.stash_rest(key, segment.bytes());
+            return self.driver.buffers().give(segment);
+        }
+        exchange.bytes_received += segment.len() as u64;
+        let verbatim = exchange.request.is_verbatim();
+        let left = exchange.request.remaining().unwrap_or(0);
+        self.request_body(key, segment);
+        if verbatim && run_bytes >= BULK_AFTER && left >= BULK_LEFT_MIN {
+            self.start_bulk(key);
+        }
+    }
+
+    fn exchange_and_run(&mut self, key: Key, count: usize) -> Option<(&mut Exchange, u64)> {
+        let conn = self.conns.at_mut(key)?;
+        conn.run_bytes += count as u64;
+        let run = conn.run_bytes;
+        let Role::Client(client) = &mut conn.role else {
+            return None;
+        };
+        Some((client.exchange.as_deref_mut()?, run))
+    }
+
+    /// The client will send nothing more.
+    pub(super) fn client_end(&mut self, key: Key) {
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        match (client.phase, client.exchange.as_mut()) {
+            (Phase::Exchange, Some(exchange)) if exchange.has_request() => {
+                // A client may close its sending half and still wait for the response.
+                exchange.close = true;
+            }
+            (Phase::Exchange, Some(_)) => self.abort_exchange(key, Fault::ClientAborted),
+            _ => self.close_client(key, None),
+        }
+    }
+
+    /// Receiving from or sending to the client failed.
+    pub(super) fn client_failed(&mut self, key: Key, error: Errno) {
+        tracing::trace!(%error, "client failed");
+        match self.client(key).map(|client| client.phase) {
+            Some(Phase::Exchange) => self.abort_exchange(key, Fault::ClientAborted),
+            _ => self.close_client(key, None),
+        }
+    }
+
+    /// Everything queued for the client has been sent.
+    pub(super) fn client_flushed(&mut self, key: Key) {
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        let Some(exchange) = client.exchange.as_ref() else {
+            return;
+        };
+        if exchange.answered == Answered::Wholly {
+            return self.finish_exchange(key);
+        }
+        let Some(upstream) = exchange.upstream else {
+            return;
+        };
+        if self
+            .conns
+            .at(upstream)
+            .is_some_and(|conn| conn.bulk.is_some())
+        {
+            self.begin_bulk_when_ready(upstream);
+        } else {
+            self.release(upstream);
+        }
+    }
+
+    /// The response has been sent: account for the exchange, then the next one or the end.
+    fn finish_exchange(&mut self, key: Key) {
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        let Some(exchange) = client.exchange.take() else {
+            return;
+        };
+        client.phase = Phase::Head;
+        client.requests = client.requests.saturating_add(1);
+        let unread = !client.stash.is_empty() || !exchange.has_request();
+        let until_close = exchange.until_close;
+        let close = exchange.close;
+        self.settle_exchange(key, *exchange);
+        let ended = self.conns.at(key).is_some_and(|conn| conn.ended);
+        match close {
+            true if unread && !ended && !until_close => self.linger(key),
+            true => self.close_client(key, None),
+            false => self.next_request(key),
+        }
+    }
+
+    fn next_request(&mut self, key: Key) {
+        let idle = self
+            .listener_timeouts(key)
+            .map_or(0, |timeouts| ticks(timeouts.idle));
+        self.set_deadline(key, self.now.tick + idle);
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        conn.run_bytes = 0;
+        conn.peer = None;
+        let Role::Client(client) = &mut conn.role else {
+            return;
+        };
+        let stash = std::mem::take(&mut client.stash);
+        if !stash.is_empty() {
+            self.client_head(key, Input::Gathered(stash));
+        } else if self.is_closing(key) {
+            return self.close_client(key, None);
+        }
+        self.release(key);
+    }
+
+    /// Stops sending and reads on for a moment, so that what was sent arrives.
+    pub(super) fn linger(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        net::finish_sending(conn.fd());
+        conn.finished = true;
+        if let Role::Client(client) = &mut conn.role {
+            client.phase = Phase::Lingering;
+            client.stash = Vec::new();
+        }
+        self.set_deadline(
+            key,
+            self.now.tick + ticks(std::time::Duration::from_millis(LINGER_MILLIS)),
+        );
+        self.release(key);
+    }
+
+    /// The deadline of a client's connection has passed.
+    pub(super) fn client_due(&mut self, key: Key) {
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        match (client.phase, client.exchange.as_ref()) {
+            (Phase::Exchange, Some(exchange)) => {
+                let has_request = exchange.has_request();
+                let fault = self.who_is_late(key, has_request);
+                self.answer_fault(key, fault);
+            }
+            (Phase::Head, _) if !client.stash.is_empty() => {
+                let slot = client.listener;
+                let received = client.stash.len() as u64;
+                if let Some(state) = self.listener(slot) {
+                    let table = Pinned::clone(&state.table);
+                    let mut exchange = Exchange::new(table, slot, self.now.micros);
+                    exchange.bytes_received = received;
+                    self.set_exchange(key, exchange);
+                }
+                self.answer_fault(key, Fault::ClientTimeout);
+            }
+            _ => self.close_client(key, None),
+        }
+    }
+
+    /// Whose silence an exchange suffers from.
+    fn who_is_late(&self, key: Key, has_request: bool) -> Fault {
+        let Some(conn) = self.conns.at(key) else {
+            return Fault::ClientTimeout;
+        };
+        let upstream_busy = conn
+            .peer
+            .and_then(|peer| self.conns.at(peer))
+            .is_some_and(|peer| !peer.is_flushed());
+        if conn.ops.sending || (!has_request && !upstream_busy) {
+            Fault::ClientTimeout
+        } else {
+            Fault::UpstreamTimeout
+        }
+    }
+
+    /// Closes a client's connection that has no exchange.
+    pub(super) fn close_client(&mut self, key: Key, fault: Option<Fault>) {
+        self.leave_listener(key, fault);
+        self.close(key);
+    }
+
+    /// The client in `key`.
+    pub(super) fn client(&mut self, key: Key) -> Option<&mut Client> {
+        match &mut self.conns.at_mut(key)?.role {
+            Role::Client(client) => Some(client),
+            _ => None,
+        }
+    }
+
+    /// The exchange under way on the client's connection `key`.
+    pub(super) fn exchange(&mut self, key: Key) -> Option<&mut Exchange> {
+        self.client(key)?.exchange.as_deref_mut()
+    }
+}
+
+fn head_limits(http: &HttpOptions) -> HeadLimits {
+    HeadLimits {
+        head_bytes: http.head_bytes_max,
+        fields: http.fields_max,
+        target_bytes: http.target_bytes_max,
+    }
+}

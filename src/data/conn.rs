@@ -1,0 +1,176 @@
+//! One socket of the data plane and what is under way on it.
+//!
+//! Both sides of the proxy are the same kind of thing: a descriptor, a queue of segments to
+//! send, the operations the kernel has not completed yet, and a role that says what its bytes
+//! mean. An idle connection holds no buffer. A connection leaves the slab only after the last
+//! completion of its operations (`is_quiet`).
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use crate::base::slab::Key;
+use crate::data::bulk::Bulk;
+use crate::data::client::Client;
+use crate::data::relay::{RelayDown, RelayUp};
+use crate::data::upstream::Upstream;
+use crate::runtime::buffers::Segment;
+
+/// Never: the tick of a connection without a deadline.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// What the bytes of a connection mean.
+pub(super) enum Role {
+    /// HTTP/1.1 from a client.
+    Client(Client),
+    /// The client's side of a plain byte relay (TCP listener, or an upgraded connection).
+    RelayDown(Box<RelayDown>),
+    /// The backend's side of a plain byte relay.
+    RelayUp(RelayUp),
+    /// HTTP/1.1 to a backend, in use or pooled.
+    Upstream(Upstream),
+}
+
+/// One socket.
+pub(super) struct Conn {
+    fd: OwnedFd,
+    /// The connection on the other side of the proxy, while there is one.
+    pub(super) peer: Option<Key>,
+    /// What waits to be sent.
+    pub(super) out: OutQueue,
+    /// When to act if nothing happens, in ticks.
+    pub(super) deadline: u64,
+    /// The tick of the wheel entry that counts; others are ignored.
+    pub(super) fires: u64,
+    /// Bytes received in a row without a pause: tells bulk from talk.
+    pub(super) run_bytes: u64,
+    /// A bulk transfer from this socket to its peer's.
+    pub(super) bulk: Option<Box<Bulk>>,
+    /// Operations the kernel still has.
+    pub(super) ops: Ops,
+    /// Whether more bytes are wanted.
+    pub(super) wanted: bool,
+    /// Receive one completion at a time: set once this connection had to be held back.
+    pub(super) one_by_one: bool,
+    /// The other end will send nothing more.
+    pub(super) ended: bool,
+    /// We told the other end that we send nothing more.
+    pub(super) finished: bool,
+    /// Finish sending as soon as the queue is empty.
+    pub(super) finish_when_sent: bool,
+    /// The other end has answered or taken bytes: the handshake is certainly done.
+    pub(super) established: bool,
+    /// Closed; waits for its last completion.
+    pub(super) dying: bool,
+    /// What the bytes mean.
+    pub(super) role: Role,
+}
+
+/// Operations under way on one socket.
+#[derive(Default)]
+pub(super) struct Ops {
+    pub(super) receiving: bool,
+    pub(super) sending: bool,
+    pub(super) polling_in: bool,
+    pub(super) polling_out: bool,
+}
+
+impl Conn {
+    pub(super) fn new(fd: OwnedFd, role: Role) -> Conn {
+        Conn {
+            fd,
+            peer: None,
+            out: OutQueue::default(),
+            deadline: NEVER,
+            fires: NEVER,
+            run_bytes: 0,
+            bulk: None,
+            ops: Ops::default(),
+            wanted: true,
+            one_by_one: false,
+            ended: false,
+            finished: false,
+            finish_when_sent: false,
+            established: false,
+            dying: false,
+            role,
+        }
+    }
+
+    pub(super) fn raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    pub(super) fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
+    /// Nothing queued and nothing being sent.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.out.is_empty() && !self.ops.sending
+    }
+
+    /// The kernel holds no operation of this socket.
+    pub(super) fn is_quiet(&self) -> bool {
+        let Ops {
+            receiving,
+            sending,
+            polling_in,
+            polling_out,
+        } = self.ops;
+        !(receiving || sending || polling_in || polling_out)
+    }
+}
+
+/// Segments waiting to be sent, with their total.
+#[derive(Default)]
+pub(super) struct OutQueue {
+    segments: VecDeque<Segment>,
+    bytes: usize,
+}
+
+impl OutQueue {
+    pub(super) fn push(&mut self, segment: Segment) {
+        self.bytes += segment.len();
+        self.segments.push_back(segment);
+    }
+
+    pub(super) fn push_front(&mut self, segment: Segment) {
+        self.bytes += segment.len();
+        self.segments.push_front(segment);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Segment> {
+        let segment = self.segments.pop_front()?;
+        self.bytes -= segment.len();
+        Some(segment)
+    }
+
+    /// Appends to the last segment as much as fits; returns how much.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
+        let count = self
+            .segments
+            .back_mut()
+            .map_or(0, |last| last.append(bytes));
+        self.bytes += count;
+        count
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Frees the queue's own memory, for connections that go idle.
+    pub(super) fn shrink(&mut self) {
+        if self.segments.is_empty() && self.segments.capacity() > 0 {
+            self.segments = VecDeque::new();
+        }
+    }
+}

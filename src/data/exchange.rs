@@ -1,0 +1,137 @@
+//! One request from its first byte to the last of its response: what is remembered about it.
+
+use crate::base::fault::Fault;
+use crate::base::id::{BackendIndex, GroupIndex, ListenerSlot};
+use crate::base::slab::Key;
+use crate::data::adopt::Pinned;
+use crate::http::{Body, BodyLimits, Framing, Method, Output, Version};
+use crate::routing::policy::Tried;
+use crate::routing::table::{Backend, Group, Listener};
+use crate::runtime::buffers::Segment;
+
+/// Bytes of a trailer section; more is refused.
+const TRAILER_BYTES_MAX: usize = 8 * 1024;
+
+/// How far the response has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// Nothing of the final response has been given to the client.
+    NotYet,
+    /// The head has been queued for the client.
+    Partly,
+    /// All of it has been queued.
+    Wholly,
+}
+
+/// One request and its response.
+pub(super) struct Exchange {
+    /// The table it was routed with, kept to its end.
+    pub(super) table: Pinned,
+    pub(super) listener: ListenerSlot,
+    pub(super) group: Option<GroupIndex>,
+    pub(super) backend: Option<BackendIndex>,
+    /// The connection that serves it.
+    pub(super) upstream: Option<Key>,
+    pub(super) tried: Tried,
+    pub(super) retries: u8,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) wants_upgrade: bool,
+    pub(super) wants_continue: bool,
+    pub(super) request: Body,
+    pub(super) response: Body,
+    pub(super) answered: Answered,
+    /// The client's connection ends with this exchange.
+    pub(super) close: bool,
+    /// The end of the response is shown only by closing.
+    pub(super) until_close: bool,
+    /// What the client still sends of the body is thrown away: the backend takes no more.
+    pub(super) discard: bool,
+    /// The whole request as sent, while it could be sent again: it went over a connection that
+    /// had been idle, which may have died just then.
+    pub(super) replay: Option<Segment>,
+    pub(super) status: u16,
+    pub(super) fault: Option<Fault>,
+    pub(super) started_micros: u64,
+    pub(super) handed_micros: u64,
+    pub(super) answered_micros: u64,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) number: u64,
+    /// Texts for the access log, encoded when the head was read.
+    pub(super) texts: Vec<u8>,
+}
+
+impl Exchange {
+    /// An exchange that has just begun; nothing is known of its request yet.
+    pub(super) fn new(table: Pinned, listener: ListenerSlot, now_micros: u64) -> Exchange {
+        Exchange {
+            table,
+            listener,
+            group: None,
+            backend: None,
+            upstream: None,
+            tried: Tried::default(),
+            retries: 0,
+            method: Method::Other,
+            version: Version::Http11,
+            wants_upgrade: false,
+            wants_continue: false,
+            request: empty_body(),
+            response: empty_body(),
+            answered: Answered::NotYet,
+            close: false,
+            until_close: false,
+            discard: false,
+            replay: None,
+            status: 0,
+            fault: None,
+            started_micros: now_micros,
+            handed_micros: now_micros,
+            answered_micros: 0,
+            bytes_received: 0,
+            bytes_sent: 0,
+            number: 0,
+            texts: Vec::new(),
+        }
+    }
+
+    pub(super) fn listener(&self) -> Option<&Listener> {
+        self.table
+            .listener(self.listener)
+            .map(|listener| &**listener)
+    }
+
+    pub(super) fn group(&self) -> Option<&Group> {
+        self.group.map(|index| self.table.group(index))
+    }
+
+    pub(super) fn backend(&self) -> Option<&Backend> {
+        self.group()?.backends.get(self.backend?.index())
+    }
+
+    /// Everything of the request has been received.
+    pub(super) fn has_request(&self) -> bool {
+        self.request.is_done()
+    }
+}
+
+/// Limits of a request body.
+pub(super) fn request_limits(body_bytes: u64) -> BodyLimits {
+    BodyLimits {
+        body_bytes,
+        trailer_bytes: TRAILER_BYTES_MAX,
+    }
+}
+
+/// Limits of a response body: as long as the backend likes, because it is streamed.
+pub(super) fn response_limits() -> BodyLimits {
+    BodyLimits {
+        body_bytes: u64::MAX,
+        trailer_bytes: TRAILER_BYTES_MAX,
+    }
+}
+
+fn empty_body() -> Body {
+    Body::new(Framing::Empty, Output::Raw, response_limits())
+}

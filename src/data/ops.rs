@@ -1,0 +1,193 @@
+//! What every role does with a socket: queue, send, hold back, close, keep time.
+//!
+//! Backpressure is one rule: when more than [`HELD_MAX`] bytes wait for one side, the other side
+//! is not read until the queue is empty again. A multishot receive may overshoot by what the
+//! kernel had ready; a connection that was held back once is therefore received from one buffer
+//! at a time from then on, so the overshoot happens once and what waits stays within
+//! `HELD_MAX + BUFFER_BYTES`.
+
+use crate::base::limits::BUFFER_BYTES;
+use crate::base::slab::Key;
+use crate::data::conn::{Conn, NEVER};
+use crate::data::worker::Worker;
+use crate::runtime::buffers::Segment;
+use crate::runtime::driver::{Driver, Readiness, Receive};
+
+/// Bytes that may wait for one side before the other is held back.
+pub(super) const HELD_MAX: usize = 4 * BUFFER_BYTES;
+
+impl<D: Driver> Worker<D> {
+    /// Queues a segment and starts sending it if nothing is being sent.
+    pub(super) fn enqueue(&mut self, key: Key, segment: Segment) {
+        match self.conns.at_mut(key) {
+            Some(conn) if !conn.dying && !conn.finished && !segment.is_empty() => {
+                if !conn.ops.sending && conn.out.is_empty() {
+                    conn.ops.sending = true;
+                    self.driver.send(key, conn.raw_fd(), segment);
+                } else {
+                    conn.out.push(segment);
+                }
+            }
+            _ => self.driver.buffers().give(segment),
+        }
+    }
+
+    /// Queues a copy of `bytes`, filling up the last queued segment first.
+    pub(super) fn enqueue_bytes(&mut self, key: Key, bytes: &[u8]) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        let mut rest = &bytes[conn.out.append(bytes)..];
+        while !rest.is_empty() {
+            let mut segment = self.driver.buffers().empty();
+            rest = &rest[segment.append(rest)..];
+            self.enqueue(key, segment);
+        }
+    }
+
+    /// Sends the next queued segment.
+    pub(super) fn send_next(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        if conn.ops.sending || conn.dying {
+            return;
+        }
+        if let Some(segment) = conn.out.pop() {
+            conn.ops.sending = true;
+            self.driver.send(key, conn.raw_fd(), segment);
+        }
+    }
+
+    /// Receives if bytes are wanted and no receive is under way.
+    pub(super) fn receive_more(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        if !conn.wanted || conn.ops.receiving || conn.ended || conn.dying {
+            return;
+        }
+        conn.ops.receiving = true;
+        let how = if conn.one_by_one {
+            Receive::Once
+        } else {
+            Receive::Continuous
+        };
+        self.driver.receive(key, conn.raw_fd(), how);
+    }
+
+    /// Receives nothing more for now.
+    pub(super) fn hold(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        if !conn.wanted {
+            return;
+        }
+        conn.wanted = false;
+        if conn.ops.receiving {
+            self.driver.cancel_receive(key);
+        }
+        conn.one_by_one = true;
+    }
+
+    /// Receives again after [`Worker::hold`].
+    pub(super) fn release(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        if !conn.wanted {
+            conn.wanted = true;
+            self.receive_more(key);
+        }
+    }
+
+    /// Whether so much waits for `key` that its source must be held back.
+    pub(super) fn is_congested(&self, key: Key) -> bool {
+        self.conns
+            .at(key)
+            .is_some_and(|conn| conn.out.bytes() > HELD_MAX)
+    }
+
+    /// Moves the deadline of a connection to `tick`.
+    pub(super) fn set_deadline(&mut self, key: Key, tick: u64) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        conn.deadline = tick;
+        if tick < conn.fires {
+            conn.fires = self.wheel.insert(tick, key);
+        }
+    }
+
+    /// A wheel entry fired: whether the connection's deadline has really passed.
+    pub(super) fn is_due(&mut self, tick: u64, key: Key) -> bool {
+        let now = self.now.tick;
+        let Some(conn) = self.conns.at_mut(key) else {
+            return false;
+        };
+        if conn.fires != tick || conn.dying {
+            return false;
+        }
+        conn.fires = NEVER;
+        if conn.deadline == NEVER {
+            return false;
+        }
+        if conn.deadline > now {
+            conn.fires = self.wheel.insert(conn.deadline, key);
+            return false;
+        }
+        conn.deadline = NEVER;
+        true
+    }
+
+    /// Closes a connection: its operations are cancelled, its buffers come back with their
+    /// completions. What its role counts must have been settled before.
+    pub(super) fn close(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        if conn.dying {
+            return;
+        }
+        conn.dying = true;
+        if conn.ops.receiving {
+            self.driver.cancel_receive(key);
+        }
+        if conn.ops.sending {
+            self.driver.cancel_send(key);
+        }
+        if conn.ops.polling_in {
+            self.driver.cancel_poll(key, Readiness::Readable);
+        }
+        if conn.ops.polling_out {
+            self.driver.cancel_poll(key, Readiness::Writable);
+        }
+        while let Some(segment) = conn.out.pop() {
+            self.driver.buffers().give(segment);
+        }
+        if let Some(bulk) = conn.bulk.take() {
+            self.pipes.give(*bulk);
+        }
+        self.bury(key);
+    }
+
+    /// Frees a closed connection once the kernel holds nothing of it.
+    pub(super) fn bury(&mut self, key: Key) {
+        if !self
+            .conns
+            .at(key)
+            .is_some_and(|conn| conn.dying && conn.is_quiet())
+        {
+            return;
+        }
+        if let Some(conn) = self.conns.remove(key) {
+            self.driver.close(conn.into_fd());
+        }
+    }
+
+    /// Adds a connection.
+    pub(super) fn add(&mut self, conn: Conn) -> Key {
+        self.conns.insert_with(|_| conn)
+    }
+}

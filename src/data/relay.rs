@@ -1,0 +1,379 @@
+//! Plain byte relay: TCP listeners, and HTTP connections after an upgrade.
+//!
+//! Each direction is independent: its end is passed on as a half-close once everything before it
+//! has been sent, and the pair is closed when both directions have ended. A reset on one side
+//! becomes a reset on the other, so that nobody takes a truncated stream for a complete one.
+//! The backend's handshake is not waited for: what the client sends goes into the kernel's hands
+//! at once, and while nothing has been taken from them a refused connection is tried again on
+//! another backend.
+
+use std::net::SocketAddr;
+
+use rustix::io::Errno;
+
+use crate::base::fault::Fault;
+use crate::base::id::{BackendIndex, GroupIndex, ListenerSlot};
+use crate::base::limits::BUFFER_BYTES;
+use crate::base::slab::Key;
+use crate::data::adopt::Pinned;
+use crate::data::bulk::BULK_AFTER;
+use crate::data::conn::{Conn, OutQueue, Role};
+use crate::data::exchange::Exchange;
+use crate::data::worker::{Worker, ticks};
+use crate::routing::policy::Tried;
+use crate::routing::table::Backend;
+use crate::runtime::buffers::Segment;
+use crate::runtime::driver::Driver;
+use crate::runtime::net;
+
+/// The client's side of a relay, with the accounts of the pair.
+pub(super) struct RelayDown {
+    pub(super) listener: ListenerSlot,
+    pub(super) table: Pinned,
+    pub(super) group: GroupIndex,
+    pub(super) backend: Option<BackendIndex>,
+    pub(super) tried: Tried,
+    pub(super) retries: u8,
+    pub(super) client: Option<SocketAddr>,
+    pub(super) started_micros: u64,
+    /// Longest silence, in ticks.
+    pub(super) idle: u64,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    /// The request that was upgraded, for a tunnel.
+    pub(super) exchange: Option<Box<Exchange>>,
+}
+
+impl RelayDown {
+    pub(super) fn backend(&self) -> Option<&Backend> {
+        self.table
+            .group(self.group)
+            .backends
+            .get(self.backend?.index())
+    }
+}
+
+/// The backend's side of a relay.
+pub(super) struct RelayUp {
+    /// The connection failed before anything was exchanged; waits for its last completion to be
+    /// tried again elsewhere.
+    pub(super) failed: Option<Errno>,
+}
+
+impl<D: Driver> Worker<D> {
+    /// Bytes on either side of a relay.
+    pub(super) fn relay_bytes(&mut self, source: Key, segment: Segment) {
+        let length = segment.len();
+        let full = length == BUFFER_BYTES;
+        let Some(conn) = self.conns.at_mut(source) else {
+            return self.driver.buffers().give(segment);
+        };
+        conn.established = true;
+        conn.run_bytes = if full {
+            conn.run_bytes + length as u64
+        } else {
+            0
+        };
+        let is_bulk = conn.run_bytes >= BULK_AFTER && conn.bulk.is_none();
+        let Some(target) = conn.peer else {
+            return self.driver.buffers().give(segment);
+        };
+        self.relay_moved(source, target, length as u64);
+        self.enqueue(target, segment);
+        if is_bulk {
+            self.start_bulk(source);
+        } else if self.is_congested(target) {
+            self.hold(source);
+        }
+    }
+
+    /// Accounts for bytes from `source` and moves the deadline of the pair.
+    pub(super) fn relay_moved(&mut self, source: Key, target: Key, count: u64) {
+        let down = match self.conns.at(source).map(|conn| &conn.role) {
+            Some(Role::RelayDown(_)) => source,
+            _ => target,
+        };
+        let core = self.core;
+        let mut deadline = 0;
+        if let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) {
+            deadline = self.now.tick + relay.idle;
+            let listener = relay
+                .table
+                .listener(relay.listener)
+                .map(|l| l.stats.of(core));
+            let backend = relay.backend().map(|backend| backend.stats.of(core));
+            if down == source {
+                listener.inspect(|stats| stats.bytes_received.add(count));
+                backend.inspect(|stats| stats.bytes_sent.add(count));
+                relay.bytes_received += count;
+            } else {
+                listener.inspect(|stats| stats.bytes_sent.add(count));
+                backend.inspect(|stats| stats.bytes_received.add(count));
+                relay.bytes_sent += count;
+            }
+        }
+        self.set_deadline(down, deadline);
+    }
+
+    /// One side of a relay has ended.
+    pub(super) fn relay_end(&mut self, source: Key) {
+        let Some(conn) = self.conns.at_mut(source) else {
+            return;
+        };
+        conn.established = true;
+        let Some(target) = conn.peer else { return };
+        let Some(peer) = self.conns.at_mut(target) else {
+            return;
+        };
+        peer.finish_when_sent = true;
+        if peer.is_flushed() {
+            self.relay_flushed(target);
+        }
+    }
+
+    /// Everything queued for `target` has been sent.
+    pub(super) fn relay_flushed(&mut self, target: Key) {
+        let Some(conn) = self.conns.at_mut(target) else {
+            return;
+        };
+        let source = conn.peer;
+        let spliced = source
+            .and_then(|key| self.conns.at(key))
+            .is_some_and(|source| source.bulk.is_some());
+        if spliced {
+            return self.begin_bulk_when_ready(source.unwrap_or(target));
+        }
+        let Some(conn) = self.conns.at_mut(target) else {
+            return;
+        };
+        if conn.finish_when_sent && !conn.finished {
+            conn.finished = true;
+            if !conn.ended {
+                net::finish_sending(conn.fd());
+            }
+            return self.close_if_both_ended(target);
+        }
+        if let Some(source) = source {
+            self.release(source);
+        }
+    }
+
+    fn close_if_both_ended(&mut self, key: Key) {
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
+        let peer_finished = conn
+            .peer
+            .and_then(|peer| self.conns.at(peer))
+            .is_none_or(|peer| peer.finished);
+        if conn.finished && peer_finished {
+            self.end_relay(key, None);
+        }
+    }
+
+    /// Receiving or sending failed on one side of a relay.
+    pub(super) fn relay_failed(&mut self, key: Key, error: Errno) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        let established = conn.established;
+        match &mut conn.role {
+            Role::RelayUp(up) if !established => {
+                up.failed = Some(error);
+                if conn.ops.receiving {
+                    self.driver.cancel_receive(key);
+                }
+                if conn.ops.sending {
+                    self.driver.cancel_send(key);
+                }
+                self.retry_when_quiet(key);
+            }
+            Role::RelayUp(_) => self.reset_relay(key, Fault::UpstreamAborted),
+            _ => self.reset_relay(key, Fault::ClientAborted),
+        }
+    }
+
+    /// Tries the next backend once the failed connection's last completion is in.
+    pub(super) fn retry_when_quiet(&mut self, up: Key) {
+        let Some(conn) = self.conns.at_mut(up) else {
+            return;
+        };
+        let Role::RelayUp(RelayUp {
+            failed: Some(error),
+        }) = conn.role
+        else {
+            return;
+        };
+        if !conn.is_quiet() {
+            return;
+        }
+        let out = std::mem::take(&mut conn.out);
+        let finish = conn.finish_when_sent;
+        let down = conn.peer.take();
+        self.close(up);
+        let Some(down) = down else {
+            return self.give_queue(out);
+        };
+        self.count_connect_failure(down);
+        self.connect_relay(down, out, finish, Some(error));
+    }
+
+    fn count_connect_failure(&mut self, down: Key) {
+        let core = self.core;
+        let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) else {
+            return;
+        };
+        if let Some(backend) = relay.backend() {
+            let stats = backend.stats.of(core);
+            stats.connect_failures.inc();
+            stats.connections_open.down();
+            stats.in_flight.down();
+        }
+        relay.backend = None;
+    }
+
+    /// Connects a relay to the next backend of its group, with what is queued for it.
+    pub(super) fn connect_relay(
+        &mut self,
+        down: Key,
+        mut out: OutQueue,
+        finish: bool,
+        failure: Option<Errno>,
+    ) {
+        let core = self.core;
+        let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) else {
+            return self.give_queue(out);
+        };
+        let table = Pinned::clone(&relay.table);
+        let group = table.group(relay.group);
+        let mut failure = failure;
+        let found = loop {
+            if failure.is_some() && u32::from(relay.retries) >= group.retries_max {
+                break None;
+            }
+            let picks = &mut self.picks[group.slot.index()];
+            let Some(index) = crate::routing::policy::pick(group, picks, &relay.tried) else {
+                break None;
+            };
+            let backend = &group.backends[index.index()];
+            relay.tried.insert(index);
+            if failure.is_some() {
+                relay.retries += 1;
+                backend.stats.of(core).retries.inc();
+            }
+            match net::connect(&backend.address) {
+                Ok(fd) => {
+                    relay.backend = Some(index);
+                    break Some((fd, backend));
+                }
+                Err(error) => {
+                    backend.stats.of(core).connect_failures.inc();
+                    failure = Some(error);
+                }
+            }
+        };
+        let Some((fd, backend)) = found else {
+            self.give_queue(out);
+            let fault = match failure {
+                Some(Errno::TIMEDOUT) => Fault::ConnectTimeout,
+                Some(_) => Fault::ConnectFailed,
+                None => Fault::NoBackend,
+            };
+            return self.reset_relay(down, fault);
+        };
+        let stats = backend.stats.of(core);
+        stats.connections_open.up();
+        stats.in_flight.up();
+        let mut conn = Conn::new(fd, Role::RelayUp(RelayUp { failed: None }));
+        conn.peer = Some(down);
+        conn.finish_when_sent = finish;
+        let up = self.add(conn);
+        if let Some(conn) = self.conns.at_mut(down) {
+            conn.peer = Some(up);
+        }
+        while let Some(segment) = out.pop() {
+            self.enqueue(up, segment);
+        }
+        self.receive_more(up);
+        self.set_deadline(up, self.now.tick + ticks(group.timeouts.connect));
+    }
+
+    /// The connect deadline of the backend's side.
+    pub(super) fn relay_up_due(&mut self, up: Key) {
+        let Some(conn) = self.conns.at_mut(up) else {
+            return;
+        };
+        if conn.established || net::is_connected(conn.fd()) {
+            conn.established = true;
+            return;
+        }
+        self.relay_failed(up, Errno::TIMEDOUT);
+    }
+
+    /// Ends a relay at once, telling both sides by a reset.
+    pub(super) fn reset_relay(&mut self, key: Key, fault: Fault) {
+        for key in [Some(key), self.conns.at(key).and_then(|conn| conn.peer)]
+            .into_iter()
+            .flatten()
+        {
+            if let Some(conn) = self.conns.at(key) {
+                net::reset_on_close(conn.fd());
+            }
+        }
+        self.end_relay(key, Some(fault));
+    }
+
+    /// Closes both sides and settles the accounts.
+    pub(super) fn end_relay(&mut self, key: Key, fault: Option<Fault>) {
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
+        let peer = conn.peer;
+        let down = if matches!(conn.role, Role::RelayDown(_)) {
+            Some(key)
+        } else {
+            peer
+        };
+        if let Some(down) = down {
+            self.settle_relay(down, fault);
+        }
+        self.close(key);
+        if let Some(peer) = peer {
+            self.close(peer);
+        }
+    }
+
+    fn settle_relay(&mut self, down: Key, fault: Option<Fault>) {
+        let core = self.core;
+        let Some(conn) = self.conns.at_mut(down) else {
+            return;
+        };
+        if conn.dying {
+            return;
+        }
+        let client = net::peer_address(conn.fd());
+        let Role::RelayDown(relay) = &mut conn.role else {
+            return;
+        };
+        relay.client = relay.client.or(client);
+        let established = relay.backend().map(|backend| backend.stats.of(core));
+        if let Some(stats) = established {
+            stats.connections_open.down();
+            stats.in_flight.down();
+            if fault.is_none_or(|fault| fault != Fault::ConnectTimeout) {
+                stats.connects.inc();
+            }
+            if let Some(fault) = fault {
+                stats.faults[fault as usize].inc();
+            }
+        }
+        self.log_relay(down, fault);
+        self.leave_listener(down, fault);
+    }
+
+    pub(super) fn give_queue(&mut self, mut out: OutQueue) {
+        while let Some(segment) = out.pop() {
+            self.driver.buffers().give(segment);
+        }
+    }
+}

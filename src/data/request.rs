@@ -1,0 +1,273 @@
+//! From a request head to bytes on their way to a backend.
+//!
+//! What leaves is written anew from what was understood (`http::write_request`); the head goes
+//! right before the body bytes that came with it, in the block they were received into, so an
+//! ordinary request is one receive and one send without a copy of its body.
+
+use std::io::Write;
+
+use crate::base::fault::Fault;
+use crate::base::slab::Key;
+use crate::data::adopt::Pinned;
+use crate::data::client::Input;
+use crate::data::exchange::{Answered, Exchange, request_limits};
+use crate::data::worker::{Worker, ticks};
+use crate::http::{self, Body, Forwarding, Output, RequestEdits, RequestHead};
+use crate::routing::table::{ForwardedHeaders, Listener};
+use crate::runtime::buffers::Segment;
+use crate::runtime::driver::Driver;
+use crate::runtime::net;
+use crate::telemetry::access_log::encode_texts;
+
+/// Longest text of an address: IPv6 with an embedded IPv4 address, and a scope.
+const ADDRESS_TEXT_MAX: usize = 64;
+
+impl<D: Driver> Worker<D> {
+    /// Starts the exchange of a complete head: routes it, writes its head for the backend to
+    /// `scratch` and finds a connection. False when we have answered ourselves.
+    pub(super) fn begin_exchange(
+        &mut self,
+        key: Key,
+        table: &Pinned,
+        listener: &Listener,
+        head: &RequestHead<'_, '_>,
+    ) -> bool {
+        let mut exchange = Exchange::new(Pinned::clone(table), listener.slot, self.now.micros);
+        let limits = request_limits(listener.http.body_bytes_max);
+        exchange.method = head.method();
+        exchange.version = head.version();
+        exchange.request = Body::new(head.framing(), output_of(head), limits);
+        exchange.wants_upgrade = head.upgrade().is_some();
+        exchange.wants_continue = head.expects_continue();
+        exchange.bytes_received = head.head_len() as u64;
+        exchange.close = !head.keeps_alive() || self.is_closing(key);
+        exchange.group = listener.routes.route(head.host(), head.path());
+        if listener.http.request_id || self.log.is_some() {
+            exchange.number = self.next_request_number();
+        }
+        if self.log.is_some() {
+            note_texts(&mut exchange.texts, head);
+        }
+        let is_oversized = exchange.request.is_oversized();
+        let has_route = exchange.group.is_some();
+        self.write_request_head(key, listener, head, exchange.number);
+        self.set_exchange(key, exchange);
+        if is_oversized {
+            self.answer(
+                key,
+                413,
+                "request body too large",
+                Some(Fault::ClientBadRequest),
+                true,
+            );
+            return false;
+        }
+        if !has_route {
+            self.answer_fault(key, Fault::NoRoute);
+            return false;
+        }
+        match self.attach_upstream(key, None) {
+            Ok(()) => true,
+            Err(fault) => {
+                self.answer_fault(key, fault);
+                false
+            }
+        }
+    }
+
+    fn write_request_head(
+        &mut self,
+        key: Key,
+        listener: &Listener,
+        head: &RequestHead<'_, '_>,
+        number: u64,
+    ) {
+        let mut address = [0_u8; ADDRESS_TEXT_MAX];
+        let forwarding = forwarding_of(listener.http.forwarded);
+        let client = if forwarding == Forwarding::None && self.log.is_none() {
+            ""
+        } else {
+            self.client_address_text(key, &mut address)
+        };
+        let id = request_id_text(number);
+        let edits = RequestEdits {
+            forwarding,
+            trust_forwarded: listener.http.trust_forwarded,
+            client,
+            proto: "http",
+            via: listener.http.via.as_deref(),
+            request_id: listener.http.request_id.then_some(&id[..]),
+        };
+        self.scratch.clear();
+        http::write_request(&mut self.scratch, head, &edits);
+    }
+
+    /// The client's address as text in `room`; learned from the kernel once per connection.
+    fn client_address_text<'a>(
+        &mut self,
+        key: Key,
+        room: &'a mut [u8; ADDRESS_TEXT_MAX],
+    ) -> &'a str {
+        let known = self.client(key).and_then(|client| client.address);
+        let address = known.or_else(|| {
+            let address = net::peer_address(self.conns.at(key)?.fd())?;
+            self.client(key)?.address = Some(address);
+            Some(address)
+        });
+        let Some(address) = address else { return "" };
+        let mut cursor = &mut room[..];
+        if write!(cursor, "{}", address.ip().to_canonical()).is_err() {
+            return "";
+        }
+        let length = ADDRESS_TEXT_MAX - cursor.len();
+        std::str::from_utf8(&room[..length]).unwrap_or("")
+    }
+
+    /// Sends the head in `scratch` with the body bytes that stand behind the head in `input`.
+    pub(super) fn forward_request(&mut self, key: Key, input: Input, head_len: usize) {
+        match input {
+            Input::Received(mut segment) if self.request_is_verbatim(key) => {
+                segment.advance(head_len);
+                self.take_request_body(key, &mut segment);
+                if let Some(upstream) = self.exchange(key).and_then(|e| e.upstream) {
+                    self.enqueue_behind_scratch(upstream, segment);
+                }
+            }
+            Input::Received(segment) => {
+                self.transcode_request(key, &segment.bytes()[head_len..]);
+                self.driver.buffers().give(segment);
+            }
+            Input::Gathered(bytes) => self.transcode_request(key, &bytes[head_len..]),
+        }
+        self.request_progress(key);
+    }
+
+    /// Body bytes of the request under way.
+    pub(super) fn request_body(&mut self, key: Key, mut segment: Segment) {
+        if self.request_is_verbatim(key) {
+            self.take_request_body(key, &mut segment);
+            match self.exchange(key) {
+                Some(Exchange {
+                    upstream: Some(upstream),
+                    discard: false,
+                    ..
+                }) => {
+                    let upstream = *upstream;
+                    self.enqueue(upstream, segment);
+                }
+                _ => self.driver.buffers().give(segment),
+            }
+        } else {
+            self.scratch.clear();
+            self.transcode_request(key, segment.bytes());
+            self.driver.buffers().give(segment);
+        }
+        self.request_progress(key);
+    }
+
+    fn request_is_verbatim(&mut self, key: Key) -> bool {
+        self.exchange(key)
+            .is_some_and(|exchange| exchange.request.is_verbatim())
+    }
+
+    /// Cuts `segment` to what belongs to the body; the rest is kept for the next request.
+    fn take_request_body(&mut self, key: Key, segment: &mut Segment) {
+        let Some(exchange) = self.exchange(key) else {
+            return;
+        };
+        let taken = exchange.request.take_verbatim(segment.len());
+        exchange.bytes_received += taken as u64;
+        if taken < segment.len() {
+            self.stash_rest(key, &segment.bytes()[taken..]);
+            segment.truncate(taken);
+        }
+    }
+
+    /// Appends the body bytes in `input` to `scratch`, as the backend is to see them, and sends
+    /// that; what stands behind the body is kept for the next request.
+    fn transcode_request(&mut self, key: Key, input: &[u8]) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let Some(exchange) = self.exchange(key) else {
+            return;
+        };
+        let target = exchange.upstream.filter(|_| !exchange.discard);
+        match exchange.request.transcode(input, &mut scratch) {
+            Ok(taken) => {
+                exchange.bytes_received += taken as u64;
+                if let Some(upstream) = target {
+                    self.enqueue_bytes(upstream, &scratch);
+                }
+                self.stash_rest(key, &input[taken..]);
+            }
+            Err(refusal) => {
+                let fault = Some(Fault::ClientBadRequest);
+                self.answer(key, refusal.status, refusal.reason, fault, true);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// After bytes of a request: who is waited for now, and whether the client must be held.
+    pub(super) fn request_progress(&mut self, key: Key) {
+        let Some(exchange) = self.exchange(key) else {
+            return;
+        };
+        if exchange.answered == Answered::Wholly {
+            return;
+        }
+        let upstream = exchange.upstream;
+        let wait = if exchange.has_request() {
+            exchange.group().map(|group| group.timeouts.response)
+        } else {
+            exchange.listener().map(|listener| listener.timeouts.body)
+        };
+        self.set_deadline(key, self.now.tick + wait.map_or(0, ticks));
+        if upstream.is_some_and(|upstream| self.is_congested(upstream)) {
+            self.hold(key);
+        }
+    }
+
+    /// Queues `segment` with what stands in `scratch` before it.
+    pub(super) fn enqueue_behind_scratch(&mut self, target: Key, mut segment: Segment) {
+        if !segment.prepend(&self.scratch) {
+            let head = std::mem::take(&mut self.scratch);
+            self.enqueue_bytes(target, &head);
+            self.scratch = head;
+        }
+        self.enqueue(target, segment);
+    }
+}
+
+fn output_of(head: &RequestHead<'_, '_>) -> Output {
+    match head.framing() {
+        http::Framing::Chunked => Output::Chunked,
+        _ => Output::Raw,
+    }
+}
+
+fn forwarding_of(headers: ForwardedHeaders) -> Forwarding {
+    match headers {
+        ForwardedHeaders::Forwarded => Forwarding::Forwarded,
+        ForwardedHeaders::None => Forwarding::None,
+        ForwardedHeaders::XForwarded => Forwarding::XForwarded,
+    }
+}
+
+fn note_texts(out: &mut Vec<u8>, head: &RequestHead<'_, '_>) {
+    let text = |name| head.field(name).unwrap_or(b"");
+    let (agent, referer) = (text("user-agent"), text("referer"));
+    encode_texts(
+        out,
+        head.method_text(),
+        head.target(),
+        head.host(),
+        agent,
+        referer,
+    );
+}
+
+/// A request's number as it stands in `X-Request-Id`: 16 hexadecimal digits.
+pub(super) fn request_id_text(number: u64) -> [u8; 16] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    std::array::from_fn(|place| DIGITS[(number >> (60 - 4 * place)) as usize & 15])
+}

@@ -1,0 +1,410 @@
+//! From a backend's bytes to a response on its way to the client.
+//!
+//! The head is checked and written anew; interim responses pass through; a 101 turns both
+//! connections into a relay, and only if the request asked for it. The body is streamed: as it
+//! is where its framing can stay, decoded and encoded again where it cannot.
+
+use rustix::io::Errno;
+
+use crate::base::fault::Fault;
+use crate::base::slab::Key;
+use crate::data::adopt::Pinned;
+use crate::data::bulk::{BULK_AFTER, BULK_LEFT_MIN};
+use crate::data::client::Input;
+use crate::data::conn::{NEVER, Role};
+use crate::data::exchange::{Answered, response_limits};
+use crate::data::relay::{RelayDown, RelayUp};
+use crate::data::request::request_id_text;
+use crate::data::upstream::UpstreamState;
+use crate::data::worker::{Worker, ticks};
+use crate::http::{
+    self, Body, FIELDS_MAX, FieldStorage, HeadLimits, Parsed, ResponseEdits, ResponseHead, Version,
+    parse_response,
+};
+use crate::runtime::buffers::Segment;
+use crate::runtime::driver::Driver;
+
+/// Interim responses pass only to clients that understand them (RFC 9110 section 15.2).
+const INTERIM_VERSION: Version = Version::Http11;
+
+/// What reading a response head came to; `usize` is what it took of the input.
+enum Read {
+    /// Malformed, or something we did not ask for.
+    Bad(&'static str),
+    /// The final head stands in `scratch`.
+    Final(usize),
+    /// An interim head was passed on or dropped.
+    Interim(usize),
+    /// More bytes are needed.
+    Partial,
+    /// The connection is a tunnel from here on; the head stands in `scratch`.
+    Switched(usize),
+}
+
+impl<D: Driver> Worker<D> {
+    /// Bytes from a backend.
+    pub(super) fn upstream_bytes(&mut self, key: Key, segment: Segment) {
+        let count = segment.len() as u64;
+        let Some(conn) = self.conns.at_mut(key) else {
+            return self.driver.buffers().give(segment);
+        };
+        conn.established = true;
+        conn.run_bytes += count;
+        let client = conn.peer;
+        let Role::Upstream(upstream) = &mut conn.role else {
+            return self.driver.buffers().give(segment);
+        };
+        if let Some(stats) = self
+            .backend_stats
+            .get(upstream.slot.index())
+            .and_then(Option::as_ref)
+        {
+            stats.of(self.core).bytes_received.add(count);
+        }
+        let client = match (upstream.state, client) {
+            (UpstreamState::Busy, Some(client)) => client,
+            (UpstreamState::Idle, _) => {
+                // Nobody asked: what comes now could be taken for the next request's response.
+                self.driver.buffers().give(segment);
+                return self.close_idle(key);
+            }
+            _ => return self.driver.buffers().give(segment),
+        };
+        let mut stash = std::mem::take(&mut upstream.stash);
+        let answered = self.exchange(client).map(|exchange| exchange.answered);
+        match answered {
+            Some(Answered::NotYet) if stash.is_empty() => {
+                self.response_head(key, client, Input::Received(segment));
+            }
+            Some(Answered::NotYet) => {
+                stash.extend_from_slice(segment.bytes());
+                self.driver.buffers().give(segment);
+                self.response_head(key, client, Input::Gathered(stash));
+            }
+            Some(Answered::Partly) => self.response_body(key, client, segment),
+            _ => self.driver.buffers().give(segment),
+        }
+    }
+
+    fn response_head(&mut self, key: Key, client: Key, input: Input) {
+        let mut used = 0;
+        loop {
+            match self.read_response(client, &input.bytes()[used..]) {
+                Read::Interim(length) => used += length,
+                Read::Partial => {
+                    let rest = input.bytes()[used..].to_vec();
+                    self.drop_input(input);
+                    if let Some(Role::Upstream(up)) = self.conns.at_mut(key).map(|c| &mut c.role) {
+                        up.stash = rest;
+                    }
+                    return;
+                }
+                Read::Final(length) => {
+                    return self.forward_response(key, client, input, used + length);
+                }
+                Read::Switched(length) => {
+                    let rest = input.bytes()[used + length..].to_vec();
+                    self.drop_input(input);
+                    return self.open_tunnel(key, client, &rest);
+                }
+                Read::Bad(reason) => {
+                    tracing::debug!(reason, "bad response");
+                    self.drop_input(input);
+                    return self.answer_fault(client, Fault::UpstreamBadResponse);
+                }
+            }
+        }
+    }
+
+    fn read_response(&mut self, client: Key, bytes: &[u8]) -> Read {
+        let Some(exchange) = self.exchange(client) else {
+            return Read::Bad("no exchange");
+        };
+        let limits = HeadLimits {
+            head_bytes: exchange.group().map_or(0, |group| group.head_bytes_max),
+            fields: FIELDS_MAX,
+            target_bytes: 0,
+        };
+        let mut storage = FieldStorage::new();
+        let head = match parse_response(bytes, &limits, &mut storage) {
+            Parsed::Complete(head) => head,
+            Parsed::Partial => return Read::Partial,
+            Parsed::Refused(refusal) => return Read::Bad(refusal.reason),
+        };
+        let length = head.head_len();
+        if head.status() == 101 {
+            if !exchange.wants_upgrade || head.upgrade().is_none() {
+                return Read::Bad("101 not asked for");
+            }
+            exchange.status = 101;
+            self.write_response_head(client, &head, true);
+            return Read::Switched(length);
+        }
+        if head.is_interim() {
+            let wanted = head.status() != 100 || exchange.wants_continue;
+            if exchange.version == INTERIM_VERSION && wanted {
+                self.write_response_head(client, &head, false);
+                let scratch = std::mem::take(&mut self.scratch);
+                self.count_to_client(client, scratch.len() as u64);
+                self.enqueue_bytes(client, &scratch);
+                self.scratch = scratch;
+            }
+            return Read::Interim(length);
+        }
+        self.begin_response(client, &head);
+        Read::Final(length)
+    }
+
+    fn begin_response(&mut self, client: Key, head: &ResponseHead<'_, '_>) {
+        let now = self.now.micros;
+        let closing = self.is_closing(client);
+        let core = self.core;
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
+        let delivery = head.delivery(exchange.method, exchange.version);
+        let framing = head.framing(exchange.method);
+        exchange.response = Body::new(framing, delivery.output, response_limits());
+        exchange.answered = Answered::Partly;
+        exchange.answered_micros = now;
+        exchange.status = head.status();
+        exchange.until_close = delivery.until_close;
+        // A response that overtakes its request leaves the rest of the request unread.
+        exchange.close |= closing || delivery.until_close || !exchange.has_request();
+        let latency = now.saturating_sub(exchange.handed_micros);
+        if let Some(stats) = exchange.backend().map(|backend| backend.stats.of(core)) {
+            stats.requests.inc(head.status());
+            stats.latency.record_micros(latency);
+        }
+        let upstream = exchange.upstream;
+        let reusable = head.keeps_alive() && framing != http::Framing::UntilClose;
+        if let Some(conn) = upstream.and_then(|upstream| self.conns.at_mut(upstream))
+            && let Role::Upstream(upstream) = &mut conn.role
+        {
+            upstream.keeps_alive = reusable;
+        }
+        self.write_response_head(client, head, false);
+    }
+
+    /// Writes the head for the client to `scratch`.
+    fn write_response_head(&mut self, client: Key, head: &ResponseHead<'_, '_>, upgrade: bool) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let date = self.date();
+        if let Some(exchange) = self.exchange(client) {
+            let delivery = head.delivery(exchange.method, exchange.version);
+            let http = exchange.listener().map(|listener| &listener.http);
+            let id = request_id_text(exchange.number);
+            let edits = ResponseEdits {
+                method: exchange.method,
+                client: exchange.version,
+                close: exchange.close,
+                output: delivery.output,
+                via: http.and_then(|http| http.via.as_deref()),
+                request_id: http.filter(|http| http.request_id).map(|_| &id[..]),
+                date: Some(&date[..]),
+                upgrade,
+            };
+            http::write_response(&mut scratch, head, &edits);
+        }
+        self.scratch = scratch;
+    }
+
+    /// Sends the head in `scratch` with the body bytes that stand behind `used` in `input`.
+    fn forward_response(&mut self, key: Key, client: Key, input: Input, used: usize) {
+        match input {
+            Input::Received(mut segment) if self.response_is_verbatim(client) => {
+                segment.advance(used);
+                let clean = self.take_response_body(client, &mut segment);
+                self.count_to_client(client, (segment.len() + self.scratch.len()) as u64);
+                self.enqueue_behind_scratch(client, segment);
+                self.response_progress(key, client, clean);
+            }
+            Input::Received(segment) => {
+                self.transcode_response(key, client, &segment.bytes()[used..]);
+                self.driver.buffers().give(segment);
+            }
+            Input::Gathered(bytes) => self.transcode_response(key, client, &bytes[used..]),
+        }
+    }
+
+    fn response_body(&mut self, key: Key, client: Key, mut segment: Segment) {
+        if !self.response_is_verbatim(client) {
+            self.scratch.clear();
+            self.transcode_response(key, client, segment.bytes());
+            return self.driver.buffers().give(segment);
+        }
+        let clean = self.take_response_body(client, &mut segment);
+        self.count_to_client(client, segment.len() as u64);
+        self.enqueue(client, segment);
+        self.response_progress(key, client, clean);
+    }
+
+    fn response_is_verbatim(&mut self, client: Key) -> bool {
+        self.exchange(client)
+            .is_some_and(|exchange| exchange.response.is_verbatim())
+    }
+
+    /// Cuts `segment` to what belongs to the body; false if anything stood behind it.
+    fn take_response_body(&mut self, client: Key, segment: &mut Segment) -> bool {
+        let Some(exchange) = self.exchange(client) else {
+            return false;
+        };
+        let taken = exchange.response.take_verbatim(segment.len());
+        let clean = taken == segment.len();
+        segment.truncate(taken);
+        clean
+    }
+
+    /// Appends the body bytes in `input` to `scratch` as the client is to see them; sends that.
+    fn transcode_response(&mut self, key: Key, client: Key, input: &[u8]) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
+        let result = exchange.response.transcode(input, &mut scratch);
+        self.count_to_client(client, scratch.len() as u64);
+        self.enqueue_bytes(client, &scratch);
+        self.scratch = scratch;
+        match result {
+            Ok(taken) => self.response_progress(key, client, taken == input.len()),
+            Err(refusal) => {
+                tracing::debug!(reason = refusal.reason, "bad response body");
+                self.abort_exchange(client, Fault::UpstreamBadResponse);
+            }
+        }
+    }
+
+    /// After bytes of a response: is it over, who is waited for, must the backend be held.
+    /// `clean`: nothing stood behind what belongs to the response.
+    pub(super) fn response_progress(&mut self, key: Key, client: Key, clean: bool) {
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
+        if exchange.response.is_done() {
+            return self.response_done(client, clean);
+        }
+        let wait = exchange
+            .group()
+            .map_or(0, |group| ticks(group.timeouts.response));
+        let verbatim = exchange.response.is_verbatim();
+        let left = exchange.response.remaining().unwrap_or(u64::MAX);
+        self.set_deadline(client, self.now.tick + wait);
+        let run = self.conns.at(key).map_or(0, |conn| conn.run_bytes);
+        if verbatim && run >= BULK_AFTER && left >= BULK_LEFT_MIN {
+            self.start_bulk(key);
+        } else if self.is_congested(client) {
+            self.hold(key);
+        }
+    }
+
+    /// The whole response has been queued for the client.
+    fn response_done(&mut self, client: Key, clean: bool) {
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
+        exchange.answered = Answered::Wholly;
+        let reusable = clean && exchange.has_request();
+        let wait = exchange
+            .listener()
+            .map_or(0, |listener| ticks(listener.timeouts.body));
+        self.return_upstream(client, reusable);
+        self.set_deadline(client, self.now.tick + wait);
+        if self.conns.at(client).is_some_and(|conn| conn.is_flushed()) {
+            self.client_flushed(client);
+        }
+    }
+
+    /// The backend will send nothing more.
+    pub(super) fn upstream_end(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        conn.established = true;
+        let client = conn.peer;
+        let Role::Upstream(upstream) = &conn.role else {
+            return;
+        };
+        let client = match (upstream.state, client) {
+            (UpstreamState::Busy, Some(client)) => client,
+            (UpstreamState::Idle, _) => return self.close_idle(key),
+            _ => return self.settle_failed_upstream(key),
+        };
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
+        match exchange.answered {
+            Answered::NotYet => self.upstream_failed(key, Errno::PIPE),
+            Answered::Partly => {
+                let mut scratch = std::mem::take(&mut self.scratch);
+                scratch.clear();
+                let finished = self
+                    .exchange(client)
+                    .is_some_and(|e| e.response.finish_at_eof(&mut scratch).is_ok());
+                self.count_to_client(client, scratch.len() as u64);
+                self.enqueue_bytes(client, &scratch);
+                self.scratch = scratch;
+                if finished {
+                    self.response_done(client, false);
+                } else {
+                    self.abort_exchange(client, Fault::UpstreamAborted);
+                }
+            }
+            Answered::Wholly => self.close_upstream(key),
+        }
+    }
+
+    /// Both connections become a plain relay; `early` is what the backend sent behind its head.
+    fn open_tunnel(&mut self, key: Key, client: Key, early: &[u8]) {
+        let head = std::mem::take(&mut self.scratch);
+        self.count_to_client(client, head.len() as u64);
+        self.enqueue_bytes(client, &head);
+        self.scratch = head;
+        let Some(state) = self.client(client) else {
+            return;
+        };
+        let (slot, address) = (state.listener, state.address);
+        let ahead = std::mem::take(&mut state.stash);
+        let Some(mut exchange) = state.exchange.take() else {
+            return;
+        };
+        let Some(group) = exchange.group else { return };
+        exchange.upstream = None;
+        let relay = RelayDown {
+            listener: slot,
+            table: Pinned::clone(&exchange.table),
+            group,
+            backend: exchange.backend,
+            tried: exchange.tried,
+            retries: exchange.retries,
+            client: address,
+            started_micros: exchange.started_micros,
+            idle: exchange
+                .group()
+                .map_or(0, |group| ticks(group.timeouts.tunnel)),
+            bytes_received: 0,
+            bytes_sent: 0,
+            exchange: Some(exchange),
+        };
+        let idle = relay.idle;
+        if let Some(conn) = self.conns.at_mut(client) {
+            conn.role = Role::RelayDown(Box::new(relay));
+        }
+        if let Some(conn) = self.conns.at_mut(key) {
+            conn.role = Role::RelayUp(RelayUp { failed: None });
+            conn.deadline = NEVER;
+        }
+        self.relay_moved(key, client, early.len() as u64);
+        self.relay_moved(client, key, ahead.len() as u64);
+        self.enqueue_bytes(client, early);
+        self.enqueue_bytes(key, &ahead);
+        self.set_deadline(client, self.now.tick + idle);
+        self.release(client);
+        self.release(key);
+        for ended in [client, key] {
+            if self.conns.at(ended).is_some_and(|conn| conn.ended) {
+                self.relay_end(ended);
+            }
+        }
+    }
+}

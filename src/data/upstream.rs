@@ -1,0 +1,374 @@
+//! The backend's side of HTTP/1.1: pools, connecting, and trying again when that is safe.
+//!
+//! Each core keeps its own idle connections per backend and hands out the one used last. A
+//! connection goes into the pool only when the framing of everything on it is provably done.
+//! Sending again is safe in two cases only, and nothing else is ever sent twice: the connection
+//! failed before the kernel took a byte, or it had been idle in the pool, died without a byte of
+//! response, and the request is idempotent and still in our hands whole (RFC 9110 section 9.2.2).
+
+use rustix::io::Errno;
+
+use crate::base::fault::Fault;
+use crate::base::id::{BackendIndex, BackendSlot};
+use crate::base::slab::Key;
+use crate::data::adopt::Pinned;
+use crate::data::conn::{Conn, Role};
+use crate::data::exchange::Answered;
+use crate::data::worker::{Worker, ticks};
+use crate::routing::policy::pick;
+use crate::routing::table::{Backend, Group};
+use crate::runtime::buffers::Segment;
+use crate::runtime::driver::Driver;
+use crate::runtime::net;
+
+/// Connections to backends, idle ones last used on top.
+pub(super) type Pool = Vec<Key>;
+
+/// Where a connection to a backend stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UpstreamState {
+    /// Serves the client in `Conn::peer`.
+    Busy,
+    /// Failed; waits for its last completion, then its request goes elsewhere or is answered.
+    Failed(Errno),
+    /// In the pool.
+    Idle,
+}
+
+/// A connection to a backend.
+pub(super) struct Upstream {
+    pub(super) state: UpstreamState,
+    pub(super) slot: BackendSlot,
+    /// Served a request before this one.
+    pub(super) reused: bool,
+    /// The kernel has taken nothing of the present request yet.
+    pub(super) untouched: bool,
+    /// The backend will keep it open after this response.
+    pub(super) keeps_alive: bool,
+    /// Begin of a response head that came in pieces.
+    pub(super) stash: Vec<u8>,
+}
+
+/// Why a connection is looked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// The backend could not be reached: another one.
+    Elsewhere,
+    /// A pooled connection had died: the same backend, freshly.
+    Fresh(BackendIndex),
+}
+
+impl<D: Driver> Worker<D> {
+    /// Finds a connection for the exchange of client `key`: from the pool of the backend the
+    /// policy picks, or a new one.
+    ///
+    /// # Errors
+    /// The fault to answer with when there is none.
+    pub(super) fn attach_upstream(&mut self, key: Key, again: Option<Again>) -> Result<(), Fault> {
+        let core = self.core;
+        let now = self.now.micros;
+        let Some(exchange) = self.exchange(key) else {
+            return Err(Fault::NoBackend);
+        };
+        let table = Pinned::clone(&exchange.table);
+        let Some(group) = exchange.group.map(|index| table.group(index)) else {
+            return Err(Fault::NoRoute);
+        };
+        let mut tried = exchange.tried;
+        let mut retries = exchange.retries;
+        let mut retrying = again.is_some();
+        let mut refused = again == Some(Again::Elsewhere);
+        let mut fresh = match again {
+            Some(Again::Fresh(index)) => Some(index),
+            _ => None,
+        };
+        let (upstream, index) = loop {
+            if refused && u32::from(retries) >= group.retries_max {
+                return Err(Fault::ConnectFailed);
+            }
+            let index = match fresh.take() {
+                Some(index) => index,
+                None => match pick(group, &mut self.picks[group.slot.index()], &tried) {
+                    Some(index) => index,
+                    None if refused => return Err(Fault::ConnectFailed),
+                    None => return Err(Fault::NoBackend),
+                },
+            };
+            tried.insert(index);
+            let backend = &group.backends[index.index()];
+            if retrying {
+                retries = retries.saturating_add(1);
+                backend.stats.of(core).retries.inc();
+            }
+            let pooled = if retrying {
+                None
+            } else {
+                self.pools[backend.slot.index()].pop()
+            };
+            if let Some(upstream) = pooled {
+                backend.stats.of(core).reuses.inc();
+                break (upstream, index);
+            }
+            match self.connect_upstream(group, backend) {
+                Ok(upstream) => break (upstream, index),
+                Err(error) => {
+                    tracing::debug!(%error, backend = %backend.name, "connect failed");
+                    backend.stats.of(core).connect_failures.inc();
+                    (retrying, refused) = (true, true);
+                }
+            }
+        };
+        group.backends[index.index()].stats.of(core).in_flight.up();
+        if let Some(exchange) = self.exchange(key) {
+            exchange.tried = tried;
+            exchange.retries = retries;
+            exchange.backend = Some(index);
+            exchange.upstream = Some(upstream);
+            exchange.handed_micros = now;
+        }
+        if let Some(conn) = self.conns.at_mut(upstream) {
+            conn.peer = Some(key);
+            conn.deadline = if conn.established {
+                u64::MAX
+            } else {
+                conn.deadline
+            };
+            if let Role::Upstream(up) = &mut conn.role {
+                up.state = UpstreamState::Busy;
+                up.untouched = true;
+                up.keeps_alive = false;
+            }
+        }
+        if let Some(conn) = self.conns.at_mut(key) {
+            conn.peer = Some(upstream);
+        }
+        Ok(())
+    }
+
+    fn connect_upstream(&mut self, group: &Group, backend: &Backend) -> Result<Key, Errno> {
+        let fd = net::connect(&backend.address)?;
+        let stats = backend.stats.of(self.core);
+        stats.connects.inc();
+        stats.connections_open.up();
+        let key = self.add(Conn::new(
+            fd,
+            Role::Upstream(Upstream {
+                state: UpstreamState::Idle,
+                slot: backend.slot,
+                reused: false,
+                untouched: true,
+                keeps_alive: false,
+                stash: Vec::new(),
+            }),
+        ));
+        self.receive_more(key);
+        self.set_deadline(key, self.now.tick + ticks(group.timeouts.connect));
+        Ok(key)
+    }
+
+    /// The connect or idle deadline of a backend's connection has passed.
+    pub(super) fn upstream_due(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        let Role::Upstream(upstream) = &conn.role else {
+            return;
+        };
+        match upstream.state {
+            UpstreamState::Idle => self.close_idle(key),
+            UpstreamState::Busy if !conn.established && !net::is_connected(conn.fd()) => {
+                self.upstream_failed(key, Errno::TIMEDOUT);
+            }
+            UpstreamState::Busy | UpstreamState::Failed(_) => {}
+        }
+    }
+
+    /// Closes a pooled connection.
+    pub(super) fn close_idle(&mut self, key: Key) {
+        if let Some(Role::Upstream(upstream)) = self.conns.at(key).map(|conn| &conn.role) {
+            let slot = upstream.slot;
+            self.pools[slot.index()].retain(|pooled| *pooled != key);
+        }
+        self.close_upstream(key);
+    }
+
+    /// Closes a backend's connection, whatever it was doing.
+    pub(super) fn close_upstream(&mut self, key: Key) {
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
+        if conn.dying {
+            return;
+        }
+        if let Role::Upstream(upstream) = &conn.role
+            && let Some(stats) = self
+                .backend_stats
+                .get(upstream.slot.index())
+                .and_then(Option::as_ref)
+        {
+            stats.of(self.core).connections_open.down();
+        }
+        self.close(key);
+    }
+
+    /// The response is over: the connection goes to the pool, or is closed.
+    pub(super) fn return_upstream(&mut self, client: Key, reusable: bool) {
+        let core = self.core;
+        let Some(exchange) = self.exchange(client) else {
+            return;
+        };
+        let Some(key) = exchange.upstream.take() else {
+            return;
+        };
+        let replay = exchange.replay.take();
+        let table = Pinned::clone(&exchange.table);
+        let group = exchange.group.map(|index| table.group(index));
+        if let Some(backend) = exchange.backend() {
+            backend.stats.of(core).in_flight.down();
+        }
+        replay
+            .into_iter()
+            .for_each(|segment| self.driver.buffers().give(segment));
+        let draining = self.draining.is_some();
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        conn.peer = None;
+        conn.run_bytes = 0;
+        let flushed = conn.is_flushed();
+        let open = !conn.ended && !conn.dying && !conn.finished;
+        let (Role::Upstream(upstream), Some(group)) = (&mut conn.role, group) else {
+            return self.close_upstream(key);
+        };
+        let pool = &mut self.pools[upstream.slot.index()];
+        let room = pool.len() < group.idle_connections_max as usize;
+        if !(reusable && upstream.keeps_alive && flushed && open && room && !draining) {
+            return self.close_upstream(key);
+        }
+        upstream.state = UpstreamState::Idle;
+        upstream.reused = true;
+        pool.push(key);
+        self.set_deadline(key, self.now.tick + ticks(group.timeouts.idle));
+        self.release(key);
+    }
+
+    /// Keeps a segment that was sent wholly if the request may have to be sent again.
+    pub(super) fn keep_for_replay(&mut self, key: Key, segment: Segment) {
+        let client = self.conns.at(key).and_then(|conn| {
+            let Role::Upstream(upstream) = &conn.role else {
+                return None;
+            };
+            let alone = upstream.reused && conn.out.is_empty();
+            conn.peer
+                .filter(|_| alone && upstream.state == UpstreamState::Busy)
+        });
+        if let Some(exchange) = client.and_then(|client| self.exchange(client)) {
+            let whole = exchange.has_request() && exchange.answered == Answered::NotYet;
+            let first = exchange.request.bytes() <= segment.len() as u64;
+            if whole && first && exchange.method.is_idempotent() && exchange.replay.is_none() {
+                exchange.replay = Some(segment);
+                return;
+            }
+        }
+        self.driver.buffers().give(segment);
+    }
+
+    /// Receiving from or sending to a backend failed.
+    pub(super) fn upstream_failed(&mut self, key: Key, error: Errno) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        let Role::Upstream(upstream) = &mut conn.role else {
+            return;
+        };
+        match upstream.state {
+            UpstreamState::Busy => {
+                upstream.state = UpstreamState::Failed(error);
+                if conn.ops.receiving {
+                    self.driver.cancel_receive(key);
+                }
+                if conn.ops.sending {
+                    self.driver.cancel_send(key);
+                }
+                conn.wanted = false;
+                self.settle_failed_upstream(key);
+            }
+            UpstreamState::Failed(_) => self.settle_failed_upstream(key),
+            UpstreamState::Idle => self.close_idle(key),
+        }
+    }
+
+    /// Sends the request of a failed connection again where that is safe, or answers.
+    pub(super) fn settle_failed_upstream(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        let Role::Upstream(upstream) = &conn.role else {
+            return;
+        };
+        let UpstreamState::Failed(error) = upstream.state else {
+            return;
+        };
+        let (reused, untouched) = (upstream.reused, upstream.untouched);
+        if !conn.is_quiet() {
+            return;
+        }
+        let established = conn.established;
+        let client = conn.peer.take();
+        let mut out = std::mem::take(&mut conn.out);
+        self.close_upstream(key);
+        let Some(client) = client else {
+            return self.give_queue(out);
+        };
+        let core = self.core;
+        let Some(exchange) = self.exchange(client) else {
+            return self.give_queue(out);
+        };
+        exchange.upstream = None;
+        let index = exchange.backend;
+        let replay = exchange.replay.take();
+        let answered = exchange.answered;
+        if let Some(stats) = exchange.backend().map(|backend| backend.stats.of(core)) {
+            stats.in_flight.down();
+            if !established {
+                stats.connect_failures.inc();
+            }
+        }
+        let again = match index {
+            _ if answered != Answered::NotYet => None,
+            Some(index) if reused && (untouched || replay.is_some()) => Some(Again::Fresh(index)),
+            _ if !established && untouched => Some(Again::Elsewhere),
+            _ => None,
+        };
+        let Some(again) = again else {
+            self.give_queue(out);
+            replay
+                .into_iter()
+                .for_each(|segment| self.driver.buffers().give(segment));
+            return self.answer_fault(client, fault_of(error, established));
+        };
+        if let Some(segment) = replay {
+            out.push_front(segment);
+        }
+        if self.attach_upstream(client, Some(again)).is_err() {
+            self.give_queue(out);
+            return self.answer_fault(client, fault_of(error, established));
+        }
+        let upstream = self.exchange(client).and_then(|exchange| exchange.upstream);
+        while let Some(segment) = out.pop() {
+            match upstream {
+                Some(upstream) => self.enqueue(upstream, segment),
+                None => self.driver.buffers().give(segment),
+            }
+        }
+    }
+}
+
+/// The fault of a connection that failed with `error`.
+fn fault_of(error: Errno, established: bool) -> Fault {
+    match error {
+        Errno::TIMEDOUT if !established => Fault::ConnectTimeout,
+        _ if !established => Fault::ConnectFailed,
+        _ => Fault::UpstreamAborted,
+    }
+}

@@ -1,0 +1,430 @@
+//! One worker core: its state, the turn of its loop, and who handles which completion.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::io::Errno;
+
+use crate::base::fault::Fault;
+use crate::base::id::{CoreId, ListenerSlot};
+use crate::base::slab::{Key, Slab};
+use crate::base::wheel::Wheel;
+use crate::data::WorkerSetup;
+use crate::data::adopt::{ListenerState, Pinned};
+use crate::data::bulk::Pipes;
+use crate::data::conn::{Conn, Role};
+use crate::data::upstream::Pool;
+use crate::link::{FromWorker, ToWorker, WorkerEnd};
+use crate::routing::policy::PickState;
+use crate::runtime::buffers::Segment;
+use crate::runtime::driver::{Driver, Event};
+use crate::runtime::executor::Turn;
+use crate::telemetry::access_log::AccessLogSender;
+use crate::telemetry::stats::{BackendStats, CoreStats, PerCore};
+
+/// Length of a tick, the unit of all deadlines.
+const TICK_MILLIS: u64 = 50;
+
+/// Longest sleep: also the upper bound on noticing a control message whose kick was lost.
+const SLEEP_MAX: Duration = Duration::from_millis(100);
+
+/// Ticks between two rounds of housekeeping.
+const HOUSEKEEPING_TICKS: u64 = 20;
+
+/// A duration in ticks, rounded up, at least one.
+pub(super) fn ticks(duration: Duration) -> u64 {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2);
+    millis.div_ceil(TICK_MILLIS) + 1
+}
+
+/// The time of the present turn.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    /// Ticks since the worker started.
+    pub(super) tick: u64,
+    /// Microseconds since the worker started.
+    pub(super) micros: u64,
+    /// Wall clock at the worker's start.
+    unix_base_micros: u64,
+}
+
+impl Now {
+    pub(super) fn unix_micros(&self) -> u64 {
+        self.unix_base_micros + self.micros
+    }
+}
+
+/// The end of a worker's life.
+pub(super) struct Draining {
+    deadline_tick: u64,
+}
+
+/// One core's data plane over a driver.
+pub(super) struct Worker<D> {
+    pub(super) core: CoreId,
+    pub(super) seed: u64,
+    pub(super) driver: D,
+    pub(super) conns: Slab<Conn>,
+    pub(super) wheel: Wheel,
+    pub(super) now: Now,
+    pub(super) link: WorkerEnd,
+    pub(super) log: Option<AccessLogSender>,
+    pub(super) stats: Arc<CoreStats>,
+    /// The table new requests are served by.
+    pub(super) current: Option<Pinned>,
+    /// Replaced tables that exchanges may still use.
+    pub(super) retired: Vec<Pinned>,
+    /// By listener slot.
+    pub(super) listeners: Vec<Option<ListenerState>>,
+    /// By group slot.
+    pub(super) picks: Vec<PickState>,
+    /// By backend slot.
+    pub(super) pools: Vec<Pool>,
+    /// By backend slot.
+    pub(super) backend_stats: Vec<Option<PerCore<BackendStats>>>,
+    pub(super) pipes: Pipes,
+    /// Heads and transcoded bodies are built here.
+    pub(super) scratch: Vec<u8>,
+    pub(super) draining: Option<Draining>,
+    /// Accepting waits for the next housekeeping.
+    pub(super) accept_paused: bool,
+    pub(super) date_second: u64,
+    pub(super) date_text: [u8; 29],
+    started: Instant,
+    due: Vec<(u64, Key)>,
+    housekeeping_tick: u64,
+    requests: u64,
+    stopped: bool,
+}
+
+impl<D: Driver> Worker<D> {
+    pub(super) fn new(setup: WorkerSetup, driver: D) -> Worker<D> {
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let unix_base_micros = u64::try_from(unix.as_micros()).unwrap_or(0);
+        Worker {
+            core: setup.core,
+            seed: setup.seed,
+            driver,
+            conns: Slab::default(),
+            wheel: Wheel::new(0),
+            now: Now {
+                tick: 0,
+                micros: 0,
+                unix_base_micros,
+            },
+            link: setup.link,
+            log: setup.access_log,
+            stats: setup.stats,
+            current: None,
+            retired: Vec::new(),
+            listeners: Vec::new(),
+            picks: Vec::new(),
+            pools: Vec::new(),
+            backend_stats: Vec::new(),
+            pipes: Pipes::default(),
+            scratch: Vec::new(),
+            draining: None,
+            accept_paused: false,
+            date_second: 0,
+            date_text: [b' '; 29],
+            started: Instant::now(),
+            due: Vec::new(),
+            housekeeping_tick: 0,
+            requests: 0,
+            stopped: false,
+        }
+    }
+
+    /// A number for a request, unique on this node and hard to guess across restarts.
+    pub(super) fn next_request_number(&mut self) -> u64 {
+        self.requests += 1;
+        // An odd multiplier makes this a bijection of the counter.
+        self.seed
+            .wrapping_add(self.requests.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Accepted { listener, fd } => self.accepted(ListenerSlot(listener), fd),
+            Event::AcceptEnded { listener, error } => {
+                self.accept_ended(ListenerSlot(listener), error);
+            }
+            Event::Kicked => {}
+            Event::Received { key, result, more } => self.received(key, result, more),
+            Event::Sent {
+                key,
+                segment,
+                result,
+            } => self.sent(key, segment, result),
+            Event::Ready { key, readiness } => self.ready(key, readiness),
+        }
+    }
+
+    fn received(&mut self, key: Key, result: Result<Option<Segment>, Errno>, more: bool) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            if let Ok(Some(segment)) = result {
+                self.driver.buffers().give(segment);
+            }
+            return;
+        };
+        conn.ops.receiving = more;
+        if conn.dying {
+            if let Ok(Some(segment)) = result {
+                self.driver.buffers().give(segment);
+            }
+            return self.bury(key);
+        }
+        match result {
+            Ok(Some(segment)) => match conn.role {
+                Role::Client(_) => self.client_bytes(key, segment),
+                Role::Upstream(_) => self.upstream_bytes(key, segment),
+                Role::RelayDown(_) | Role::RelayUp(_) => self.relay_bytes(key, segment),
+            },
+            Ok(None) => self.received_end(key),
+            Err(Errno::CANCELED) => {}
+            Err(Errno::NOBUFS) => self.stats.buffer_starved.inc(),
+            Err(error) => self.receive_failed(key, error),
+        }
+        if !more {
+            self.after_receive(key);
+        }
+    }
+
+    /// The receive is over: go on with whatever waited for that.
+    fn after_receive(&mut self, key: Key) {
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
+        if conn.dying {
+            return self.bury(key);
+        }
+        if conn.bulk.is_some() {
+            return self.begin_bulk_when_ready(key);
+        }
+        match conn.role {
+            Role::RelayUp(_) => self.retry_when_quiet(key),
+            Role::Upstream(_) => self.settle_failed_upstream(key),
+            Role::Client(_) | Role::RelayDown(_) => {}
+        }
+        self.receive_more(key);
+    }
+
+    /// The other end will send nothing more.
+    pub(super) fn received_end(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        conn.ended = true;
+        match conn.role {
+            Role::Client(_) => self.client_end(key),
+            Role::Upstream(_) => self.upstream_end(key),
+            Role::RelayDown(_) | Role::RelayUp(_) => self.relay_end(key),
+        }
+    }
+
+    /// Receiving failed for good.
+    pub(super) fn receive_failed(&mut self, key: Key, error: Errno) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        conn.ended = true;
+        match conn.role {
+            Role::Client(_) => self.client_failed(key, error),
+            Role::Upstream(_) => self.upstream_failed(key, error),
+            Role::RelayDown(_) | Role::RelayUp(_) => self.relay_failed(key, error),
+        }
+    }
+
+    fn sent(&mut self, key: Key, mut segment: Segment, result: Result<usize, Errno>) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return self.driver.buffers().give(segment);
+        };
+        conn.ops.sending = false;
+        if conn.dying {
+            self.driver.buffers().give(segment);
+            return self.bury(key);
+        }
+        match result {
+            Ok(count) => {
+                conn.established = true;
+                let is_upstream = matches!(conn.role, Role::Upstream(_));
+                if let Role::Upstream(upstream) = &mut conn.role {
+                    upstream.untouched = false;
+                }
+                if count < segment.len() {
+                    segment.advance(count);
+                    conn.out.push_front(segment);
+                } else if is_upstream {
+                    self.keep_for_replay(key, segment);
+                } else {
+                    self.driver.buffers().give(segment);
+                }
+                self.send_next(key);
+                if self.conns.at(key).is_some_and(Conn::is_flushed) {
+                    self.flushed(key);
+                }
+            }
+            Err(Errno::CANCELED) => {
+                conn.out.push_front(segment);
+                self.after_receive(key);
+            }
+            Err(error) => {
+                conn.out.push_front(segment);
+                self.send_failed(key, error);
+            }
+        }
+    }
+
+    /// Everything queued for `key` has been sent.
+    fn flushed(&mut self, key: Key) {
+        match self.conns.at(key).map(|conn| &conn.role) {
+            Some(Role::Client(_)) => self.client_flushed(key),
+            Some(Role::Upstream(_)) => self.upstream_flushed(key),
+            Some(Role::RelayDown(_) | Role::RelayUp(_)) => self.relay_flushed(key),
+            None => {}
+        }
+    }
+
+    /// Sending failed for good.
+    pub(super) fn send_failed(&mut self, key: Key, error: Errno) {
+        match self.conns.at(key).map(|conn| &conn.role) {
+            Some(Role::Client(_)) => self.client_failed(key, error),
+            Some(Role::Upstream(_)) => self.upstream_send_failed(key, error),
+            Some(Role::RelayDown(_) | Role::RelayUp(_)) => self.relay_failed(key, error),
+            None => {}
+        }
+    }
+
+    fn fire(&mut self, tick: u64, key: Key) {
+        if !self.is_due(tick, key) {
+            return;
+        }
+        match self.conns.at(key).map(|conn| &conn.role) {
+            Some(Role::Client(_)) => self.client_due(key),
+            Some(Role::Upstream(_)) => self.upstream_due(key),
+            Some(Role::RelayDown(_)) => self.relay_down_due(key),
+            Some(Role::RelayUp(_)) => self.relay_up_due(key),
+            None => {}
+        }
+    }
+
+    fn take_messages(&mut self) {
+        while let Ok(message) = self.link.from_control.pop() {
+            match message {
+                ToWorker::Adopt { table, sockets } => self.adopt(table, sockets),
+                ToWorker::Drain(within) => self.drain(within),
+                ToWorker::Stop => self.stop(),
+            }
+        }
+    }
+
+    fn drain(&mut self, within: Duration) {
+        if self.draining.is_some() {
+            return;
+        }
+        self.draining = Some(Draining {
+            deadline_tick: self.now.tick + ticks(within),
+        });
+        for index in 0..self.listeners.len() {
+            self.stop_accepting(ListenerSlot(index as u32));
+        }
+        self.close_idle_clients(None);
+    }
+
+    fn finish_drain(&mut self) {
+        let Some(draining) = &self.draining else {
+            return;
+        };
+        let accepting = self
+            .listeners
+            .iter()
+            .flatten()
+            .any(|listener| listener.accepting);
+        let clients: u64 = self
+            .listeners
+            .iter()
+            .flatten()
+            .map(|listener| u64::from(listener.open))
+            .sum();
+        let late = self.now.tick >= draining.deadline_tick;
+        if (clients == 0 && !accepting) || late {
+            self.stop();
+        }
+    }
+
+    fn stop(&mut self) {
+        let cut: u32 = self
+            .listeners
+            .iter()
+            .flatten()
+            .map(|listener| listener.open)
+            .sum();
+        let keys: Vec<Key> = self.conns.keys().collect();
+        for key in keys {
+            match self.conns.at(key).map(|conn| &conn.role) {
+                Some(Role::Client(client)) if client.exchange.is_some() => {
+                    self.abort_exchange(key, Fault::Shutdown);
+                }
+                Some(Role::Client(_)) => self.close_client(key, None),
+                Some(Role::RelayDown(_)) => self.end_relay(key, Some(Fault::Shutdown)),
+                Some(Role::RelayUp(_)) => {}
+                Some(Role::Upstream(_)) => self.close_upstream(key),
+                None => {}
+            }
+        }
+        self.stopped = true;
+        // What was asked last (closing, above all) goes to the kernel before the thread ends.
+        let _ = self.driver.wait(Duration::from_millis(1));
+        self.tell_control(FromWorker::Stopped { cut: cut as usize });
+    }
+
+    fn housekeeping(&mut self) {
+        if self.now.tick < self.housekeeping_tick {
+            return;
+        }
+        self.housekeeping_tick = self.now.tick + HOUSEKEEPING_TICKS;
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let unix = u64::try_from(unix.as_micros()).unwrap_or(0);
+        self.now.unix_base_micros = unix.saturating_sub(self.now.micros);
+        self.accept_everywhere();
+        self.give_back_tables();
+        self.driver.buffers().trim();
+        if self.conns.is_empty() {
+            self.pipes.clear();
+        }
+        let held = u32::try_from(self.driver.buffers().outstanding()).unwrap_or(u32::MAX);
+        self.stats.buffers_held.set(held);
+    }
+}
+
+impl<D: Driver> Turn for Worker<D> {
+    fn turn(&mut self) -> bool {
+        if let Err(error) = self.driver.wait(SLEEP_MAX) {
+            tracing::error!(%error, core = self.core.0, "ring failed");
+            return false;
+        }
+        self.now.micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.now.tick = self.now.micros / (TICK_MILLIS * 1000);
+        let mut completions = 0;
+        while let Some(event) = self.driver.next() {
+            completions += 1;
+            self.handle(event);
+        }
+        self.stats.turns.inc();
+        self.stats.completions.add(completions);
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(self.now.tick, &mut due);
+        for (tick, key) in due.drain(..) {
+            self.fire(tick, key);
+        }
+        self.due = due;
+        self.take_messages();
+        self.housekeeping();
+        self.finish_drain();
+        !self.stopped
+    }
+}

@@ -1,0 +1,353 @@
+//! From a checked configuration and what DNS knows to the routing table of the next epoch.
+//!
+//! A function of its arguments, the registry of slots included: the same facts give the same
+//! table. A name that does not resolve keeps the addresses it had last, because an outage of DNS
+//! is not an outage of the backends; one that never resolved yields no backend, and the rest of
+//! the group serves.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::registry::Registry;
+use crate::base::epoch::Epoch;
+use crate::base::id::{GroupIndex, ListenerSlot};
+use crate::config::checked::{self, BackendAddress, Config, GroupRef};
+use crate::routing::matcher::{HostRule, PathRule, RouteRule, RouteSet};
+use crate::routing::policy::{PolicyKind, TRIED_MAX};
+use crate::routing::table::{
+    Backend, ForwardedHeaders, Group, GroupTimeouts, HttpOptions, Listener, ListenerTimeouts,
+    Protocol, Table,
+};
+
+/// Addresses one name may yield; a longer answer is cut, with a warning. It bounds the table by
+/// the file: backends <= lines of backends x this.
+pub const ADDRESSES_MAX: usize = 256;
+
+/// What DNS knows now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    addresses: BTreeMap<String, BTreeMap<u16, Vec<SocketAddr>>>,
+}
+
+impl Resolved {
+    /// Notes the addresses of `host`:`port`. An empty answer counts as none.
+    pub fn insert(&mut self, host: &str, port: u16, addresses: Vec<SocketAddr>) {
+        let ports = self.addresses.entry(host.to_owned()).or_default();
+        ports.insert(port, addresses);
+    }
+
+    /// The addresses of `host`:`port`, empty when it did not resolve.
+    #[must_use]
+    pub fn addresses(&self, host: &str, port: u16) -> &[SocketAddr] {
+        self.addresses
+            .get(host)
+            .and_then(|ports| ports.get(&port))
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// What a new epoch asks for.
+pub struct Plan {
+    /// The table to publish.
+    pub table: Arc<Table>,
+    /// Listeners the previous plan did not have: sockets to open before publishing.
+    pub open: Vec<OpenListener>,
+    /// Listeners of the previous plan that are gone.
+    pub closed: Vec<ListenerSlot>,
+    /// What an operator should know.
+    pub warnings: Vec<PlanWarning>,
+}
+
+/// Sockets to open, one per core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenListener {
+    /// Whose.
+    pub slot: ListenerSlot,
+    /// Where; an IPv6 address means IPv6 only.
+    pub address: SocketAddr,
+    /// Connections the kernel keeps waiting.
+    pub backlog: u32,
+}
+
+/// Something that did not keep the table from being made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanWarning {
+    /// A listener stays open with the backlog it has; another one needs another socket.
+    BacklogKept {
+        /// Name of the listener.
+        listener: Arc<str>,
+        /// The backlog it has.
+        backlog: u32,
+    },
+    /// A name yields more addresses than [`ADDRESSES_MAX`].
+    NameCut {
+        /// Name of the group.
+        group: Arc<str>,
+        /// The backend as configured.
+        backend: Arc<str>,
+    },
+    /// A name does not resolve; its last known addresses (so many, perhaps none) stay in use.
+    NameUnresolved {
+        /// Name of the group.
+        group: Arc<str>,
+        /// The backend as configured.
+        backend: Arc<str>,
+        /// Addresses kept from before.
+        kept: usize,
+    },
+}
+
+impl fmt::Display for PlanWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlanWarning::BacklogKept { listener, backlog } => write!(
+                f,
+                "listener {listener}: the backlog stays at {backlog} until the listener is \
+                 opened anew"
+            ),
+            PlanWarning::NameCut { group, backend } => write!(
+                f,
+                "group {group}: backend {backend} has more than {ADDRESSES_MAX} addresses; the \
+                 rest is not used"
+            ),
+            PlanWarning::NameUnresolved {
+                group,
+                backend,
+                kept: 0,
+            } => write!(
+                f,
+                "group {group}: backend {backend} does not resolve; it gets no traffic"
+            ),
+            PlanWarning::NameUnresolved {
+                group,
+                backend,
+                kept,
+            } => write!(
+                f,
+                "group {group}: backend {backend} does not resolve; its last {kept} addresses \
+                 stay in use"
+            ),
+        }
+    }
+}
+
+/// Makes the table of `epoch`, which must be newer than the registry's last one.
+#[must_use]
+pub fn plan(config: &Config, resolved: &Resolved, epoch: Epoch, registry: &mut Registry) -> Plan {
+    let before = registry.live_listeners();
+    registry.begin(epoch);
+    let mut warnings = Vec::new();
+    let groups = config
+        .groups
+        .iter()
+        .map(|group| plan_group(group, resolved, registry, &mut warnings))
+        .collect();
+    let mut open = Vec::new();
+    let mut planned = Vec::new();
+    for listener in &config.listeners {
+        planned.push(plan_listener(
+            listener,
+            &before,
+            registry,
+            &mut open,
+            &mut warnings,
+        ));
+    }
+    let closed = before
+        .into_iter()
+        .filter(|slot| planned.iter().all(|listener| listener.slot != *slot))
+        .collect();
+    let (listener_slots, group_slots, backend_slots) = registry.lengths();
+    let mut listeners = vec![None; listener_slots as usize];
+    for listener in planned {
+        let slot = listener.slot.index();
+        listeners[slot] = Some(Arc::new(listener));
+    }
+    forget_unnamed(config, registry);
+    Plan {
+        table: Arc::new(Table {
+            epoch,
+            listeners,
+            groups,
+            backend_slots,
+            group_slots,
+        }),
+        open,
+        closed,
+        warnings,
+    }
+}
+
+fn plan_listener(
+    listener: &checked::Listener,
+    before: &[ListenerSlot],
+    registry: &mut Registry,
+    open: &mut Vec<OpenListener>,
+    warnings: &mut Vec<PlanWarning>,
+) -> Listener {
+    let (slot, stats, backlog) =
+        registry.claim_listener(&listener.name, listener.address, listener.backlog);
+    if !before.contains(&slot) {
+        registry.opened(slot, listener.backlog);
+        open.push(OpenListener {
+            slot,
+            address: listener.address,
+            backlog: listener.backlog,
+        });
+    } else if backlog != listener.backlog {
+        warnings.push(PlanWarning::BacklogKept {
+            listener: Arc::clone(&listener.name),
+            backlog,
+        });
+    }
+    let rules: Vec<RouteRule> = listener.routes.iter().map(rule_of).collect();
+    Listener {
+        slot,
+        name: Arc::clone(&listener.name),
+        address: listener.address,
+        protocol: match listener.protocol {
+            checked::Protocol::Http => Protocol::Http,
+            checked::Protocol::Tcp => Protocol::Tcp,
+        },
+        routes: RouteSet::new(listener.group.map(index_of), &rules),
+        connections_max: listener.connections_max,
+        timeouts: ListenerTimeouts {
+            head: listener.timeouts.head,
+            body: listener.timeouts.body,
+            idle: listener.timeouts.idle,
+        },
+        http: http_of(listener),
+        stats,
+    }
+}
+
+fn http_of(listener: &checked::Listener) -> HttpOptions {
+    HttpOptions {
+        head_bytes_max: listener.limits.head_bytes,
+        fields_max: listener.limits.fields,
+        target_bytes_max: listener.limits.target_bytes,
+        body_bytes_max: listener.limits.body_bytes.unwrap_or(u64::MAX),
+        requests_max: listener.limits.requests_per_connection.unwrap_or(u32::MAX),
+        forwarded: match listener.forwarded {
+            checked::Forwarded::Forwarded => ForwardedHeaders::Forwarded,
+            checked::Forwarded::None => ForwardedHeaders::None,
+            checked::Forwarded::XForwarded => ForwardedHeaders::XForwarded,
+        },
+        trust_forwarded: listener.trust_forwarded,
+        via: listener.via.clone(),
+        request_id: listener.request_id,
+    }
+}
+
+fn rule_of(route: &checked::Route) -> RouteRule {
+    let host = |pattern: &checked::HostPattern| match pattern {
+        checked::HostPattern::Exact(host) => HostRule::Exact(host.clone()),
+        checked::HostPattern::Wildcard(host) => HostRule::Below(host.clone()),
+    };
+    let path = |pattern: &checked::PathPattern| match pattern {
+        checked::PathPattern::Exact(path) => PathRule::Exact(path.clone()),
+        checked::PathPattern::Prefix(path) => PathRule::Prefix(path.clone()),
+    };
+    RouteRule {
+        hosts: route.hosts.iter().map(host).collect(),
+        paths: route.paths.iter().map(path).collect(),
+        group: index_of(route.group),
+    }
+}
+
+/// The table keeps the groups in the order of the file.
+fn index_of(group: GroupRef) -> GroupIndex {
+    GroupIndex(u32::try_from(group.0).unwrap_or(u32::MAX))
+}
+
+fn plan_group(
+    group: &checked::Group,
+    resolved: &Resolved,
+    registry: &mut Registry,
+    warnings: &mut Vec<PlanWarning>,
+) -> Group {
+    let slot = registry.claim_group(&group.name);
+    let mut backends = Vec::new();
+    for backend in &group.backends {
+        for address in addresses_of(backend, group, resolved, registry, warnings) {
+            let (slot, stats) = registry.claim_backend(&group.name, &backend.name, address);
+            backends.push(Backend {
+                slot,
+                name: Arc::clone(&backend.name),
+                address,
+                stats,
+            });
+        }
+    }
+    Group {
+        slot,
+        name: Arc::clone(&group.name),
+        policy: match group.policy {
+            checked::Policy::LeastConnections => PolicyKind::LeastConnections,
+            checked::Policy::RoundRobin => PolicyKind::RoundRobin,
+        },
+        backends,
+        timeouts: GroupTimeouts {
+            connect: group.timeouts.connect,
+            response: group.timeouts.response,
+            idle: group.timeouts.idle,
+            tunnel: group.timeouts.tunnel,
+        },
+        retries_max: group.retries,
+        idle_connections_max: group.idle_connections_max,
+        head_bytes_max: group.limits.head_bytes,
+    }
+}
+
+/// The addresses of one configured backend, sorted, because DNS servers rotate their answers and
+/// a table should not change with them.
+fn addresses_of(
+    backend: &checked::Backend,
+    group: &checked::Group,
+    resolved: &Resolved,
+    registry: &mut Registry,
+    warnings: &mut Vec<PlanWarning>,
+) -> Vec<SocketAddr> {
+    let (host, port) = match &backend.address {
+        BackendAddress::Name { host, port } => (host, *port),
+        BackendAddress::Socket(address) => return vec![*address],
+    };
+    let key = (Arc::clone(host), port);
+    let mut addresses = resolved.addresses(host, port).to_vec();
+    if addresses.is_empty() {
+        let kept = registry.known.get(&key).cloned().unwrap_or_default();
+        warnings.push(PlanWarning::NameUnresolved {
+            group: Arc::clone(&group.name),
+            backend: Arc::clone(&backend.name),
+            kept: kept.len(),
+        });
+        return kept;
+    }
+    addresses.sort_unstable();
+    addresses.dedup();
+    if addresses.len() > ADDRESSES_MAX {
+        addresses.truncate(ADDRESSES_MAX);
+        warnings.push(PlanWarning::NameCut {
+            group: Arc::clone(&group.name),
+            backend: Arc::clone(&backend.name),
+        });
+    }
+    registry.known.insert(key, addresses.clone());
+    addresses
+}
+
+/// Drops the remembered addresses of names no group has any more.
+fn forget_unnamed(config: &Config, registry: &mut Registry) {
+    let named: Vec<(&str, u16)> = config.backend_names().collect();
+    registry
+        .known
+        .retain(|(host, port), _| named.binary_search(&(&**host, *port)).is_ok());
+}
+
+// An exchange tries its first backend and at most this many more.
+const _: () = assert!((checked::RETRIES_MAX as usize) < TRIED_MAX);
+
+#[cfg(test)]
+mod tests;

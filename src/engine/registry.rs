@@ -1,0 +1,315 @@
+//! Stable slots: which number a listener, a group or a backend has, and where its counters are.
+//!
+//! A slot is handed out when an identity first appears and stays with it across epochs, so
+//! counters, pools and cursors survive every change of the configuration, also one that removes
+//! the thing and brings it back. Identity is what must agree for the old state to make sense:
+//! name and address for a listener (another address is another socket), the name for a group;
+//! group, configured text and resolved address for a backend.
+//!
+//! A slot that is not live keeps its number and counters until [`Registry::release_before`] says
+//! that no core can name it any more; only then may another identity get it, with fresh counters.
+//! Who never calls it never sees a slot change hands, and pays with memory for each address a DNS
+//! name ever had.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::base::epoch::Epoch;
+use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot};
+use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
+
+/// What makes a listener the same listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ListenerIdentity {
+    name: Arc<str>,
+    address: SocketAddr,
+}
+
+/// What makes a backend the same backend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct BackendIdentity {
+    group: Arc<str>,
+    name: Arc<str>,
+    address: SocketAddr,
+}
+
+/// All slots of a node. A clone shares the counters, so a plan can be tried on a clone and thrown
+/// away.
+#[derive(Clone)]
+pub struct Registry {
+    cores: usize,
+    epoch: Epoch,
+    listeners: Slots<ListenerIdentity, ListenerState>,
+    groups: Slots<Arc<str>, ()>,
+    backends: Slots<BackendIdentity, PerCore<BackendStats>>,
+    /// The last addresses each name had, by host and port.
+    pub(super) known: HashMap<(Arc<str>, u16), Vec<SocketAddr>>,
+}
+
+#[derive(Clone)]
+struct ListenerState {
+    stats: PerCore<ListenerStats>,
+    backlog: u32,
+}
+
+/// One listener, for metrics and admin views.
+#[derive(Clone)]
+pub struct ListenerEntry {
+    /// Its slot.
+    pub slot: ListenerSlot,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it listens, or did.
+    pub address: SocketAddr,
+    /// Its counters.
+    pub stats: PerCore<ListenerStats>,
+    /// Whether the last plan has it.
+    pub live: bool,
+}
+
+/// One group, for metrics and admin views.
+#[derive(Clone, Debug)]
+pub struct GroupEntry {
+    /// Its slot.
+    pub slot: GroupSlot,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether the last plan has it.
+    pub live: bool,
+}
+
+/// One backend, for metrics and admin views.
+#[derive(Clone)]
+pub struct BackendEntry {
+    /// Its slot.
+    pub slot: BackendSlot,
+    /// Name of its group.
+    pub group: Arc<str>,
+    /// Its address as configured.
+    pub name: Arc<str>,
+    /// Where it is, or was.
+    pub address: SocketAddr,
+    /// Its counters.
+    pub stats: PerCore<BackendStats>,
+    /// Whether the last plan has it.
+    pub live: bool,
+}
+
+impl Registry {
+    /// An empty registry whose counters are for `cores` cores.
+    #[must_use]
+    pub fn new(cores: usize) -> Self {
+        Registry {
+            cores,
+            epoch: Epoch::default(),
+            listeners: Slots::default(),
+            groups: Slots::default(),
+            backends: Slots::default(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// How many cores the counters are for.
+    #[must_use]
+    pub fn cores(&self) -> usize {
+        self.cores
+    }
+
+    /// Every listener that has a slot.
+    pub fn listeners(&self) -> impl Iterator<Item = ListenerEntry> + '_ {
+        self.listeners.iter().map(|(slot, entry)| ListenerEntry {
+            slot: ListenerSlot(slot),
+            name: Arc::clone(&entry.identity.name),
+            address: entry.identity.address,
+            stats: entry.state.stats.clone(),
+            live: self.is_live(entry.last),
+        })
+    }
+
+    /// Every group that has a slot.
+    pub fn groups(&self) -> impl Iterator<Item = GroupEntry> + '_ {
+        self.groups.iter().map(|(slot, entry)| GroupEntry {
+            slot: GroupSlot(slot),
+            name: Arc::clone(&entry.identity),
+            live: self.is_live(entry.last),
+        })
+    }
+
+    /// Every backend that has a slot.
+    pub fn backends(&self) -> impl Iterator<Item = BackendEntry> + '_ {
+        self.backends.iter().map(|(slot, entry)| BackendEntry {
+            slot: BackendSlot(slot),
+            group: Arc::clone(&entry.identity.group),
+            name: Arc::clone(&entry.identity.name),
+            address: entry.identity.address,
+            stats: entry.state.clone(),
+            live: self.is_live(entry.last),
+        })
+    }
+
+    /// Frees every slot that is not live and was last in a table older than `oldest`, the oldest
+    /// epoch any core still serves a request with. Workers must have dropped what they keep by
+    /// slot (pools, cursors) for slots their table no longer names.
+    pub fn release_before(&mut self, oldest: Epoch) {
+        let oldest = oldest.min(self.epoch);
+        self.listeners.release_before(oldest);
+        self.groups.release_before(oldest);
+        self.backends.release_before(oldest);
+    }
+
+    /// Begins a plan: what is not claimed in `epoch` from here on is not live any more.
+    pub(super) fn begin(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+    }
+
+    /// The slot and counters of a listener. The backlog returned is the one it was opened with,
+    /// if the epoch before this one had it.
+    pub(super) fn claim_listener(
+        &mut self,
+        name: &Arc<str>,
+        address: SocketAddr,
+        backlog: u32,
+    ) -> (ListenerSlot, PerCore<ListenerStats>, u32) {
+        let identity = ListenerIdentity {
+            name: Arc::clone(name),
+            address,
+        };
+        let cores = self.cores;
+        let (slot, state) = self
+            .listeners
+            .claim(identity, self.epoch, || ListenerState {
+                stats: PerCore::new(cores),
+                backlog,
+            });
+        (ListenerSlot(slot), state.stats.clone(), state.backlog)
+    }
+
+    /// Notes the backlog a listener's sockets are opened with.
+    pub(super) fn opened(&mut self, slot: ListenerSlot, backlog: u32) {
+        if let Some(entry) = self.listeners.entry_mut(slot.0) {
+            entry.state.backlog = backlog;
+        }
+    }
+
+    /// The slot of a group.
+    pub(super) fn claim_group(&mut self, name: &Arc<str>) -> GroupSlot {
+        let (slot, ()) = self.groups.claim(Arc::clone(name), self.epoch, || ());
+        GroupSlot(slot)
+    }
+
+    /// The slot and counters of a backend.
+    pub(super) fn claim_backend(
+        &mut self,
+        group: &Arc<str>,
+        name: &Arc<str>,
+        address: SocketAddr,
+    ) -> (BackendSlot, PerCore<BackendStats>) {
+        let identity = BackendIdentity {
+            group: Arc::clone(group),
+            name: Arc::clone(name),
+            address,
+        };
+        let cores = self.cores;
+        let (slot, stats) = self
+            .backends
+            .claim(identity, self.epoch, || PerCore::new(cores));
+        (BackendSlot(slot), stats.clone())
+    }
+
+    /// Slots of the listeners that are live now, in order.
+    pub(super) fn live_listeners(&self) -> Vec<ListenerSlot> {
+        let live = self
+            .listeners
+            .iter()
+            .filter(|(_, entry)| self.is_live(entry.last));
+        live.map(|(slot, _)| ListenerSlot(slot)).collect()
+    }
+
+    /// One past the highest listener, group and backend slot.
+    pub(super) fn lengths(&self) -> (u32, u32, u32) {
+        (self.listeners.len(), self.groups.len(), self.backends.len())
+    }
+
+    fn is_live(&self, last: Epoch) -> bool {
+        last == self.epoch
+    }
+}
+
+/// Numbered places for things with an identity.
+#[derive(Clone)]
+struct Slots<K, T> {
+    entries: Vec<Option<Entry<K, T>>>,
+    by_identity: HashMap<K, u32>,
+    /// Places without an entry, the next one to be used last.
+    free: Vec<u32>,
+}
+
+#[derive(Clone)]
+struct Entry<K, T> {
+    identity: K,
+    state: T,
+    /// The last epoch whose table names it.
+    last: Epoch,
+}
+
+impl<K, T> Default for Slots<K, T> {
+    fn default() -> Self {
+        Slots {
+            entries: Vec::new(),
+            by_identity: HashMap::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, T> Slots<K, T> {
+    /// The slot of `identity`, a new one if it has none, marked as named by `epoch`.
+    fn claim(&mut self, identity: K, epoch: Epoch, make: impl FnOnce() -> T) -> (u32, &T) {
+        let slot = match self.by_identity.get(&identity) {
+            Some(slot) => *slot,
+            None => self.place(&identity),
+        };
+        let entry = self.entries[slot as usize].get_or_insert_with(|| Entry {
+            identity,
+            state: make(),
+            last: epoch,
+        });
+        entry.last = epoch;
+        (slot, &entry.state)
+    }
+
+    fn place(&mut self, identity: &K) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            self.len() - 1
+        });
+        self.by_identity.insert(identity.clone(), slot);
+        slot
+    }
+
+    fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry<K, T>> {
+        self.entries.get_mut(slot as usize)?.as_mut()
+    }
+
+    fn release_before(&mut self, oldest: Epoch) {
+        for (slot, place) in (0_u32..).zip(&mut self.entries) {
+            if let Some(entry) = place.take_if(|entry| entry.last < oldest) {
+                self.by_identity.remove(&entry.identity);
+                self.free.push(slot);
+            }
+        }
+        self.free.sort_unstable_by(|left, right| right.cmp(left));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, &Entry<K, T>)> {
+        let places = (0_u32..).zip(&self.entries);
+        places.filter_map(|(slot, place)| Some((slot, place.as_ref()?)))
+    }
+
+    /// One past the highest slot that was ever used.
+    fn len(&self) -> u32 {
+        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+}

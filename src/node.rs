@@ -1,0 +1,298 @@
+//! One process of weir: what is started in which order, and what is said when it cannot be.
+//!
+//! Configuration, machine, limits, cores, links, access log, workers; then this thread becomes
+//! the control thread until the end. Whatever can be refused is refused before the first socket
+//! is opened, with everything that is wrong said at once. The end is ordered by the control
+//! plane: workers drain, then the access log is written out, then the process leaves; a worker
+//! that hangs cannot keep it, because nothing here waits for a thread without a bound.
+
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::base::id::CoreId;
+use crate::cli::Exit;
+use crate::config::checked::{AccessLogFormat, LogDestination, LogFormat, LogLevel, Workers};
+use crate::config::{self, Config};
+use crate::control::access_log::{self, LogHandle};
+use crate::control::core::{ControlSetup, Outcome, Ready};
+use crate::data::{self, IoKind, WorkerSetup};
+use crate::link::{ControlEnd, link};
+use crate::runtime::cores::{self, Topology, Wanted};
+use crate::runtime::kick::Kick;
+use crate::runtime::{limits, probe};
+use crate::telemetry::access_log::AccessLogSender;
+use crate::telemetry::access_log::format::LineFormat;
+use crate::telemetry::stats::CoreStats;
+
+/// Overrides the level of `[log]`: a filter as `tracing` understands it.
+const LOG_VARIABLE: &str = "WEIR_LOG";
+
+/// `epoll` selects the data plane that exists to measure what the ring is worth.
+const IO_VARIABLE: &str = "WEIR_IO";
+
+/// Called once when every core serves.
+pub type OnReady = Box<dyn FnOnce(Ready)>;
+
+/// Reads and checks a file, says all that is wrong with it, and prints what it means when asked.
+#[must_use]
+pub fn check(file: &Path, print: bool) -> Exit {
+    let Some(config) = load(file) else {
+        return Exit::Config;
+    };
+    if print {
+        print!("{}", config.to_toml());
+    }
+    eprintln!("{}: valid", file.display());
+    Exit::Ok
+}
+
+/// Serves by a file until told to end.
+#[must_use]
+pub fn run(file: &Path, on_ready: Option<OnReady>) -> Exit {
+    let Some(config) = load(file) else {
+        return Exit::Config;
+    };
+    start_log(&config.log);
+    let io = io_kind();
+    if let Err(lacks) = examine(io) {
+        eprintln!("weir cannot run on this machine:\n{lacks}");
+        return Exit::Machine;
+    }
+    let cpus = match cores::choose(&Topology::read(), &wanted(&config.workers)) {
+        Ok(cpus) => cpus,
+        Err(error) => {
+            eprintln!("weir cannot run on this machine:\n{error}");
+            return Exit::Machine;
+        }
+    };
+    raise_descriptors(&config);
+    match serve(config, file.to_owned(), &cpus, io, on_ready) {
+        Ok(outcome) => ended(&outcome),
+        Err(error) => {
+            eprintln!("weir cannot start: {error}");
+            Exit::Start
+        }
+    }
+}
+
+fn load(file: &Path) -> Option<Config> {
+    let name = file.display().to_string();
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            return None;
+        }
+    };
+    match config::load(&text, &name) {
+        Ok(config) => {
+            for warning in &config.warnings {
+                eprintln!("warning: {warning}");
+            }
+            Some(config)
+        }
+        Err(errors) => {
+            for error in &errors.errors {
+                eprintln!("error: {error}");
+            }
+            for warning in &errors.warnings {
+                eprintln!("warning: {warning}");
+            }
+            let count = errors.errors.len();
+            eprintln!("{name}: {count} error{}", if count == 1 { "" } else { "s" });
+            None
+        }
+    }
+}
+
+fn start_log(log: &config::checked::Log) {
+    let level = match log.level {
+        LogLevel::Debug => "debug",
+        LogLevel::Error => "error",
+        LogLevel::Info => "info",
+        LogLevel::Trace => "trace",
+        LogLevel::Warn => "warn",
+    };
+    let asked = std::env::var(LOG_VARIABLE).ok();
+    let parsed = asked.as_deref().map(EnvFilter::try_new);
+    let refused = matches!(parsed, Some(Err(_)));
+    let filter = match parsed {
+        Some(Ok(filter)) => filter,
+        Some(Err(_)) | None => EnvFilter::new(level),
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    // A second node in one process (a test) keeps the first one's log.
+    let _ = match log.format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.with_target(false).try_init(),
+    };
+    if refused {
+        tracing::warn!(variable = LOG_VARIABLE, "log filter not understood");
+    }
+}
+
+fn io_kind() -> IoKind {
+    match std::env::var(IO_VARIABLE).as_deref() {
+        Ok("epoll") => {
+            tracing::warn!(variable = IO_VARIABLE, "epoll is for measurements only");
+            IoKind::Epoll
+        }
+        Ok(other) if other != "ring" => {
+            tracing::warn!(variable = IO_VARIABLE, value = other, "not understood");
+            IoKind::Ring
+        }
+        _ => IoKind::Ring,
+    }
+}
+
+/// Everything the machine lacks, ready to be printed.
+fn examine(io: IoKind) -> Result<(), String> {
+    let facts = probe::facts();
+    let lacks = probe::diagnose(&facts);
+    if lacks.is_empty() {
+        tracing::debug!(kernel = facts.release, memlock = facts.memlock, "machine");
+        return Ok(());
+    }
+    let texts: Vec<String> = lacks.iter().map(|lack| format!("- {lack}")).collect();
+    match io {
+        IoKind::Epoll => {
+            tracing::warn!(lacks = texts.join("; "), "machine");
+            Ok(())
+        }
+        IoKind::Ring => Err(texts.join("\n")),
+    }
+}
+
+fn wanted(workers: &Workers) -> Wanted {
+    match workers {
+        Workers::Auto => Wanted::Auto,
+        Workers::Cores(cpus) => Wanted::List(cpus.clone()),
+        Workers::Count(count) => Wanted::Count(*count),
+    }
+}
+
+fn raise_descriptors(config: &Config) {
+    let have = limits::raise_descriptors();
+    let connections = config.listeners.iter();
+    let connections: u64 = connections
+        .map(|listener| u64::from(listener.connections_max))
+        .sum();
+    let need = limits::descriptors_needed(connections);
+    if have < need {
+        tracing::warn!(
+            have,
+            need,
+            "fewer descriptors than connections_max may use; raise LimitNOFILE= (systemd) or \
+             ulimit -n, or lower connections_max"
+        );
+    } else {
+        tracing::info!(have, need, "descriptors");
+    }
+}
+
+/// Starts the threads and becomes the control thread.
+fn serve(
+    config: Config,
+    config_path: PathBuf,
+    cpus: &[usize],
+    io: IoKind,
+    on_ready: Option<OnReady>,
+) -> io::Result<Outcome> {
+    let kick = Kick::new()?;
+    let (access_log, senders) = start_access_log(&config, cpus.len())?;
+    let mut started = Started::default();
+    for ((core, cpu), sender) in (0_u16..).map(CoreId).zip(cpus).zip(senders) {
+        started.spawn(core, *cpu, io, sender, &kick)?;
+    }
+    tracing::info!(workers = cpus.len(), ?cpus, "started");
+    let outcome = crate::control::core::run(ControlSetup {
+        config,
+        config_path,
+        ends: started.ends,
+        kick,
+        core_stats: started.stats,
+        access_log,
+        on_ready,
+        signals: true,
+        orders: None,
+    })?;
+    if matches!(outcome, Outcome::Ended { .. }) {
+        for worker in started.workers {
+            // Each has said that it ends; joining lets it close what it holds.
+            let _ = worker.join();
+        }
+    }
+    Ok(outcome)
+}
+
+/// The log's handle and one sender per core, `None`s where there is no access log.
+type AccessLog = (Option<LogHandle>, Vec<Option<AccessLogSender>>);
+
+fn start_access_log(config: &Config, cores: usize) -> io::Result<AccessLog> {
+    let Some(wanted) = &config.access_log else {
+        return Ok((None, (0..cores).map(|_| None).collect()));
+    };
+    let path = match &wanted.destination {
+        LogDestination::File(path) => path.as_path(),
+        LogDestination::Stdout => Path::new("-"),
+    };
+    let format = match wanted.format {
+        AccessLogFormat::Combined => LineFormat::Combined,
+        AccessLogFormat::Json => LineFormat::Json,
+    };
+    let (handle, senders) = access_log::start(path, format, cores).map_err(|error| {
+        let text = format!("access log {}: {error}", path.display());
+        io::Error::new(error.kind(), text)
+    })?;
+    Ok((Some(handle), senders.into_iter().map(Some).collect()))
+}
+
+/// The workers so far, and what the control plane needs to know of them.
+#[derive(Default)]
+struct Started {
+    workers: Vec<JoinHandle<()>>,
+    ends: Vec<ControlEnd>,
+    stats: Vec<Arc<CoreStats>>,
+}
+
+impl Started {
+    fn spawn(
+        &mut self,
+        core: CoreId,
+        cpu: usize,
+        io: IoKind,
+        access_log: Option<AccessLogSender>,
+        kick: &Kick,
+    ) -> io::Result<()> {
+        let (control_end, worker_end) = link(kick)?;
+        let stats = Arc::new(CoreStats::default());
+        let worker = data::spawn(WorkerSetup {
+            core,
+            cpu: Some(cpu),
+            link: worker_end,
+            access_log,
+            io,
+            stats: Arc::clone(&stats),
+            seed: RandomState::new().hash_one(core.0),
+        })?;
+        self.workers.push(worker);
+        self.ends.push(control_end);
+        self.stats.push(stats);
+        Ok(())
+    }
+}
+
+fn ended(outcome: &Outcome) -> Exit {
+    match outcome {
+        Outcome::Ended { .. } => Exit::Ok,
+        Outcome::Died(_) | Outcome::Stuck(_) => Exit::Worker,
+    }
+}

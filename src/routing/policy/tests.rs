@@ -1,0 +1,1 @@
+//! Fairness, order and the promise never to choose what was tried.

@@ -1,0 +1,110 @@
+//! Socket calls that are not worth a trip through the ring: they never block, and come once per
+//! connection or only in rare states.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
+use rustix::pipe::{PipeFlags, SpliceFlags};
+
+/// Starts a connection. It is usable at once: what is sent or received waits in the kernel
+/// until the handshake is done and fails with its error if it fails.
+///
+/// # Errors
+/// Out of descriptors or ports, or an address that cannot be reached at all.
+pub fn connect(address: &SocketAddr) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    sockopt::set_tcp_nodelay(&fd, true)?;
+    match rustix::net::connect(&fd, address) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(fd),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes a connection out of the backlog of a listening socket.
+///
+/// # Errors
+/// `AGAIN` when there is none.
+pub fn accept(listener: &OwnedFd) -> Result<OwnedFd, Errno> {
+    rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+}
+
+/// Whether the handshake of a connection begun by [`connect`] is done.
+#[must_use]
+pub fn is_connected(fd: BorrowedFd<'_>) -> bool {
+    rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some())
+}
+
+/// The other end's address.
+#[must_use]
+pub fn peer_address(fd: BorrowedFd<'_>) -> Option<SocketAddr> {
+    rustix::net::getpeername(fd).ok().flatten()?.try_into().ok()
+}
+
+/// Tells the other end that nothing more will come.
+pub fn finish_sending(fd: BorrowedFd<'_>) {
+    // Fails only when the connection is gone already, which its receive reports.
+    let _ = rustix::net::shutdown(fd, Shutdown::Write);
+}
+
+/// Makes the coming close a reset, so that the other end learns that data may be missing.
+pub fn reset_on_close(fd: BorrowedFd<'_>) {
+    let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+}
+
+/// A pipe for [`splice_in`] and [`splice_out`].
+///
+/// # Errors
+/// Out of descriptors.
+pub fn pipe(capacity: usize) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    // Beyond /proc/sys/fs/pipe-max-size or the user's quota the default size stays: slower, not
+    // wrong.
+    let _ = rustix::pipe::fcntl_setpipe_size(&write, capacity);
+    Ok((read, write))
+}
+
+/// Moves up to `count` bytes from a socket into a pipe without copying; 0 is the end.
+///
+/// # Errors
+/// `AGAIN` when nothing is there or the pipe is full.
+pub fn splice_in(socket: BorrowedFd<'_>, pipe: &OwnedFd, count: usize) -> Result<usize, Errno> {
+    splice(socket, pipe.as_fd(), count, SpliceFlags::empty())
+}
+
+/// Moves up to `count` bytes from a pipe into a socket; `more` when further bytes follow.
+///
+/// # Errors
+/// `AGAIN` when the socket's buffer is full.
+pub fn splice_out(
+    pipe: &OwnedFd,
+    socket: BorrowedFd<'_>,
+    count: usize,
+    more: bool,
+) -> Result<usize, Errno> {
+    let flags = if more {
+        SpliceFlags::MORE
+    } else {
+        SpliceFlags::empty()
+    };
+    splice(pipe.as_fd(), socket, count, flags)
+}
+
+fn splice(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    count: usize,
+    flags: SpliceFlags,
+) -> Result<usize, Errno> {
+    rustix::pipe::splice(from, None, to, None, count, flags | SpliceFlags::NONBLOCK)
+}

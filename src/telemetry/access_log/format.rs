@@ -1,0 +1,237 @@
+//! From records to lines, `combined` or JSON.
+//!
+//! This runs once for every request on the log thread, so it is part of the CPU each request
+//! costs: pieces are copied into one buffer, numbers go through `itoa`, names were escaped when
+//! they were made known, and nothing is allocated. A field that has no value is left out of the
+//! JSON object and is `-` in the combined format.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::telemetry::access_log::frame::Texts;
+use crate::telemetry::access_log::stamp::Stamp;
+use crate::telemetry::access_log::{AccessRecord, escape, request_id};
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineFormat {
+    /// The combined format of Apache and nginx.
+    Combined,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What slots are called, as pieces of JSON ready to be copied into a line.
+#[derive(Debug, Default)]
+pub struct LogNames {
+    listeners: Vec<Box<[u8]>>,
+    backends: Vec<Box<[u8]>>,
+}
+
+impl LogNames {
+    /// Names by slot: of listeners, and of groups with their backends.
+    #[must_use]
+    pub fn new<'a>(
+        listeners: impl Iterator<Item = &'a str>,
+        backends: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let listener = |name: &str| {
+            let mut out = Vec::new();
+            json_text(&mut out, b",\"listener\":\"", name.as_bytes());
+            out.into()
+        };
+        let backend = |(group, backend): (&str, &str)| {
+            let mut out = Vec::new();
+            json_text(&mut out, b",\"group\":\"", group.as_bytes());
+            json_text(&mut out, b",\"backend\":\"", backend.as_bytes());
+            out.into()
+        };
+        LogNames {
+            listeners: listeners.map(listener).collect(),
+            backends: backends.map(backend).collect(),
+        }
+    }
+}
+
+/// Writes lines of one format.
+pub struct LineWriter {
+    format: LineFormat,
+    stamp: Stamp,
+}
+
+impl LineWriter {
+    /// A writer of `format`.
+    #[must_use]
+    pub fn new(format: LineFormat) -> Self {
+        LineWriter {
+            format,
+            stamp: Stamp::default(),
+        }
+    }
+
+    /// Appends one line.
+    #[inline]
+    pub fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        names: &LogNames,
+        record: &AccessRecord,
+        texts: &Texts<'_>,
+    ) {
+        match self.format {
+            LineFormat::Combined => self.combined(out, record, texts),
+            LineFormat::Json => self.json(out, names, record, texts),
+        }
+    }
+
+    fn combined(&mut self, out: &mut Vec<u8>, record: &AccessRecord, texts: &Texts<'_>) {
+        ip(out, record.client.ip());
+        out.extend_from_slice(b" - - [");
+        out.extend_from_slice(self.stamp.combined(record.ended_unix_micros));
+        out.extend_from_slice(b"] \"");
+        if texts.method.is_empty() {
+            out.push(b'-');
+        } else {
+            escape::combined(out, texts.method);
+            out.push(b' ');
+            escape::combined(out, texts.target);
+            out.extend_from_slice(if record.http10 {
+                b" HTTP/1.0"
+            } else {
+                b" HTTP/1.1"
+            });
+        }
+        out.extend_from_slice(b"\" ");
+        if record.status == 0 {
+            out.push(b'-');
+        } else {
+            number(out, u64::from(record.status));
+        }
+        out.push(b' ');
+        number(out, record.body_bytes_sent);
+        combined_quoted(out, texts.referer);
+        combined_quoted(out, texts.user_agent);
+        out.push(b'\n');
+    }
+
+    fn json(
+        &mut self,
+        out: &mut Vec<u8>,
+        names: &LogNames,
+        record: &AccessRecord,
+        texts: &Texts<'_>,
+    ) {
+        out.extend_from_slice(b"{\"time\":\"");
+        out.extend_from_slice(self.stamp.rfc3339(record.ended_unix_micros));
+        out.push(b'.');
+        padded(out, record.ended_unix_micros % 1_000_000 / 1000);
+        out.extend_from_slice(b"Z\"");
+        name(out, &names.listeners, record.listener.index());
+        out.extend_from_slice(b",\"client\":\"");
+        address(out, record.client);
+        out.push(b'"');
+        json_text(out, b",\"method\":\"", texts.method);
+        json_text(out, b",\"target\":\"", texts.target);
+        json_text(out, b",\"host\":\"", texts.host);
+        if record.status != 0 {
+            json_number(out, b",\"status\":", u64::from(record.status));
+        }
+        json_number(out, b",\"bytes_received\":", record.bytes_received);
+        json_number(out, b",\"bytes_sent\":", record.bytes_sent);
+        out.extend_from_slice(b",\"duration_ms\":");
+        millis(out, record.duration_micros);
+        if let Some(backend) = record.backend {
+            out.extend_from_slice(b",\"upstream_ms\":");
+            millis(out, record.upstream_micros);
+            name(out, &names.backends, backend.index());
+        }
+        json_number(out, b",\"epoch\":", record.epoch);
+        json_number(out, b",\"retries\":", u64::from(record.retries));
+        if let Some(fault) = record.fault {
+            json_text(out, b",\"fault\":\"", fault.name().as_bytes());
+        }
+        if record.request_number != 0 {
+            json_text(
+                out,
+                b",\"request_id\":\"",
+                &request_id(record.request_number),
+            );
+        }
+        json_text(out, b",\"user_agent\":\"", texts.user_agent);
+        json_text(out, b",\"referer\":\"", texts.referer);
+        out.extend_from_slice(b"}\n");
+    }
+}
+
+fn combined_quoted(out: &mut Vec<u8>, text: &[u8]) {
+    if text.is_empty() {
+        out.extend_from_slice(b" \"-\"");
+        return;
+    }
+    out.extend_from_slice(b" \"");
+    escape::combined(out, text);
+    out.push(b'"');
+}
+
+fn json_text(out: &mut Vec<u8>, key: &[u8], text: &[u8]) {
+    if !text.is_empty() {
+        out.extend_from_slice(key);
+        escape::json(out, text);
+        out.push(b'"');
+    }
+}
+
+fn json_number(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    out.extend_from_slice(key);
+    number(out, value);
+}
+
+fn number(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Three digits with leading zeros, of a value below 1000.
+fn padded(out: &mut Vec<u8>, value: u64) {
+    let digit = |weight: u64| b'0' + (value / weight % 10) as u8;
+    out.extend_from_slice(&[digit(100), digit(10), digit(1)]);
+}
+
+fn millis(out: &mut Vec<u8>, micros: u64) {
+    number(out, micros / 1000);
+    out.push(b'.');
+    padded(out, micros % 1000);
+}
+
+/// A record can be older than the newest names and its slot out of use: then it names nothing.
+fn name(out: &mut Vec<u8>, names: &[Box<[u8]>], slot: usize) {
+    if let Some(name) = names.get(slot) {
+        out.extend_from_slice(name);
+    }
+}
+
+fn address(out: &mut Vec<u8>, address: SocketAddr) {
+    if address.is_ipv6() {
+        out.push(b'[');
+        ip(out, address.ip());
+        out.extend_from_slice(b"]:");
+    } else {
+        ip(out, address.ip());
+        out.push(b':');
+    }
+    number(out, u64::from(address.port()));
+}
+
+fn ip(out: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            number(out, u64::from(a));
+            for octet in [b, c, d] {
+                out.push(b'.');
+                number(out, u64::from(octet));
+            }
+        }
+        // A Vec takes every write.
+        IpAddr::V6(v6) => drop(write!(out, "{v6}")),
+    }
+}

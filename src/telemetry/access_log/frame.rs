@@ -1,0 +1,217 @@
+//! The binary form of a record in its ring: a header of fixed size, then the texts.
+//!
+//! It never leaves the process, so it has no version and no checksum; little-endian only so that
+//! the same bytes mean the same in every test. The first four bytes are the length of the whole
+//! record, which is how a reader knows whether all of it has arrived.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use rtrb::Consumer;
+
+use crate::base::fault::Fault;
+use crate::base::id::{BackendSlot, ListenerSlot};
+use crate::base::limits::LOG_TEXT_BYTES_MAX;
+use crate::telemetry::access_log::AccessRecord;
+
+/// Bytes of the numbers of a record.
+pub const HEADER_BYTES: usize = 104;
+
+const _: () = assert!(LOG_TEXT_BYTES_MAX <= u16::MAX as usize);
+
+const NO_BACKEND: u32 = u32::MAX;
+const NO_FAULT: u8 = u8::MAX;
+const FLAG_HTTP10: u8 = 1;
+const FLAG_IPV6: u8 = 2;
+
+/// The texts of a record; empty where the request had none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Texts<'a> {
+    /// Request method; empty for TCP.
+    pub method: &'a [u8],
+    /// Request target as received.
+    pub target: &'a [u8],
+    /// Host as received.
+    pub host: &'a [u8],
+    /// `User-Agent`.
+    pub user_agent: &'a [u8],
+    /// `Referer`.
+    pub referer: &'a [u8],
+}
+
+/// The numbers of a record whose whole length is `total`.
+#[inline]
+pub fn encode_header(record: &AccessRecord, total: u32) -> [u8; HEADER_BYTES] {
+    let mut out = [0_u8; HEADER_BYTES];
+    let flags = if record.http10 { FLAG_HTTP10 } else { 0 };
+    let (ip, flags) = match record.client.ip() {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()), flags),
+        IpAddr::V6(v6) => (v6.to_bits(), flags | FLAG_IPV6),
+    };
+    out[0..4].copy_from_slice(&total.to_le_bytes());
+    out[4..8].copy_from_slice(&record.listener.0.to_le_bytes());
+    out[8..12].copy_from_slice(
+        &record
+            .backend
+            .map_or(NO_BACKEND, |slot| slot.0)
+            .to_le_bytes(),
+    );
+    out[12..14].copy_from_slice(&record.status.to_le_bytes());
+    out[14..16].copy_from_slice(&record.client.port().to_le_bytes());
+    out[16] = flags;
+    out[17] = record.retries;
+    out[18] = record.fault.map_or(NO_FAULT, |fault| fault as u8);
+    out[24..40].copy_from_slice(&ip.to_le_bytes());
+    out[40..48].copy_from_slice(&record.ended_unix_micros.to_le_bytes());
+    out[48..56].copy_from_slice(&record.bytes_received.to_le_bytes());
+    out[56..64].copy_from_slice(&record.bytes_sent.to_le_bytes());
+    out[64..72].copy_from_slice(&record.body_bytes_sent.to_le_bytes());
+    out[72..80].copy_from_slice(&record.duration_micros.to_le_bytes());
+    out[80..88].copy_from_slice(&record.upstream_micros.to_le_bytes());
+    out[88..96].copy_from_slice(&record.epoch.to_le_bytes());
+    out[96..104].copy_from_slice(&record.request_number.to_le_bytes());
+    out
+}
+
+/// The record in `bytes`, which must be exactly one; `None` if it is not one of ours.
+#[must_use]
+pub fn decode(bytes: &[u8]) -> Option<(AccessRecord, Texts<'_>)> {
+    let (h, texts) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+    let ip = u128::from_le_bytes(array(h, 24));
+    let ip = if h[16] & FLAG_IPV6 == 0 {
+        IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(ip).ok()?))
+    } else {
+        IpAddr::V6(Ipv6Addr::from_bits(ip))
+    };
+    let backend = u32::from_le_bytes(array(h, 8));
+    let record = AccessRecord {
+        ended_unix_micros: u64::from_le_bytes(array(h, 40)),
+        listener: ListenerSlot(u32::from_le_bytes(array(h, 4))),
+        client: SocketAddr::new(ip, u16::from_le_bytes(array(h, 14))),
+        backend: (backend != NO_BACKEND).then_some(BackendSlot(backend)),
+        status: u16::from_le_bytes(array(h, 12)),
+        http10: h[16] & FLAG_HTTP10 != 0,
+        retries: h[17],
+        bytes_received: u64::from_le_bytes(array(h, 48)),
+        bytes_sent: u64::from_le_bytes(array(h, 56)),
+        body_bytes_sent: u64::from_le_bytes(array(h, 64)),
+        duration_micros: u64::from_le_bytes(array(h, 72)),
+        upstream_micros: u64::from_le_bytes(array(h, 80)),
+        epoch: u64::from_le_bytes(array(h, 88)),
+        fault: Fault::ALL.get(usize::from(h[18])).copied(),
+        request_number: u64::from_le_bytes(array(h, 96)),
+    };
+    Some((record, decode_texts(texts)?))
+}
+
+fn decode_texts(bytes: &[u8]) -> Option<Texts<'_>> {
+    if bytes.is_empty() {
+        return Some(Texts::default());
+    }
+    let (method, rest) = take_text(bytes)?;
+    let (target, rest) = take_text(rest)?;
+    let (host, rest) = take_text(rest)?;
+    let (user_agent, rest) = take_text(rest)?;
+    let (referer, rest) = take_text(rest)?;
+    rest.is_empty().then_some(Texts {
+        method,
+        target,
+        host,
+        user_agent,
+        referer,
+    })
+}
+
+fn take_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))
+}
+
+fn array<const N: usize>(header: &[u8; HEADER_BYTES], from: usize) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&header[from..from + N]);
+    out
+}
+
+/// The log thread's end of one core's ring.
+pub struct RecordReader {
+    ring: Consumer<u8>,
+    /// Holds a record that lies across the end of the ring.
+    joined: Vec<u8>,
+}
+
+impl RecordReader {
+    /// A reader of `ring`.
+    #[must_use]
+    pub fn new(ring: Consumer<u8>) -> Self {
+        RecordReader {
+            ring,
+            joined: Vec::new(),
+        }
+    }
+
+    /// Bytes that wait, and bytes that could.
+    #[must_use]
+    pub fn fill(&self) -> (usize, usize) {
+        (self.ring.slots(), self.ring.buffer().capacity())
+    }
+
+    /// Takes out whole records, oldest first, until there are none or `each` answers false (that
+    /// one still counts as taken). Returns how many were unreadable, which only a defect makes.
+    pub fn drain(&mut self, mut each: impl FnMut(&AccessRecord, &Texts<'_>) -> bool) -> usize {
+        let mut unreadable = 0;
+        let Ok(chunk) = self.ring.read_chunk(self.ring.slots()) else {
+            return unreadable;
+        };
+        let whole = chunk.as_slices();
+        let mut taken = 0;
+        loop {
+            let left = chunk.len() - taken;
+            if left < HEADER_BYTES {
+                break;
+            }
+            let mut length = [0; 4];
+            length.copy_from_slice(part(whole, taken, 4, &mut self.joined));
+            let length = u32::from_le_bytes(length) as usize;
+            if left < length {
+                break;
+            }
+            if length < HEADER_BYTES {
+                // Framing is lost: nothing that follows can be trusted.
+                unreadable += 1;
+                taken += left;
+                break;
+            }
+            let record = decode(part(whole, taken, length, &mut self.joined));
+            taken += length;
+            match record {
+                Some((record, texts)) => {
+                    if !each(&record, &texts) {
+                        break;
+                    }
+                }
+                None => unreadable += 1,
+            }
+        }
+        chunk.commit(taken);
+        unreadable
+    }
+}
+
+/// `length` bytes from `at` on of two slices that follow each other.
+fn part<'a>(
+    (first, second): (&'a [u8], &'a [u8]),
+    at: usize,
+    length: usize,
+    joined: &'a mut Vec<u8>,
+) -> &'a [u8] {
+    if at >= first.len() {
+        return &second[at - first.len()..][..length];
+    }
+    if at + length <= first.len() {
+        return &first[at..][..length];
+    }
+    joined.clear();
+    joined.extend_from_slice(&first[at..]);
+    joined.extend_from_slice(&second[..length - (first.len() - at)]);
+    joined
+}

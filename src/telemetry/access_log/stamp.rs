@@ -1,0 +1,111 @@
+//! Time of day for log lines, in UTC. Both forms are made once per second and then copied.
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// The texts of one second.
+pub struct Stamp {
+    second: u64,
+    combined: String,
+    rfc3339: String,
+}
+
+impl Default for Stamp {
+    fn default() -> Self {
+        let mut stamp = Stamp {
+            second: 0,
+            combined: String::new(),
+            rfc3339: String::new(),
+        };
+        stamp.render(0);
+        stamp
+    }
+}
+
+impl Stamp {
+    /// `10/Oct/2000:13:55:36 +0000`, as in the combined format.
+    #[inline]
+    pub fn combined(&mut self, unix_micros: u64) -> &[u8] {
+        self.turn_to(unix_micros);
+        self.combined.as_bytes()
+    }
+
+    /// `2000-10-10T13:55:36`, without a fraction and without a zone.
+    #[inline]
+    pub fn rfc3339(&mut self, unix_micros: u64) -> &[u8] {
+        self.turn_to(unix_micros);
+        self.rfc3339.as_bytes()
+    }
+
+    #[inline]
+    fn turn_to(&mut self, unix_micros: u64) {
+        let second = unix_micros / 1_000_000;
+        if second != self.second {
+            self.render(second);
+        }
+    }
+
+    #[cold]
+    fn render(&mut self, second: u64) {
+        self.second = second;
+        let (year, month, day) = date_of(second / 86_400);
+        let (hour, minute, sec) = (second / 3600 % 24, second / 60 % 60, second % 60);
+        let name = MONTHS[month - 1];
+        self.combined = format!("{day:02}/{name}/{year}:{hour:02}:{minute:02}:{sec:02} +0000");
+        self.rfc3339 = format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{sec:02}");
+    }
+}
+
+/// Year, month (1 to 12) and day of a number of days since 1970-01-01, by the Gregorian calendar.
+/// Years are counted from March, so that the leap day is the last of its year.
+fn date_of(days: u64) -> (u64, usize, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month as usize, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn dates_agree_with_httpdate_over_two_centuries() {
+        let mut stamp = Stamp::default();
+        for step in 0..80_000_u64 {
+            let second = step * 86_399;
+            let expected = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+            // "Sun, 06 Nov 1994 08:49:37 GMT"
+            let (day, month, year) = (&expected[5..7], &expected[8..11], &expected[12..16]);
+            let wanted = format!("{day}/{month}/{year}:{} +0000", &expected[17..25]);
+            assert_eq!(
+                stamp.combined(second * 1_000_000 + 999_999),
+                wanted.as_bytes()
+            );
+        }
+    }
+
+    #[test]
+    fn both_forms_follow_the_second() {
+        let mut stamp = Stamp::default();
+        assert_eq!(stamp.rfc3339(0), b"1970-01-01T00:00:00");
+        assert_eq!(stamp.rfc3339(1_709_251_199_000_000), b"2024-02-29T23:59:59");
+        assert_eq!(
+            stamp.combined(1_709_251_200_000_000),
+            b"01/Mar/2024:00:00:00 +0000"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! The grammar of the Prometheus text format 0.0.4: families, labels, numbers.
+
+use crate::telemetry::histogram::LatencyHistogram;
+
+/// A page of metrics being written.
+#[derive(Default)]
+pub(super) struct Page {
+    text: String,
+    name: &'static str,
+}
+
+/// Kinds of families.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Page {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Page {
+            text: String::with_capacity(bytes),
+            name: "",
+        }
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+
+    /// Begins a family; samples that follow belong to it.
+    pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) {
+        self.name = name;
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        for part in [
+            "# HELP ",
+            name,
+            " ",
+            help,
+            "\n# TYPE ",
+            name,
+            " ",
+            kind,
+            "\n",
+        ] {
+            self.text.push_str(part);
+        }
+    }
+
+    /// One sample; `labels` as [`labels`] makes them.
+    pub(super) fn sample(&mut self, labels: &str, value: u64) {
+        self.series("", labels, "", "");
+        self.number(value);
+    }
+
+    /// One sample with a further label; its value needs no escaping.
+    pub(super) fn sample_by(&mut self, labels: &str, label: &str, value_of: &str, value: u64) {
+        self.series("", labels, label, value_of);
+        self.number(value);
+    }
+
+    /// One sample that is a time.
+    pub(super) fn seconds(&mut self, labels: &str, micros: u64) {
+        self.series("", labels, "", "");
+        push_seconds(&mut self.text, micros);
+        self.text.push('\n');
+    }
+
+    /// The samples of one histogram: all cores together, cumulative over `bounds` (microseconds,
+    /// each a lower bound of a bucket, so no bucket is split).
+    pub(super) fn histogram<'a>(
+        &mut self,
+        labels: &str,
+        bounds: &[u64],
+        cores: impl Iterator<Item = &'a LatencyHistogram>,
+    ) {
+        let mut counts = vec![0_u64; bounds.len() + 1];
+        let mut sum = 0_u64;
+        for histogram in cores {
+            sum = sum.wrapping_add(histogram.sum_micros());
+            histogram.visit(|low, _, count| counts[bounds.partition_point(|b| *b <= low)] += count);
+        }
+        let mut total = 0;
+        for (bound, count) in bounds.iter().zip(&counts) {
+            total += count;
+            let mut le = String::new();
+            push_seconds(&mut le, *bound);
+            self.series("_bucket", labels, "le", &le);
+            self.number(total);
+        }
+        total += counts[bounds.len()];
+        self.series("_bucket", labels, "le", "+Inf");
+        self.number(total);
+        self.series("_sum", labels, "", "");
+        push_seconds(&mut self.text, sum);
+        self.text.push('\n');
+        self.series("_count", labels, "", "");
+        self.number(total);
+    }
+
+    fn series(&mut self, suffix: &str, labels: &str, label: &str, value: &str) {
+        self.text.push_str(self.name);
+        self.text.push_str(suffix);
+        if !labels.is_empty() || !label.is_empty() {
+            self.text.push('{');
+            self.text.push_str(labels);
+            if !label.is_empty() {
+                let comma = if labels.is_empty() { "" } else { "," };
+                for part in [comma, label, "=\"", value, "\""] {
+                    self.text.push_str(part);
+                }
+            }
+            self.text.push('}');
+        }
+        self.text.push(' ');
+    }
+
+    fn number(&mut self, value: u64) {
+        self.text.push_str(itoa::Buffer::new().format(value));
+        self.text.push('\n');
+    }
+}
+
+/// Labels as they stand between the braces, values escaped.
+pub(super) fn labels(pairs: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    for (name, value) in pairs {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        out.push_str(name);
+        out.push_str("=\"");
+        for c in value.chars() {
+            match c {
+                '\\' => out.push_str("\\\\"),
+                '"' => out.push_str("\\\""),
+                '\n' => out.push_str("\\n"),
+                c => out.push(c),
+            }
+        }
+        out.push('"');
+    }
+    out
+}
+
+/// Seconds with six decimals, exactly.
+fn push_seconds(out: &mut String, micros: u64) {
+    let mut buffer = itoa::Buffer::new();
+    out.push_str(buffer.format(micros / 1_000_000));
+    out.push('.');
+    let decimals = buffer.format(1_000_000 + micros % 1_000_000);
+    out.push_str(&decimals[1..]);
+}
