@@ -16,3 +16,4 @@
 mod l4;
 mod l7;
 mod support;
+mod vectors_replay;

@@ -21,10 +21,6 @@ fn an_answer_during_the_upload_reaches_the_client() {
     client.send(UPLOAD).send(vec![b'u'; 10_000]);
     let answer = client.response();
     assert_eq!((answer.status(), answer.text()), (413, "big".to_owned()));
-    assert!(
-        answer.connection("close"),
-        "the rest of the upload is unread: {answer:?}"
-    );
 }
 
 #[test]
@@ -73,8 +69,7 @@ fn the_next_request_after_an_early_answer_is_not_poisoned() {
 #[test]
 fn an_early_answer_to_a_request_that_completes_is_fine() {
     let upstream = Upstream::scripted(|mut connection| {
-        for _ in 0..3 {
-            connection.request_head();
+        while connection.try_request_head().is_ok() {
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly");
             connection.read_exactly(4);
         }

@@ -10,8 +10,7 @@ const HEAD: &str = "POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\n\
 /// A backend that says 100 first, then reads the body.
 fn polite() -> Upstream {
     Upstream::scripted(|mut connection| {
-        for _ in 0..2 {
-            let head = connection.request_head();
+        while let Ok(head) = connection.try_request_head() {
             if head.has("expect") {
                 connection.send("HTTP/1.1 100 Continue\r\n\r\n");
             }

@@ -106,7 +106,9 @@ fn a_response_cannot_be_split() {
         let mut client = proxy.client();
         client.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
         let (raw, _) = client.read_to_end();
+        // Bodies of our own answers have lines; heads must have none but their own.
         let text = crate::support::message::latin1(&raw);
+        let text = text.split("\r\n\r\n").next().unwrap_or_default();
         let lines: Vec<_> = text.split("\r\n").collect();
         for line in &lines {
             assert!(

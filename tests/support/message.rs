@@ -14,7 +14,7 @@ pub enum Framing {
 }
 
 /// A start line and its fields, in order.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Head {
     /// The bytes as they came, with the empty line.
     pub raw: Vec<u8>,
@@ -22,6 +22,12 @@ pub struct Head {
     pub start: String,
     /// Name as sent, and value.
     pub fields: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Head {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{:?} {:?}", self.start, self.fields)
+    }
 }
 
 impl Head {
@@ -64,12 +70,19 @@ impl Head {
     /// The status of a response.
     #[track_caller]
     pub fn status(&self) -> u16 {
-        let status = self
-            .start
-            .split(' ')
-            .nth(1)
+        self.try_status().unwrap()
+    }
+
+    /// The status of what may not be a response.
+    pub fn try_status(&self) -> Result<u16, String> {
+        let mut words = self.start.splitn(3, ' ');
+        let version = matches!(words.next(), Some("HTTP/1.1" | "HTTP/1.0"));
+        let status = words
+            .next()
+            .filter(|code| code.len() == 3)
             .and_then(|code| code.parse().ok());
-        status.unwrap_or_else(|| panic!("no status line: {:?}", self.start))
+        let good = status.filter(|code| version && (100..=999).contains(code));
+        good.ok_or_else(|| format!("status line {:?}", self.start))
     }
 
     /// The method of a request.
@@ -175,6 +188,15 @@ impl std::ops::Deref for Message {
 }
 
 impl Message {
+    /// The value of a trailer, whatever the case of its name.
+    pub fn trailer(&self, name: &str) -> Option<&str> {
+        let found = self
+            .trailers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         latin1(&self.body)

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::message::Message;
+use super::message::{Head, Message};
 use super::port::Port;
 use super::wire::{Broken, Wire};
 use super::{canon, eventually};
@@ -92,13 +92,9 @@ impl Connection {
         }
     }
 
-    /// The next request's head only; its body stays on the wire.
-    #[track_caller]
-    pub fn request_head(&mut self) -> super::message::Head {
-        let head = match self.wire.read_head() {
-            Ok(head) => head,
-            Err(broken) => panic!("no request on connection {}: {broken:?}", self.number),
-        };
+    /// The next request's head only, its body stays on the wire; or why there is none.
+    pub fn try_request_head(&mut self) -> Result<Head, Broken> {
+        let head = self.wire.read_head()?;
         let violations = canon::head_violations(&head.raw);
         self.shared
             .state
@@ -106,7 +102,16 @@ impl Connection {
             .unwrap()
             .complaints
             .extend(violations);
-        head
+        Ok(head)
+    }
+
+    /// The next request's head only; its body stays on the wire.
+    #[track_caller]
+    pub fn request_head(&mut self) -> Head {
+        match self.try_request_head() {
+            Ok(head) => head,
+            Err(broken) => panic!("no request on connection {}: {broken:?}", self.number),
+        }
     }
 
     /// The bare connection, to be reset.

@@ -275,7 +275,7 @@ impl Wire {
         let mut interim = Vec::new();
         loop {
             let head = self.read_head()?;
-            let status = head.status();
+            let status = head.try_status().map_err(Broken::Malformed)?;
             if (100..200).contains(&status) && status != 101 {
                 interim.push(head);
                 continue;
