@@ -46,7 +46,7 @@ fn host_and_path_choose_the_group() {
 }
 
 #[test]
-fn a_prefix_ends_at_a_segment() {
+fn a_prefix_is_a_prefix_of_bytes_as_in_nginx_and_haproxy() {
     let (app, api) = (Upstream::named("app"), Upstream::named("api"));
     let proxy = Settings::new()
         .listener("web", "http")
@@ -59,7 +59,7 @@ fn a_prefix_ends_at_a_segment() {
         ("/api", "api"),
         ("/api/", "api"),
         ("/api?x", "api"),
-        ("/apix", "app"),
+        ("/apix", "api"),
         ("/ap", "app"),
     ] {
         assert_eq!(ask(&proxy, "test", target), expected, "{target}");
