@@ -4,11 +4,12 @@
 //! request (about 260 bytes in the ring, 250 to 480 bytes as a line).
 
 use std::hint::black_box;
+use std::io::{Seek, Write};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rtrb::RingBuffer;
 use weir::base::id::{BackendSlot, ListenerSlot};
-use weir::base::limits::LOG_RING_BYTES;
+use weir::base::limits::{LOG_BATCH_BYTES, LOG_RING_BYTES};
 use weir::telemetry::access_log::format::{LineFormat, LineWriter, LogNames};
 use weir::telemetry::access_log::frame::RecordReader;
 use weir::telemetry::access_log::{AccessLogSender, AccessRecord, encode_texts};
@@ -105,6 +106,25 @@ fn log(criterion: &mut Criterion) {
             });
         });
     }
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    let mut writer = LineWriter::new(LineFormat::Json);
+    let mut out = Vec::with_capacity(2 * LOG_RING_BYTES);
+    group.bench_function("push_drain_format_json_write", |bencher| {
+        bencher.iter(|| {
+            for number in 0..RECORDS {
+                assert!(sender.push(&record(number), black_box(&encoded)));
+            }
+            out.clear();
+            reader.drain(|record, texts| {
+                writer.write(&mut out, &names, record, texts);
+                true
+            });
+            file.rewind().expect("a file can be rewound");
+            for batch in out.chunks(LOG_BATCH_BYTES) {
+                file.write_all(batch).expect("space for a few batches");
+            }
+        });
+    });
     group.finish();
 }
 

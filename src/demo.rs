@@ -195,11 +195,11 @@ fn explain(ready: &Ready, file: &Path) {
         "\
 weir demo is ready: 5 backends, 2 groups, one proxy at http://{proxy}
 
-  curl http://{proxy}/              round robin: alpha, beta, gamma in turn
+  curl http://{proxy}/              round robin: alpha, beta, gamma (each core its own turn)
   curl http://{proxy}/headers       what a backend receives, added headers included
   curl http://{proxy}/api/          least connections: quick or slow (300 ms)
   for i in $(seq 20); do curl -s http://{proxy}/api/ & done | sort | uniq -c; wait
-                                    quick answers nearly all: slow is still busy"
+                                    quick answers most: slow is still busy"
     );
     if let Some(admin) = ready.admin {
         println!(

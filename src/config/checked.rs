@@ -359,7 +359,7 @@ pub struct Backend {
 pub enum BackendAddress {
     /// A name to be resolved (lower case), and the port.
     Name {
-        /// Host name.
+        /// Host name; a final dot, if written, is kept.
         host: Arc<str>,
         /// Port.
         port: u16,

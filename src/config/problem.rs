@@ -104,6 +104,16 @@ impl<'t> Problems<'t> {
         position(self.text, at.offset).0
     }
 
+    /// Whether an error was noted for this key, or an element of it, at this place or later: a
+    /// value of the wrong type is not missing as well.
+    pub(super) fn noted(&self, at: &At) -> bool {
+        self.errors.iter().any(|note| {
+            let rest = note.at.key.strip_prefix(&at.key);
+            note.at.offset >= at.offset
+                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+        })
+    }
+
     pub(super) fn error(&mut self, at: &At, what: impl Into<String>, fix: impl Into<String>) {
         self.errors.push(note(at, what.into(), fix.into()));
     }

@@ -1,8 +1,12 @@
 //! The control plane: plans tables, publishes them to the cores, and tells people what goes on.
+//!
+//! It never touches a request. Cores hear from it through their links only, and what they count
+//! is read without asking them.
 
 pub mod access_log;
 pub mod admin;
 pub mod core;
+mod events;
 #[cfg(test)]
 mod fake_worker;
 pub mod listen;

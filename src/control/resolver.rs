@@ -5,13 +5,13 @@
 //! backends away; a name that never resolved has none. Answers are sorted, because servers
 //! rotate them and a rotation is not a change.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::lookup_host;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::Config;
 use crate::engine::planner::Resolved;
@@ -19,8 +19,12 @@ use crate::engine::planner::Resolved;
 /// Names asked for at the same time; each takes a thread of the runtime's blocking pool.
 pub const LOOKUPS_MAX: usize = 8;
 
-/// How long one answer may take. A round takes at most this times names / [`LOOKUPS_MAX`].
+/// How long one answer may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a round may take; the start of the node waits for one. Names without an answer by
+/// then have failed.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A host and a port.
 pub type Name = (Arc<str>, u16);
@@ -32,6 +36,11 @@ pub struct Round {
 }
 
 impl Round {
+    #[cfg(test)]
+    pub(super) fn of(answers: Vec<(Name, Result<Vec<SocketAddr>, String>)>) -> Self {
+        Round { answers }
+    }
+
     /// What is known after this round, given what was known before it: names that failed keep
     /// what they had, names not asked for are forgotten.
     #[must_use]
@@ -66,28 +75,38 @@ pub fn names(config: &Config) -> Vec<Name> {
 
 /// Asks for every name once.
 pub async fn resolve(names: Vec<Name>) -> Round {
-    let mut waiting = VecDeque::from(names);
+    resolve_within(names, ROUND_TIMEOUT).await
+}
+
+async fn resolve_within(names: Vec<Name>, within: Duration) -> Round {
+    let deadline = Instant::now() + within;
+    let late = |name| {
+        (
+            name,
+            Err(format!("no answer before the round ended ({within:?})")),
+        )
+    };
+    let mut answers: Vec<_> = names.into_iter().map(late).collect();
+    let mut waiting = 0..answers.len();
     let mut running = JoinSet::new();
-    let mut answers = Vec::new();
-    loop {
+    while Instant::now() < deadline {
         while running.len() < LOOKUPS_MAX
-            && let Some(name) = waiting.pop_front()
+            && let Some(index) = waiting.next()
         {
-            running.spawn(async move {
-                let answer = ask(&name).await;
-                (name, answer)
-            });
+            let name = answers[index].0.clone();
+            running.spawn(async move { (index, ask(&name).await) });
         }
-        match running.join_next().await {
-            Some(Ok(answer)) => answers.push(answer),
-            Some(Err(error)) => tracing::error!(%error, "lookup ended early"),
-            None => return Round { answers },
+        match timeout_at(deadline, running.join_next()).await {
+            Ok(Some(Ok((index, answer)))) => answers[index].1 = answer,
+            Ok(Some(Err(error))) => tracing::error!(%error, "lookup ended early"),
+            Ok(None) | Err(_) => break,
         }
     }
+    Round { answers }
 }
 
 async fn ask((host, port): &Name) -> Result<Vec<SocketAddr>, String> {
-    match tokio::time::timeout(LOOKUP_TIMEOUT, lookup_host((&**host, *port))).await {
+    match timeout(LOOKUP_TIMEOUT, lookup_host((&**host, *port))).await {
         Ok(Ok(addresses)) => {
             let mut addresses: Vec<_> = addresses.collect();
             addresses.sort_unstable();
@@ -131,18 +150,22 @@ mod tests {
         assert_eq!(failed, ["no-such-name.invalid"]);
     }
 
+    #[tokio::test]
+    async fn a_round_ends_in_time_with_what_it_has() {
+        let round = resolve_within(vec![name("localhost"); 3], Duration::ZERO).await;
+        assert_eq!(round.failures().count(), 3);
+    }
+
     #[test]
     fn a_name_that_fails_keeps_its_addresses_and_a_forgotten_one_does_not() {
         let mut before = Resolved::default();
         before.insert("a", 80, vec![address("10.0.0.1:80")]);
         before.insert("b", 80, vec![address("10.0.0.2:80")]);
         before.insert("c", 80, vec![address("10.0.0.3:80")]);
-        let round = Round {
-            answers: vec![
-                (name("a"), Err("timeout".into())),
-                (name("b"), Ok(vec![address("10.0.0.9:80")])),
-            ],
-        };
+        let round = Round::of(vec![
+            (name("a"), Err("timeout".into())),
+            (name("b"), Ok(vec![address("10.0.0.9:80")])),
+        ]);
         let merged = round.merged(&before);
         assert_eq!(merged.addresses("a", 80), [address("10.0.0.1:80")]);
         assert_eq!(merged.addresses("b", 80), [address("10.0.0.9:80")]);

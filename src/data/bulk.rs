@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 
 use crate::base::slab::Key;
-use crate::data::conn::Role;
+use crate::data::conn::{Conn, Role};
 use crate::data::worker::Worker;
 use crate::runtime::driver::{Driver, Readiness};
 use crate::runtime::net;
@@ -160,6 +160,9 @@ impl<D: Driver> Worker<D> {
             Pumped::Waiting => {}
             Pumped::Done => self.end_bulk(source),
             Pumped::SourceEnded => {
+                if let Some(conn) = self.conns.at_mut(source) {
+                    conn.ended = true;
+                }
                 self.end_bulk(source);
                 self.received_end(source);
             }
@@ -289,8 +292,14 @@ impl<D: Driver> Worker<D> {
         conn.run_bytes = 0;
         let is_relay = matches!(conn.role, Role::RelayDown(_) | Role::RelayUp(_));
         conn.wanted = true;
+        let target = conn.peer;
         if !is_relay {
             self.bulk_body_done(source);
+        } else if let Some(target) = target
+            && self.conns.at(target).is_some_and(Conn::is_flushed)
+        {
+            // The end of the source may have been seen before the transfer began.
+            self.relay_flushed(target);
         }
         self.receive_more(source);
     }

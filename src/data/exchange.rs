@@ -34,6 +34,8 @@ pub(super) struct Exchange {
     pub(super) upstream: Option<Key>,
     pub(super) tried: Tried,
     pub(super) retries: u8,
+    /// Interim responses so far.
+    pub(super) interims: u8,
     pub(super) method: Method,
     pub(super) version: Version,
     pub(super) wants_upgrade: bool,
@@ -73,6 +75,7 @@ impl Exchange {
             upstream: None,
             tried: Tried::default(),
             retries: 0,
+            interims: 0,
             method: Method::Other,
             version: Version::Http11,
             wants_upgrade: false,

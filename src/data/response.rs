@@ -27,6 +27,9 @@ use crate::runtime::driver::Driver;
 /// Interim responses pass only to clients that understand them (RFC 9110 section 15.2).
 const INTERIM_VERSION: Version = Version::Http11;
 
+/// Interim responses of one exchange; a backend that sends more is not going to answer.
+const INTERIMS_MAX: u8 = 32;
+
 /// What reading a response head came to; `usize` is what it took of the input.
 enum Read {
     /// Malformed, or something we did not ask for.
@@ -141,6 +144,10 @@ impl<D: Driver> Worker<D> {
             return Read::Switched(length);
         }
         if head.is_interim() {
+            exchange.interims += 1;
+            if exchange.interims > INTERIMS_MAX {
+                return Read::Bad("too many interim responses");
+            }
             let wanted = head.status() != 100 || exchange.wants_continue;
             if exchange.version == INTERIM_VERSION && wanted {
                 self.write_response_head(client, &head, false);

@@ -161,6 +161,10 @@ impl Registry {
 
     /// Begins a plan: what is not claimed in `epoch` from here on is not live any more.
     pub(super) fn begin(&mut self, epoch: Epoch) {
+        debug_assert!(
+            epoch > self.epoch || self.groups.len() == 0,
+            "epochs never fall, and each has one plan"
+        );
         self.epoch = epoch;
     }
 

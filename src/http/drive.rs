@@ -122,12 +122,22 @@ pub(super) struct Relayed {
 
 /// Relays what a backend sent before it closed, as a data plane would.
 pub(super) fn relay(bytes: &[u8], method: Method, client: Version, piece: usize) -> Relayed {
+    relay_within(HeadLimits::default(), bytes, method, client, piece)
+}
+
+pub(super) fn relay_within(
+    limits: HeadLimits,
+    bytes: &[u8],
+    method: Method,
+    client: Version,
+    piece: usize,
+) -> Relayed {
     const INTERIM_MAX: usize = 16;
     let mut relayed = Relayed::default();
     let mut rest = bytes;
     for _ in 0..=INTERIM_MAX {
         let mut storage = FieldStorage::new();
-        let head = match parse_response(rest, &HeadLimits::default(), &mut storage) {
+        let head = match parse_response(rest, &limits, &mut storage) {
             Parsed::Complete(head) => head,
             Parsed::Partial => {
                 relayed.refused = Some(Refusal {

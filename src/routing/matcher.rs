@@ -223,6 +223,10 @@ fn host_of(host: &[u8]) -> Host<'_> {
     }
     let end = memchr::memchr(b':', host).unwrap_or(host.len());
     let name = &host[..end];
+    if name.starts_with(b".") {
+        // Below a name means: with a label before the dot.
+        return Host::Name(b"");
+    }
     Host::Name(name.strip_suffix(b".").unwrap_or(name))
 }
 

@@ -23,13 +23,15 @@ impl Source {
         first.strip_suffix(".rs").unwrap_or(first)
     }
 
-    /// Code lines before the unit tests at the end of the file; none for a file of unit tests.
+    /// Whether the file holds unit tests and nothing else.
+    pub(crate) fn is_tests(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+    }
+
+    /// Code lines before the unit tests at the end of the file.
     pub(crate) fn body(&self) -> impl Iterator<Item = (usize, &str)> {
         let tests = self.code.find("#[cfg(test)]\nmod tests {");
-        let end = match self.path.ends_with("/tests.rs") {
-            true => 0,
-            false => tests.unwrap_or(self.code.len()),
-        };
+        let end = tests.unwrap_or(self.code.len());
         let lines = self.code[..end].lines().enumerate();
         lines.filter(|(_, line)| !line.trim().is_empty())
     }

@@ -140,10 +140,14 @@ fn backend_address(text: &str) -> Result<BackendAddress, (String, String)> {
         }
     };
     match host_name(host) {
-        Ok(host) => Ok(BackendAddress::Name {
-            host: Arc::from(host),
-            port,
-        }),
+        Ok(name) => {
+            // A final dot keeps the resolver from trying search domains, so it stays.
+            let dot = if host.ends_with('.') { "." } else { "" };
+            Ok(BackendAddress::Name {
+                host: Arc::from(format!("{name}{dot}")),
+                port,
+            })
+        }
         Err(what) => Err((what, EXAMPLES.to_owned())),
     }
 }

@@ -60,7 +60,7 @@ fn check_backends(raw: &raw::Group, problems: &mut Problems<'_>) -> Vec<Backend>
         missing(&raw.at, "backends", "[\"127.0.0.1:9001\"]", problems);
         return Vec::new();
     };
-    if written.value.is_empty() {
+    if written.value.is_empty() && !problems.noted(&written.at) {
         let fix = "write at least one, such as backends = [\"127.0.0.1:9001\"]";
         problems.error(&written.at, "a group needs a backend", fix);
     }

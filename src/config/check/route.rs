@@ -39,9 +39,10 @@ pub(super) fn check(
     }
     for raw in raw {
         let name = names.optional(&raw.name, problems);
-        let hosts = patterns(&raw.host, host_pattern, problems);
-        let exact = patterns(&raw.path, exact_path, problems);
-        let prefixes = patterns(&raw.path_prefix, prefix_path, problems);
+        let key = |name| raw.at.key(name);
+        let hosts = patterns(&raw.host, &key("host"), host_pattern, problems);
+        let exact = patterns(&raw.path, &key("path"), exact_path, problems);
+        let prefixes = patterns(&raw.path_prefix, &key("path_prefix"), prefix_path, problems);
         let group = match &raw.group {
             Some(written) => groups.find(written, problems),
             None => {
@@ -70,19 +71,20 @@ type Refusal = (String, String);
 /// others.
 fn patterns<T: PartialEq>(
     written: &Texts,
+    key: &At,
     read: fn(&str) -> Result<T, Refusal>,
     problems: &mut Problems<'_>,
 ) -> Option<Vec<T>> {
+    let mut sound = !problems.noted(key);
     let Some(list) = written else {
-        return Some(Vec::new());
+        return sound.then(Vec::new);
     };
-    if list.value.is_empty() {
+    if list.value.is_empty() && sound {
         let fix = "write a value, or remove the key to match everything";
         problems.error(&list.at, "an empty list matches nothing", fix);
         return None;
     }
     let mut patterns = Vec::new();
-    let mut sound = true;
     for Written { value, at } in &list.value {
         match read(value) {
             Ok(pattern) if patterns.contains(&pattern) => {

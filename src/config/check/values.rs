@@ -165,11 +165,10 @@ pub(super) fn choice<T: Copy>(
 
 /// Notes that a key must be there.
 pub(super) fn missing(section: &At, key: &str, example: &str, problems: &mut Problems<'_>) {
-    problems.error(
-        &section.key(key),
-        "is missing",
-        format!("add {key} = {example}"),
-    );
+    let at = section.key(key);
+    if !problems.noted(&at) {
+        problems.error(&at, "is missing", format!("add {key} = {example}"));
+    }
 }
 
 pub(super) fn out_of_range(

@@ -14,6 +14,8 @@
 mod gate;
 mod status;
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -54,11 +56,28 @@ pub struct Sources {
     pub config_path: PathBuf,
 }
 
-/// Serves the pages on `listener` until the runtime ends.
+/// Opens the admin interface at `address` and serves it in a task; answers where it is bound.
 ///
 /// # Errors
-/// When the listener breaks.
-pub async fn serve(listener: TcpListener, sources: Arc<Sources>) -> std::io::Result<()> {
+/// When the address cannot be had; the message names it.
+pub async fn start(address: SocketAddr, sources: Sources) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("admin cannot listen on {address}: {error}"),
+        )
+    })?;
+    let bound = listener.local_addr()?;
+    tokio::spawn(async move {
+        if let Err(error) = serve(listener, Arc::new(sources)).await {
+            tracing::error!(%error, "admin ended");
+        }
+    });
+    Ok(bound)
+}
+
+/// Serves the pages on `listener` until the runtime ends.
+async fn serve(listener: TcpListener, sources: Arc<Sources>) -> io::Result<()> {
     axum::serve(gate::Gate::new(listener), router(sources)).await
 }
 

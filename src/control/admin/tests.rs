@@ -11,7 +11,7 @@ use crate::base::id::CoreId;
 use crate::control::publisher::{CoreProgress, CoreState};
 
 struct Site {
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     progress: watch::Sender<Progress>,
 }
 

@@ -1,1 +1,251 @@
-//! What a plan must hold.
+//! What a plan must hold: stable slots, the right sockets, and DNS that may fail.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::id::CoreId;
+use crate::config;
+
+fn load(text: &str) -> Config {
+    config::load(text, "test.toml").unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+/// A listener `web` at a port, leading to a group `app` of some backends.
+fn simple(port: u16, backends: &str) -> Config {
+    load(&format!(
+        "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:{port}\"\ngroup = \"app\"\n\
+         [[group]]\nname = \"app\"\nbackends = [{backends}]\n"
+    ))
+}
+
+const ONE: &str = "\"127.0.0.1:9001\"";
+
+#[test]
+fn the_first_plan_opens_every_listener() {
+    let mut registry = Registry::new(2);
+    let plan = plan(
+        &simple(8101, ONE),
+        &Resolved::default(),
+        Epoch(1),
+        &mut registry,
+    );
+    assert_eq!(plan.table.epoch, Epoch(1));
+    let listener = plan.table.listener(ListenerSlot(0)).unwrap();
+    assert_eq!(&*listener.name, "web");
+    assert_eq!(listener.routes.route(b"h", b"/"), Some(GroupIndex(0)));
+    let open = OpenListener {
+        slot: ListenerSlot(0),
+        address: "127.0.0.1:8101".parse().unwrap(),
+        backlog: 4096,
+    };
+    assert_eq!(plan.open, [open]);
+    assert!(plan.closed.is_empty() && plan.warnings.is_empty());
+    assert_eq!((plan.table.backend_slots, plan.table.group_slots), (1, 1));
+}
+
+#[test]
+fn an_unchanged_configuration_keeps_slots_counters_and_sockets() {
+    let mut registry = Registry::new(1);
+    let config = simple(8101, ONE);
+    let first = plan(&config, &Resolved::default(), Epoch(1), &mut registry);
+    let stats = &first.table.groups[0].backends[0].stats;
+    stats.of(CoreId(0)).connects.add(5);
+    let second = plan(&config, &Resolved::default(), Epoch(2), &mut registry);
+    assert!(second.open.is_empty() && second.closed.is_empty());
+    let backend = &second.table.groups[0].backends[0];
+    assert_eq!(backend.slot, first.table.groups[0].backends[0].slot);
+    assert_eq!(backend.stats.of(CoreId(0)).connects.read(), 5);
+}
+
+#[test]
+fn another_address_is_another_socket() {
+    let mut registry = Registry::new(1);
+    let resolved = Resolved::default();
+    let _ = plan(&simple(8101, ONE), &resolved, Epoch(1), &mut registry);
+    let second = plan(&simple(8102, ONE), &resolved, Epoch(2), &mut registry);
+    assert_eq!(second.open[0].slot, ListenerSlot(1));
+    assert_eq!(second.closed, [ListenerSlot(0)]);
+    assert!(second.table.listener(ListenerSlot(0)).is_none());
+    let third = plan(&simple(8101, ONE), &resolved, Epoch(3), &mut registry);
+    assert_eq!(third.open[0].slot, ListenerSlot(0));
+    assert_eq!(third.closed, [ListenerSlot(1)]);
+    let live: Vec<bool> = registry.listeners().map(|entry| entry.live).collect();
+    assert_eq!(live, [true, false]);
+}
+
+#[test]
+fn another_backlog_needs_a_new_socket_and_says_so() {
+    let mut registry = Registry::new(1);
+    let text = |backlog: u32| {
+        format!(
+            "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:1\"\ngroup = \"app\"\n\
+             backlog = {backlog}\n[[group]]\nname = \"app\"\nbackends = [{ONE}]\n"
+        )
+    };
+    let resolved = Resolved::default();
+    let _ = plan(&load(&text(10)), &resolved, Epoch(1), &mut registry);
+    let second = plan(&load(&text(20)), &resolved, Epoch(2), &mut registry);
+    assert!(second.open.is_empty());
+    let warning = second.warnings[0].to_string();
+    assert!(warning.contains("stays at 10"), "{warning}");
+}
+
+#[test]
+fn a_name_yields_one_backend_for_each_address() {
+    let mut registry = Registry::new(1);
+    let mut resolved = Resolved::default();
+    let config = simple(8101, "\"app.internal:80\", \"127.0.0.1:9001\"");
+    let first = plan(&config, &resolved, Epoch(1), &mut registry);
+    assert_eq!(first.table.groups[0].backends.len(), 1);
+    let kept = |plan: &Plan| match &plan.warnings[..] {
+        [PlanWarning::NameUnresolved { kept, .. }] => Some(*kept),
+        _ => None,
+    };
+    assert_eq!(kept(&first), Some(0));
+    let found = addresses(&["10.0.0.2:80", "10.0.0.1:80", "10.0.0.2:80"]);
+    resolved.insert("app.internal", 80, found);
+    let second = plan(&config, &resolved, Epoch(2), &mut registry);
+    let backends = &second.table.groups[0].backends;
+    let found: Vec<SocketAddr> = backends.iter().map(|backend| backend.address).collect();
+    assert_eq!(
+        found,
+        addresses(&["10.0.0.1:80", "10.0.0.2:80", "127.0.0.1:9001"])
+    );
+    assert_eq!(&*backends[0].name, "app.internal:80");
+    assert!(second.warnings.is_empty());
+    let third = plan(&config, &Resolved::default(), Epoch(3), &mut registry);
+    assert_eq!(third.table.groups[0].backends.len(), 3);
+    assert_eq!(kept(&third), Some(2));
+    assert_eq!(third.table.groups[0].backends[0].slot, backends[0].slot);
+}
+
+#[test]
+fn a_name_nobody_uses_any_more_is_forgotten() {
+    let mut registry = Registry::new(1);
+    let mut resolved = Resolved::default();
+    resolved.insert("app", 80, addresses(&["10.0.0.1:80"]));
+    let named = simple(8101, "\"app:80\"");
+    let _ = plan(&named, &resolved, Epoch(1), &mut registry);
+    let none = Resolved::default();
+    let _ = plan(&simple(8101, ONE), &none, Epoch(2), &mut registry);
+    let back = plan(&named, &none, Epoch(3), &mut registry);
+    assert!(back.table.groups[0].backends.is_empty());
+}
+
+#[test]
+fn too_many_addresses_are_cut() {
+    let mut registry = Registry::new(1);
+    let mut resolved = Resolved::default();
+    let many = (0..300_u16).map(|port| SocketAddr::from(([10, 0, 0, 1], port)));
+    resolved.insert("app", 80, many.collect());
+    let plan = plan(
+        &simple(8101, "\"app:80\""),
+        &resolved,
+        Epoch(1),
+        &mut registry,
+    );
+    assert_eq!(plan.table.groups[0].backends.len(), ADDRESSES_MAX);
+    assert!(
+        plan.warnings[0]
+            .to_string()
+            .contains("more than 256 addresses")
+    );
+}
+
+#[test]
+fn slots_change_hands_only_after_every_table_that_names_them() {
+    let mut registry = Registry::new(1);
+    let resolved = Resolved::default();
+    let slot_of = |plan: &Plan| plan.table.groups[0].backends[0].slot.0;
+    let first = simple(8101, "\"127.0.0.1:9001\"");
+    let second = simple(8101, "\"127.0.0.1:9002\"");
+    let third = simple(8101, "\"127.0.0.1:9003\"");
+    let plan_first = plan(&first, &resolved, Epoch(1), &mut registry);
+    plan_first.table.groups[0].backends[0]
+        .stats
+        .of(CoreId(0))
+        .connects
+        .inc();
+    assert_eq!(
+        slot_of(&plan(&second, &resolved, Epoch(2), &mut registry)),
+        1
+    );
+    registry.release_before(Epoch(1));
+    assert_eq!(registry.backends().count(), 2);
+    registry.release_before(Epoch(2));
+    assert_eq!(registry.backends().count(), 1);
+    let plan_third = plan(&third, &resolved, Epoch(3), &mut registry);
+    assert_eq!(slot_of(&plan_third), 0);
+    let stats = &plan_third.table.groups[0].backends[0].stats;
+    assert_eq!(stats.of(CoreId(0)).connects.read(), 0);
+    registry.release_before(Epoch(99));
+    assert_eq!(registry.backends().filter(|entry| entry.live).count(), 1);
+}
+
+#[test]
+fn a_plan_on_a_clone_can_be_thrown_away() {
+    let mut registry = Registry::new(1);
+    let resolved = Resolved::default();
+    let _ = plan(&simple(8101, ONE), &resolved, Epoch(1), &mut registry);
+    let mut trial = registry.clone();
+    let _ = plan(&simple(8102, ONE), &resolved, Epoch(2), &mut trial);
+    let again = plan(&simple(8102, ONE), &resolved, Epoch(3), &mut registry);
+    assert_eq!(again.open.len(), 1);
+    assert_eq!(registry.groups().count(), 1);
+}
+
+#[test]
+fn routes_lead_where_the_file_says() {
+    let config = load(
+        "[[listener]]\nname = \"web\"\naddress = \"[::1]:80\"\ngroup = \"app\"\n\
+         via = \"weir\"\n[listener.limits]\nbody_bytes = \"1MiB\"\n\
+         [[listener.route]]\nhost = [\"*.Example.org\", \"[::0:1]\"]\npath_prefix = \"/api/\"\n\
+         path = \"/api\"\ngroup = \"api\"\n\
+         [[group]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\"]\n\
+         [[group]]\nname = \"api\"\npolicy = \"least_connections\"\n\
+         backends = [\"127.0.0.1:9002\"]\n",
+    );
+    let mut registry = Registry::new(1);
+    let plan = plan(&config, &Resolved::default(), Epoch(1), &mut registry);
+    let listener = plan.table.listener(ListenerSlot(0)).unwrap();
+    for (host, path, group) in [
+        ("www.example.org", "/api", "api"),
+        ("[::1]:80", "/api/x", "api"),
+        ("www.example.org", "/apix", "app"),
+        ("example.org", "/api", "app"),
+    ] {
+        let found = listener
+            .routes
+            .route(host.as_bytes(), path.as_bytes())
+            .unwrap();
+        assert_eq!(&*plan.table.group(found).name, group, "{host} {path}");
+    }
+    assert_eq!(listener.http.body_bytes_max, 1 << 20);
+    assert_eq!(listener.http.requests_max, u32::MAX);
+    assert_eq!(listener.http.via.as_deref(), Some("weir"));
+    assert_eq!(plan.table.groups[1].policy, PolicyKind::LeastConnections);
+}
+
+proptest! {
+    /// The loader refuses patterns that no normalised path can equal, and the matcher normalises:
+    /// two modules that do not know each other must agree on what the normal form is.
+    #[test]
+    fn every_path_the_loader_accepts_can_be_reached(path in "/[a./%4 ]{0,8}") {
+        let text = format!(
+            "[[listener]]\nname = \"web\"\naddress = \"[::1]:80\"\n\
+             [[listener.route]]\npath = \"{path}\"\ngroup = \"app\"\n\
+             [[group]]\nname = \"app\"\nbackends = [{ONE}]\n"
+        );
+        let asked = path.replace('%', "%25");
+        if let Ok(config) = config::load(&text, "test.toml") {
+            let plan = plan(&config, &Resolved::default(), Epoch(1), &mut Registry::new(1));
+            let listener = plan.table.listener(ListenerSlot(0)).unwrap();
+            let found = listener.routes.route(b"h", asked.as_bytes());
+            prop_assert_eq!(found, Some(GroupIndex(0)));
+        }
+    }
+}

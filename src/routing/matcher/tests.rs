@@ -172,13 +172,13 @@ fn model(rules: &[RouteRule], host: &str, path: &str) -> Option<usize> {
 
 fn model_path(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or_default();
+    if !path.starts_with('/') {
+        return path.to_owned();
+    }
     let path = path
         .replace("%2F", "/")
         .replace("%2e", ".")
         .replace("%61", "a");
-    if !path.starts_with('/') {
-        return path;
-    }
     let mut segments: Vec<&str> = Vec::new();
     let mut open = true;
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {

@@ -20,7 +20,8 @@ use crate::routing::table::Group;
 /// Which policy a group uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyKind {
-    /// The backend with the fewest requests in flight, all cores of the node together.
+    /// The backend with the fewest requests in flight, all cores of the node together; in groups
+    /// of more than 64, the best of the next 64.
     LeastConnections,
     /// One after the other.
     RoundRobin,
@@ -125,8 +126,8 @@ impl Tried {
 pub fn pick(group: &Group, state: &mut PickState, tried: &Tried) -> Option<BackendIndex> {
     match group.backends.len() {
         0 => None,
-        1 => tried.is_empty().then_some(BackendIndex(0)),
         _ if tried.is_full() => None,
+        1 => (!tried.contains(BackendIndex(0))).then_some(BackendIndex(0)),
         _ => match group.policy {
             PolicyKind::LeastConnections => least_load::pick(group, state, tried),
             PolicyKind::RoundRobin => round_robin::pick(group, state, tried),

@@ -9,35 +9,17 @@
 //! latencies are counted in, so the cumulative counts are exact. Latencies are cut to whole
 //! microseconds, and a value of exactly a bound counts in the next bucket.
 
+mod entities;
 mod page;
 
 use std::sync::Arc;
 
-use crate::base::fault::Fault;
-use crate::telemetry::counter::{Counter, Gauge};
+use crate::telemetry::counter::Counter;
+use crate::telemetry::exposition::entities::{backends, listeners};
 use crate::telemetry::exposition::page::{Kind, Page, labels};
 use crate::telemetry::stats::{
     BackendStats, ControlStats, CoreStats, ListenerStats, LogStats, PerCore,
 };
-
-/// Bounds for listeners: 0.5 ms to 67 s, doubling.
-const LISTENER_BOUNDS: [u64; 18] = powers_of_two(9, 1);
-
-/// Bounds for backends: 1 ms to 67 s, every second of the listeners' own, because there are many
-/// backends.
-const BACKEND_BOUNDS: [u64; 9] = powers_of_two(10, 2);
-
-const fn powers_of_two<const N: usize>(first: u32, step: u32) -> [u64; N] {
-    let mut bounds = [0; N];
-    let mut exponent = first;
-    let mut index = 0;
-    while index < N {
-        bounds[index] = 1 << exponent;
-        exponent += step;
-        index += 1;
-    }
-    bounds
-}
 
 /// One listener and its counters.
 pub struct ListenerFacts<'a> {
@@ -196,205 +178,6 @@ fn cores(page: &mut Page, cores: &[Arc<CoreStats>]) {
         "Access log records dropped because the core's ring was full.",
         |core| core.log_dropped.read(),
     );
-}
-
-/// Entities of one sort, each with its labels, and how to write a family of them.
-struct Entities<'p, 'a, T> {
-    page: &'p mut Page,
-    of: Vec<(String, &'a PerCore<T>)>,
-}
-
-impl<T> Entities<'_, '_, T> {
-    fn counter(&mut self, name: &'static str, help: &str, counter: fn(&T) -> &Counter) {
-        self.page.family(name, Kind::Counter, help);
-        for (labels, stats) in &self.of {
-            let sum = stats.iter().map(|core| counter(core).read()).sum();
-            self.page.sample(labels, sum);
-        }
-    }
-
-    fn gauge(&mut self, name: &'static str, help: &str, gauge: fn(&T) -> &Gauge) {
-        self.page.family(name, Kind::Gauge, help);
-        for (labels, stats) in &self.of {
-            let sum = stats.iter().map(|core| u64::from(gauge(core).read())).sum();
-            self.page.sample(labels, sum);
-        }
-    }
-
-    fn codes(
-        &mut self,
-        name: &'static str,
-        help: &str,
-        counts: fn(&T) -> &crate::telemetry::stats::StatusCounts,
-    ) {
-        self.page.family(name, Kind::Counter, help);
-        for (labels, stats) in &self.of {
-            let mut sums = std::collections::BTreeMap::<u16, u64>::new();
-            for (code, count) in stats.iter().flat_map(|core| counts(core).iter()) {
-                *sums.entry(code).or_default() += count;
-            }
-            for (code, count) in sums {
-                let code = itoa::Buffer::new().format(code).to_owned();
-                self.page.sample_by(labels, "code", &code, count);
-            }
-        }
-    }
-
-    fn faults(
-        &mut self,
-        name: &'static str,
-        help: &str,
-        zeros: bool,
-        counts: fn(&T) -> &[Counter; Fault::ALL.len()],
-    ) {
-        self.page.family(name, Kind::Counter, help);
-        for (labels, stats) in &self.of {
-            for fault in Fault::ALL {
-                let sum = stats
-                    .iter()
-                    .map(|core| counts(core)[fault as usize].read())
-                    .sum();
-                if zeros || sum > 0 {
-                    self.page.sample_by(labels, "fault", fault.name(), sum);
-                }
-            }
-        }
-    }
-}
-
-fn listeners(page: &mut Page, listeners: &[ListenerFacts<'_>]) {
-    let of = listeners.iter().map(|facts| {
-        let pairs = [("listener", facts.name), ("address", &*facts.address)];
-        (labels(&pairs), facts.stats)
-    });
-    let mut all = Entities {
-        page,
-        of: of.collect(),
-    };
-    all.counter(
-        "weir_listener_connections_total",
-        "Connections accepted.",
-        |s| &s.connections,
-    );
-    all.gauge("weir_listener_connections", "Connections open.", |s| {
-        &s.connections_open
-    });
-    all.counter(
-        "weir_listener_accept_errors_total",
-        "Accepts that failed.",
-        |s| &s.accept_errors,
-    );
-    all.counter(
-        "weir_listener_received_bytes_total",
-        "Bytes received from clients.",
-        |s| &s.bytes_received,
-    );
-    all.counter(
-        "weir_listener_sent_bytes_total",
-        "Bytes sent to clients.",
-        |s| &s.bytes_sent,
-    );
-    all.codes(
-        "weir_listener_requests_total",
-        "Requests by the status the client got.",
-        |s| &s.requests,
-    );
-    all.faults(
-        "weir_listener_faults_total",
-        "Exchanges and connections that ended by a fault.",
-        true,
-        |s| &s.faults,
-    );
-    all.page.family(
-        "weir_listener_request_duration_seconds",
-        Kind::Histogram,
-        "First byte of the request received to last byte of the response sent.",
-    );
-    for (labels, stats) in &all.of {
-        all.page.histogram(
-            labels,
-            &LISTENER_BOUNDS,
-            stats.iter().map(|core| &core.latency),
-        );
-    }
-}
-
-fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
-    let of = backends.iter().map(|facts| {
-        let pairs = [
-            ("group", facts.group),
-            ("backend", facts.name),
-            ("address", &*facts.address),
-        ];
-        (labels(&pairs), facts.stats)
-    });
-    let mut all = Entities {
-        page,
-        of: of.collect(),
-    };
-    all.gauge(
-        "weir_backend_in_flight",
-        "Requests or TCP connections there now.",
-        |s| &s.in_flight,
-    );
-    all.gauge(
-        "weir_backend_connections",
-        "Connections open, idle ones included.",
-        |s| &s.connections_open,
-    );
-    all.counter(
-        "weir_backend_connects_total",
-        "Connections established.",
-        |s| &s.connects,
-    );
-    all.counter(
-        "weir_backend_connect_failures_total",
-        "Connections not established.",
-        |s| &s.connect_failures,
-    );
-    all.counter(
-        "weir_backend_reuses_total",
-        "Requests over a connection used before.",
-        |s| &s.reuses,
-    );
-    all.counter(
-        "weir_backend_retries_total",
-        "Requests tried again elsewhere.",
-        |s| &s.retries,
-    );
-    all.counter(
-        "weir_backend_sent_bytes_total",
-        "Bytes sent to the backend.",
-        |s| &s.bytes_sent,
-    );
-    all.counter(
-        "weir_backend_received_bytes_total",
-        "Bytes received from the backend.",
-        |s| &s.bytes_received,
-    );
-    all.codes(
-        "weir_backend_requests_total",
-        "Requests by the status the backend gave.",
-        |s| &s.requests,
-    );
-    all.faults(
-        "weir_backend_faults_total",
-        "Exchanges that ended by a fault while they were there.",
-        false,
-        |s| &s.faults,
-    );
-    all.page.family(
-        "weir_backend_response_duration_seconds",
-        Kind::Histogram,
-        "Hand-over of the request to the head of the response.",
-    );
-    for (labels, stats) in &all.of {
-        all.page.histogram(
-            labels,
-            &BACKEND_BOUNDS,
-            stats.iter().map(|core| &core.latency),
-        );
-    }
 }
 
 fn access_log(page: &mut Page, log: &LogStats) {

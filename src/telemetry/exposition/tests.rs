@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
+use super::entities::{BACKEND_BOUNDS, LISTENER_BOUNDS};
 use super::*;
+use crate::base::fault::Fault;
 use crate::base::id::CoreId;
 
 const CORES: usize = 2;

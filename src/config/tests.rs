@@ -1,1 +1,0 @@
-//! Every mistake is found, placed and told how to fix.

@@ -1,0 +1,241 @@
+//! Files that must load: those of the repository, and what `to_toml` prints.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn every_file_of_the_repository_loads() {
+    let mut folders = vec![std::path::PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/config"
+    ))];
+    let mut count = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let config = load(&text, &path.to_string_lossy());
+                let config = config.unwrap_or_else(|errors| panic!("{errors}"));
+                assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn the_explained_file_shows_every_key_with_its_default() {
+    let text = include_str!("../../../config/weir.toml");
+    let uncommented: String = text
+        .lines()
+        .filter_map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(' ') || rest.is_empty() => None,
+            Some(rest) => Some(rest),
+            None => Some(line),
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let explained = sound(&uncommented);
+    let mut wanted: Vec<String> = keys(&explained.to_toml());
+    let shown = keys(&uncommented);
+    wanted.retain(|key| !shown.contains(key));
+    assert!(wanted.is_empty(), "not explained: {wanted:?}");
+    let plain = sound(text);
+    assert_eq!(plain.listeners[0].limits, explained.listeners[0].limits);
+    assert_eq!(plain.listeners[0].timeouts, explained.listeners[0].timeouts);
+    assert_eq!(plain.groups[0].timeouts, explained.groups[0].timeouts);
+    assert_eq!(plain.groups[0].limits, explained.groups[0].limits);
+    assert_eq!(plain.log, explained.log);
+    assert_eq!(plain.shutdown, explained.shutdown);
+    assert_eq!(plain.dns, explained.dns);
+}
+
+fn keys(text: &str) -> Vec<String> {
+    let mut section = String::new();
+    let mut keys = Vec::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']).to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            keys.push(format!("{section}.{key}"));
+        }
+    }
+    keys
+}
+
+/// Some lines of a section, each present or not.
+fn lines(choices: Vec<BoxedStrategy<String>>) -> BoxedStrategy<String> {
+    let choices: Vec<_> = choices
+        .into_iter()
+        .map(|line| prop::option::of(line).boxed())
+        .collect();
+    choices
+        .prop_map(|lines| {
+            lines
+                .into_iter()
+                .flatten()
+                .map(|line| format!("{line}\n"))
+                .collect()
+        })
+        .boxed()
+}
+
+fn key(name: &'static str, values: &[&'static str]) -> BoxedStrategy<String> {
+    prop::sample::select(values.to_vec())
+        .prop_map(move |value| format!("{name} = {value}"))
+        .boxed()
+}
+
+fn number(name: &'static str, range: std::ops::RangeInclusive<u32>) -> BoxedStrategy<String> {
+    range
+        .prop_map(move |value| format!("{name} = {value}"))
+        .boxed()
+}
+
+fn time(name: &'static str) -> BoxedStrategy<String> {
+    (1_000_u32..86_400_000)
+        .prop_map(move |millis| format!("{name} = \"{millis}ms\""))
+        .boxed()
+}
+
+fn bytes(name: &'static str, range: std::ops::RangeInclusive<u32>) -> BoxedStrategy<String> {
+    range
+        .prop_map(move |value| format!("{name} = \"{value}B\""))
+        .boxed()
+}
+
+fn any_node() -> BoxedStrategy<String> {
+    let workers = key("workers", &["\"auto\"", "3", "[0, 2, 1]"]);
+    let admin = key(
+        "[admin]\naddress",
+        &["\"127.0.0.1:9901\"", "\"[::1]:9902\""],
+    );
+    let level = key(
+        "[log]\nlevel",
+        &[
+            "\"error\"",
+            "\"warn\"",
+            "\"info\"",
+            "\"debug\"",
+            "\"trace\"",
+        ],
+    );
+    let access = key(
+        "[access_log]\nformat = \"combined\"\npath",
+        &["\"-\"", "'/tmp/a \"b\"\\c.log'", "\"/tmp/\\u00e4\\n.log\""],
+    );
+    lines(vec![
+        workers,
+        admin,
+        level,
+        access,
+        time("[shutdown]\ndrain_timeout"),
+        time("[dns]\nrefresh"),
+    ])
+}
+
+fn any_listener(index: usize) -> BoxedStrategy<String> {
+    let http = lines(vec![
+        number("backlog", 1..=65535),
+        number("connections_max", 1..=1_000_000),
+        key(
+            "forwarded",
+            &["\"none\"", "\"forwarded\"", "\"x-forwarded\""],
+        ),
+        key("trust_forwarded", &["true", "false"]),
+        key("request_id", &["true", "false"]),
+        key("via", &["\"weir\"", "\"a'b\""]),
+        time("timeouts.head"),
+        time("timeouts.body"),
+        time("timeouts.idle"),
+        bytes("limits.head_bytes", 8192..=65536),
+        number("limits.fields", 1..=128),
+        bytes("limits.target_bytes", 1..=8192),
+        key(
+            "limits.body_bytes",
+            &["\"none\"", "\"10MB\"", "0", "\"3GiB\""],
+        ),
+        key("limits.requests_per_connection", &["\"none\"", "1", "1000"]),
+    ]);
+    let route = lines(vec![
+        key(
+            "host",
+            &["\"a.org\"", "[\"*.B.org\", \"[::1]\", \"10.0.0.1\"]"],
+        ),
+        key("path", &["\"/x\"", "[\"/y\", \"/z\\\"\"]"]),
+        key("path_prefix", &["\"/p/\"", "[\"/q\", \"/\\u00e4\"]"]),
+    ]);
+    let routes = proptest::collection::vec(route, 0..3);
+    let tcp = lines(vec![number("backlog", 1..=65535), time("timeouts.idle")]);
+    let head = format!(
+        "[[listener]]\nname = \"l{index}\"\naddress = \"[::1]:{}\"\n",
+        80 + index
+    );
+    prop_oneof![
+        3 => (http, routes).prop_map(|(http, routes)| {
+            let routes = routes.iter().enumerate().map(|(index, route)| {
+                format!("[[listener.route]]\nname = \"r{index}\"\n{route}group = \"g1\"\n")
+            });
+            format!("group = \"g0\"\n{http}{}", routes.collect::<String>())
+        }),
+        1 => tcp.prop_map(|tcp| format!("protocol = \"tcp\"\ngroup = \"g1\"\n{tcp}")),
+    ]
+    .prop_map(move |lines| format!("{head}{lines}"))
+    .boxed()
+}
+
+fn any_group(index: usize) -> BoxedStrategy<String> {
+    lines(vec![
+        key("policy", &["\"round_robin\"", "\"least_connections\""]),
+        number("retries", 0..=15),
+        number("idle_connections_max", 0..=5000),
+        time("timeouts.connect"),
+        time("timeouts.response"),
+        time("timeouts.idle"),
+        time("timeouts.tunnel"),
+        bytes("limits.head_bytes", 1024..=65536),
+    ])
+    .prop_map(move |lines| {
+        format!(
+            "[[group]]\nname = \"g{index}\"\n\
+             backends = [\"127.0.0.1:9001\", \"[::1]:9002\", \"App.internal.:80\"]\n{lines}"
+        )
+    })
+    .boxed()
+}
+
+proptest! {
+    #[test]
+    fn the_effective_configuration_loads_to_an_equal_one(
+        node in any_node(),
+        listeners in (any_listener(0), any_listener(1)),
+        groups in (any_group(0), any_group(1)),
+    ) {
+        let text = format!("{node}{}{}{}{}", listeners.0, listeners.1, groups.0, groups.1);
+        match load(&text, "weir.toml") {
+            Ok(config) => {
+                let printed = config.to_toml();
+                let again = sound(&printed);
+                prop_assert_eq!(&again, &config);
+                prop_assert_eq!(again.to_toml(), printed);
+            }
+            Err(found) => {
+                let shadowed = |error: &Problem| error.what.starts_with("can never match");
+                prop_assert!(found.errors.iter().all(shadowed), "{}\n{}", found, text);
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_upsets_the_loader(text in "[\\[\\]a-z=\"0-9. \n{},#]{0,200}") {
+        let _ = load(&text, "weir.toml");
+    }
+}

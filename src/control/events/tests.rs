@@ -1,0 +1,323 @@
+//! The whole control plane with workers that serve nobody: start, reload, drain, death.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener as Blocker, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::mpsc as channel;
+use std::thread::JoinHandle as Thread;
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::control::core::run;
+use crate::control::fake_worker::{self, Habit};
+use crate::link::{WorkerEnd, link};
+use crate::runtime::kick::Kick;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Node {
+    dir: tempfile::TempDir,
+    admin: SocketAddr,
+    orders: mpsc::Sender<Order>,
+    ready: channel::Receiver<Ready>,
+    control: Thread<io::Result<Outcome>>,
+    workers: Vec<Thread<()>>,
+}
+
+/// A free port on a loopback address no other test has, so that none of them takes it meanwhile.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [process, _, _, _] = std::process::id().to_le_bytes();
+    let ip = [127, 1, process, NEXT.fetch_add(1, Relaxed)];
+    Blocker::bind((std::net::Ipv4Addr::from(ip), 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// A configuration with these listeners (name and address), one group, and what else is given.
+fn text(admin: SocketAddr, listeners: &[(&str, SocketAddr)], more: &str) -> String {
+    let mut text = format!(
+        "{more}\n[admin]\naddress = \"{admin}\"\n[[group]]\nname = \"app\"\n\
+         backends = [\"127.0.0.1:9\", \"localhost:9\"]\n"
+    );
+    for (name, address) in listeners {
+        text.push_str(&format!(
+            "[[listener]]\nname = \"{name}\"\naddress = \"{address}\"\ngroup = \"app\"\n"
+        ));
+    }
+    text
+}
+
+fn path(dir: &Path) -> PathBuf {
+    dir.join("weir.toml")
+}
+
+/// A setup with this file, and the workers that belong to it.
+fn setup(dir: &Path, text: &str) -> (ControlSetup, Vec<WorkerEnd>) {
+    std::fs::write(path(dir), text).unwrap();
+    let kick = Kick::new().unwrap();
+    let (ends, workers): (Vec<_>, Vec<_>) = (0..2).map(|_| link(&kick).unwrap()).unzip();
+    let setup = ControlSetup {
+        config: reload::read(&path(dir)).expect("a valid configuration"),
+        config_path: path(dir),
+        ends,
+        kick,
+        core_stats: (0..2).map(|_| Arc::default()).collect(),
+        access_log: None,
+        on_ready: None,
+        signals: false,
+        orders: None,
+    };
+    (setup, workers)
+}
+
+fn start(habit: Habit, admin: SocketAddr, text: &str) -> Node {
+    let dir = tempfile::tempdir().unwrap();
+    let (orders, receiver) = mpsc::channel(8);
+    let (told, ready) = channel::channel();
+    let (setup, workers) = setup(dir.path(), text);
+    // Made on the thread it runs on, because what is called when ready need not be `Send`.
+    let ControlSetup {
+        config,
+        config_path,
+        ends,
+        kick,
+        core_stats,
+        ..
+    } = setup;
+    let control = std::thread::spawn(move || {
+        run(ControlSetup {
+            config,
+            config_path,
+            ends,
+            kick,
+            core_stats,
+            access_log: None,
+            on_ready: Some(Box::new(move |ready| told.send(ready).unwrap())),
+            signals: false,
+            orders: Some(receiver),
+        })
+    });
+    let workers = fake_worker::start(workers, habit);
+    Node {
+        dir,
+        admin,
+        orders,
+        ready,
+        control,
+        workers,
+    }
+}
+
+impl Node {
+    fn order(&self, order: Order) {
+        self.orders.blocking_send(order).unwrap();
+    }
+
+    fn reload(&self, text: &str) {
+        std::fs::write(path(self.dir.path()), text).unwrap();
+        self.order(Order::Reload);
+    }
+
+    /// The page, as soon as the admin interface is there.
+    fn page(&self, page: &str) -> String {
+        let start = std::time::Instant::now();
+        let mut stream = loop {
+            match TcpStream::connect(self.admin) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(start.elapsed() < PATIENCE, "no admin: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        write!(stream, "GET {page} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    fn json(&self, page: &str) -> serde_json::Value {
+        serde_json::from_str(&self.page(page)).unwrap()
+    }
+
+    fn until(&self, what: &str, holds: impl Fn(&Node) -> bool) {
+        let start = std::time::Instant::now();
+        while !holds(self) {
+            assert!(start.elapsed() < PATIENCE, "not reached: {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn until_adopted(&self, epoch: u64) {
+        self.until("epoch", |node| {
+            let page = node.json("/v1/epoch");
+            page["published"] == epoch && page["stragglers"] == serde_json::json!([])
+        });
+    }
+
+    fn until_refused(&self, times: u64) {
+        let line = format!("weir_reloads_total{{result=\"refused\"}} {times}\n");
+        self.until("refusal", |node| node.page("/metrics").contains(&line));
+    }
+
+    fn end(self) -> Outcome {
+        let outcome = self.control.join().unwrap().unwrap();
+        self.workers
+            .into_iter()
+            .for_each(|worker| worker.join().unwrap());
+        outcome
+    }
+}
+
+#[test]
+fn ready_is_told_with_addresses_and_a_drain_ends_well() {
+    let (admin, web) = (free_address(), free_address());
+    let node = start(Habit::Good, admin, &text(admin, &[("web", web)], ""));
+    let ready = node.ready.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(ready.listeners, [("web".into(), web)]);
+    assert_eq!(ready.admin, Some(admin));
+    assert_eq!(node.page("/ready"), "ready\n");
+    TcpStream::connect(web).unwrap();
+    let status = node.json("/v1/status");
+    assert_eq!(status["listeners"][0]["name"], "web");
+    let backends = status["groups"][0]["backends"].as_array().unwrap();
+    let of = |name: &str| backends.iter().filter(|b| b["name"] == name).count();
+    assert_eq!(of("127.0.0.1:9"), 1);
+    assert!(of("localhost:9") >= 1, "{backends:?}");
+    let metrics = node.page("/metrics");
+    assert!(metrics.contains(&format!("listener=\"web\",address=\"{web}\"")));
+    node.order(Order::Drain);
+    assert_eq!(node.end(), Outcome::Ended { cut: 0 });
+    assert!(TcpStream::connect(web).is_err());
+}
+
+#[test]
+fn a_reload_opens_and_closes_listeners_under_a_new_epoch() {
+    let (admin, one, two) = (free_address(), free_address(), free_address());
+    let node = start(Habit::Good, admin, &text(admin, &[("one", one)], ""));
+    node.until_adopted(1);
+    node.reload(&text(admin, &[("one", one), ("two", two)], "workers = 2"));
+    node.until_adopted(2);
+    TcpStream::connect(one).unwrap();
+    TcpStream::connect(two).unwrap();
+    node.reload(&text(admin, &[("two", two)], ""));
+    node.until_adopted(3);
+    assert!(TcpStream::connect(one).is_err());
+    TcpStream::connect(two).unwrap();
+    let listeners = node.json("/v1/status")["listeners"].clone();
+    assert_eq!(
+        (&listeners[0]["live"], &listeners[1]["live"]),
+        (&false.into(), &true.into())
+    );
+    node.order(Order::Stop);
+    assert!(node.end().is_success());
+}
+
+#[test]
+fn a_refused_reload_changes_nothing_and_the_next_one_works() {
+    let (admin, one, two) = (free_address(), free_address(), free_address());
+    let node = start(Habit::Good, admin, &text(admin, &[("one", one)], ""));
+    node.until_adopted(1);
+    node.reload("this is not TOML");
+    node.until_refused(1);
+    let taken = Blocker::bind(two).unwrap();
+    node.reload(&text(admin, &[("two", two)], ""));
+    node.until_refused(2);
+    assert_eq!(node.json("/v1/epoch")["published"], 1);
+    TcpStream::connect(one).unwrap();
+    drop(taken);
+    node.reload(&text(admin, &[("two", two)], ""));
+    node.until_adopted(2);
+    TcpStream::connect(two).unwrap();
+    node.order(Order::Stop);
+    assert!(node.end().is_success());
+}
+
+#[test]
+fn a_second_order_to_drain_cuts_what_is_left() {
+    let (admin, web) = (free_address(), free_address());
+    let node = start(Habit::NeverDrains, admin, &text(admin, &[("web", web)], ""));
+    node.until_adopted(1);
+    node.order(Order::Drain);
+    node.until("draining", |node| node.page("/ready") == "draining\n");
+    node.order(Order::Drain);
+    assert_eq!(node.end(), Outcome::Ended { cut: 2 });
+}
+
+#[test]
+fn a_drain_that_overruns_is_cut() {
+    let (admin, web) = (free_address(), free_address());
+    let more = "[shutdown]\ndrain_timeout = \"0s\"";
+    let node = start(
+        Habit::NeverDrains,
+        admin,
+        &text(admin, &[("web", web)], more),
+    );
+    node.until_adopted(1);
+    node.order(Order::Drain);
+    assert_eq!(node.end(), Outcome::Ended { cut: 2 });
+}
+
+#[test]
+fn cores_that_die_end_the_process_with_a_failure() {
+    let (admin, web) = (free_address(), free_address());
+    let node = start(Habit::DiesAt(2), admin, &text(admin, &[("web", web)], ""));
+    node.until_adopted(1);
+    node.reload(&text(admin, &[("web", web)], "workers = 2"));
+    let outcome = node.end();
+    assert_eq!(outcome, Outcome::Died(vec![CoreId(0), CoreId(1)]));
+    assert!(!outcome.is_success());
+}
+
+#[test]
+fn an_address_that_is_taken_fails_the_start_and_ends_the_workers() {
+    let (admin, web) = (free_address(), free_address());
+    let taken = Blocker::bind(admin).unwrap();
+    let node = start(Habit::Good, admin, &text(admin, &[("web", web)], ""));
+    let error = node.control.join().unwrap().unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("admin cannot listen on {admin}")),
+        "{error}"
+    );
+    node.workers
+        .into_iter()
+        .for_each(|worker| worker.join().unwrap());
+    drop(taken);
+    let taken = Blocker::bind(web).unwrap();
+    let node = start(Habit::Good, admin, &text(admin, &[("web", web)], ""));
+    let error = node.control.join().unwrap().unwrap_err().to_string();
+    assert!(
+        error.contains("listener \"web\" cannot listen on"),
+        "{error}"
+    );
+    node.workers
+        .into_iter()
+        .for_each(|worker| worker.join().unwrap());
+    drop(taken);
+}
+
+#[tokio::test]
+async fn new_addresses_of_a_name_make_an_epoch_and_a_failure_to_resolve_does_not() {
+    let (admin, web) = (free_address(), free_address());
+    let dir = tempfile::tempdir().unwrap();
+    let (setup, _workers) = setup(dir.path(), &text(admin, &[("web", web)], ""));
+    let mut control = Control::start(setup).await.unwrap();
+    let epoch = |control: &Control| control.publisher.watch().borrow().published.0;
+    let localhost = || ("localhost".into(), 9);
+    let tell = |control: &mut Control, answer| {
+        control.look_up(None);
+        control.resolved(Some(resolver::Round::of(vec![(localhost(), answer)])));
+        epoch(control)
+    };
+    assert_eq!(tell(&mut control, Err("no answer".into())), 1);
+    let moved: SocketAddr = "10.9.8.7:9".parse().unwrap();
+    assert_eq!(tell(&mut control, Ok(vec![moved])), 2);
+    assert_eq!(tell(&mut control, Ok(vec![moved])), 2);
+    assert_eq!(tell(&mut control, Err("no answer".into())), 2);
+    let table = control.publisher.table().load_full().unwrap();
+    let addresses: Vec<_> = table.groups[0].backends.iter().map(|b| b.address).collect();
+    assert_eq!(addresses, ["127.0.0.1:9".parse().unwrap(), moved]);
+    assert_eq!(control.stats.resolve_failures.read(), 2);
+}
