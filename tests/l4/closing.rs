@@ -92,7 +92,8 @@ fn bytes_sent_just_before_a_fin_arrive() {
     });
     let proxy = Settings::tcp_to(&[&upstream]).start();
     for _ in 0..20 {
-        let (bytes, _) = proxy.connect().read_to_end();
+        let (bytes, end) = proxy.connect().read_to_end();
+        assert_eq!(end, Ok(()));
         assert_eq!(bytes.len(), 300_000);
     }
 }

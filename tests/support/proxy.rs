@@ -153,15 +153,20 @@ impl Proxy {
         );
     }
 
-    /// The epoch all cores serve, by `/v1/epoch`.
+    /// What `/v1/epoch` says.
     #[track_caller]
-    pub fn epoch(&self) -> u64 {
+    pub fn epochs(&self) -> serde_json::Value {
         let answer = self.admin("/v1/epoch");
         assert_eq!(answer.status(), 200, "{}", answer.text());
-        let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-        json["epoch"]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no epoch in {json}"))
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    /// The epoch every core serves, or none while a core is behind.
+    #[track_caller]
+    pub fn epoch(&self) -> Option<u64> {
+        let epochs = self.epochs();
+        let published = epochs["published"].as_u64().unwrap_or_else(|| panic!("{epochs}"));
+        epochs["stragglers"].as_array().unwrap().is_empty().then_some(published)
     }
 
     /// Lines of the access log so far.
@@ -203,11 +208,11 @@ impl Proxy {
     /// Writes new settings and asks for a reload; returns once every core serves them.
     #[track_caller]
     pub fn reload(&mut self, settings: Settings) {
-        let before = self.epoch();
+        let before = self.epoch().expect("no reload is under way");
         self.peer.write(&settings, self.directory.path());
         self.settings = settings;
         self.signal(Signal::HUP);
-        eventually("a newer epoch", || self.epoch() > before);
+        eventually("a newer epoch on every core", || self.epoch() > Some(before));
         self.wait_until_ready();
     }
 

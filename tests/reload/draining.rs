@@ -1,0 +1,151 @@
+//! Ending: SIGTERM lets what runs finish, until a deadline; SIGINT does not.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::{Answer, PATIENCE, Settings, Upstream, eventually, port};
+
+#[test]
+fn a_drain_finishes_requests_under_way_and_exits_with_zero() {
+    let upstream = Upstream::http(|_| Answer::text("done").after(Duration::from_millis(1500)));
+    let mut proxy = Settings::http_to(&[&upstream]).start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    upstream.wait_for_requests(1);
+    proxy.signal(Signal::TERM);
+    eventually("it accepts no more", || !port::listens(proxy.address()));
+    let answer = client.response();
+    assert_eq!(answer.text(), "done");
+    client.expect_closed();
+    assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn a_drain_closes_idle_connections_at_once() {
+    let upstream = Upstream::named("ok");
+    let mut proxy = Settings::http_to(&[&upstream]).drain_timeout("60s").start();
+    let mut clients: Vec<_> = (0..20).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.get("/");
+    }
+    let start = Instant::now();
+    proxy.signal(Signal::TERM);
+    for client in &mut clients {
+        client.expect_closed();
+    }
+    assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn during_a_drain_answers_say_close() {
+    let upstream = Upstream::http(|_| Answer::text("done").after(Duration::from_millis(1000)));
+    let mut proxy = Settings::http_to(&[&upstream]).start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    upstream.wait_for_requests(1);
+    proxy.signal(Signal::TERM);
+    let answer = client.response();
+    assert!(answer.connection("close"), "{answer:?}");
+    assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn a_drain_lets_an_upload_finish() {
+    let upstream = Upstream::named("stored");
+    let mut proxy = Settings::http_to(&[&upstream]).start();
+    let mut client = proxy.client();
+    client.send("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 20\r\n\r\n0123456789");
+    eventually("the upload is under way", || upstream.accepted() == 1);
+    proxy.signal(Signal::TERM);
+    eventually("it accepts no more", || !port::listens(proxy.address()));
+    client.send("0123456789");
+    assert_eq!(client.response().text(), "stored");
+    assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn a_drain_lets_a_relayed_connection_finish() {
+    let upstream = Upstream::scripted(|mut connection| {
+        assert_eq!(connection.read_exactly(3), b"one");
+        connection.send("two");
+        assert_eq!(connection.read_exactly(5), b"three");
+    });
+    let mut proxy = Settings::tcp_to(&[&upstream]).start();
+    let mut client = proxy.connect();
+    client.send("one");
+    assert_eq!(client.read_exactly(3), b"two");
+    proxy.signal(Signal::TERM);
+    eventually("it accepts no more", || !port::listens(proxy.address()));
+    client.send("three").expect_closed();
+    assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn a_drain_is_cut_at_its_deadline() {
+    let upstream = Upstream::scripted(|mut connection| {
+        connection.request();
+        let _ = connection.read_to_end();
+    });
+    let mut proxy = Settings::http_to(&[&upstream]).drain_timeout("1s").start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    upstream.wait_for_requests(1);
+    let start = Instant::now();
+    proxy.signal(Signal::TERM);
+    let status = proxy.wait_for_exit(PATIENCE);
+    assert!(status.code().is_some(), "{status:?}");
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(15), "{took:?}");
+    let (rest, _) = client.read_to_end();
+    assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 503"), "{rest:?}");
+}
+
+#[test]
+fn an_interrupt_ends_it_at_once() {
+    let upstream = Upstream::scripted(|mut connection| {
+        connection.request();
+        let _ = connection.read_to_end();
+    });
+    let mut proxy = Settings::http_to(&[&upstream]).drain_timeout("60s").start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    upstream.wait_for_requests(1);
+    let start = Instant::now();
+    proxy.signal(Signal::INT);
+    let status = proxy.wait_for_exit(PATIENCE);
+    assert!(status.code().is_some(), "{status:?}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn an_interrupt_cuts_a_drain_short() {
+    let upstream = Upstream::scripted(|mut connection| {
+        connection.request();
+        let _ = connection.read_to_end();
+    });
+    let mut proxy = Settings::http_to(&[&upstream]).drain_timeout("60s").start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    upstream.wait_for_requests(1);
+    proxy.signal(Signal::TERM);
+    eventually("it accepts no more", || !port::listens(proxy.address()));
+    let start = Instant::now();
+    proxy.signal(Signal::INT);
+    proxy.wait_for_exit(PATIENCE);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn while_draining_it_is_not_ready() {
+    let upstream = Upstream::http(|_| Answer::text("done").after(Duration::from_secs(2)));
+    let mut proxy = Settings::http_to(&[&upstream]).start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    upstream.wait_for_requests(1);
+    proxy.signal(Signal::TERM);
+    eventually("/ready says no", || proxy.admin("/ready").status() == 503);
+    assert_eq!(client.response().text(), "done");
+    assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
+}

@@ -1,0 +1,5 @@
+//! Changing the configuration and ending the process while traffic runs.
+
+mod draining;
+mod refused;
+mod swapping;
