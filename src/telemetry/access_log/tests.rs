@@ -86,8 +86,8 @@ fn json_names_every_fact_once() {
         "{\"time\":\"2025-07-28T10:53:20.123Z\",\"listener\":\"web\",\
          \"client\":\"192.0.2.7:4711\",\"method\":\"GET\",\"target\":\"/a?b=c\",\
          \"host\":\"example.org\",\"status\":200,\"bytes_received\":321,\"bytes_sent\":1234,\
-         \"duration_ms\":12.045,\"upstream_ms\":11.999,\"group\":\"app\",\"backend\":\"10.0.0.2:80\",\"epoch\":7,\
-         \"retries\":1,\"request_id\":\"0000000000000abc\",\"user_agent\":\"curl/8\"}\n"
+         \"duration_ms\":12.045,\"upstream_ms\":11.999,\"group\":\"app\",\
+         \"backend\":\"10.0.0.2:80\",\"epoch\":7,\"retries\":1,\"request_id\":\"0000000000000abc\",\"user_agent\":\"curl/8\"}\n"
     );
     let refused = AccessRecord {
         backend: None,
