@@ -114,7 +114,10 @@ fn sizes_beyond_the_limits_are_refused_by_name() {
 #[test]
 fn a_chunked_body_beyond_the_limit_is_413_and_never_complete_upstream() {
     let upstream = Upstream::scripted(|mut connection| {
-        connection.request_head();
+        // The proxy may see that the body is too long before it has sent anything.
+        if connection.try_request_head().is_err() {
+            return;
+        }
         let (body, _) = connection.read_to_end();
         assert!(!body.ends_with(b"0\r\n\r\n"), "a refused body was ended");
     });

@@ -46,7 +46,8 @@ fn host_and_path_choose_the_group() {
 }
 
 #[test]
-fn a_prefix_ends_at_a_segment() {
+fn a_prefix_is_one_of_bytes() {
+    // As in nginx, Envoy and HAProxy; routing/matcher.rs says how to mean a segment.
     let (app, api) = (Upstream::named("app"), Upstream::named("api"));
     let proxy = Settings::new()
         .listener("web", "http")
@@ -59,7 +60,7 @@ fn a_prefix_ends_at_a_segment() {
         ("/api", "api"),
         ("/api/", "api"),
         ("/api?x", "api"),
-        ("/apix", "app"),
+        ("/apix", "api"),
         ("/ap", "app"),
     ] {
         assert_eq!(ask(&proxy, "test", target), expected, "{target}");

@@ -165,8 +165,14 @@ impl Proxy {
     #[track_caller]
     pub fn epoch(&self) -> Option<u64> {
         let epochs = self.epochs();
-        let published = epochs["published"].as_u64().unwrap_or_else(|| panic!("{epochs}"));
-        epochs["stragglers"].as_array().unwrap().is_empty().then_some(published)
+        let published = epochs["published"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{epochs}"));
+        epochs["stragglers"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+            .then_some(published)
     }
 
     /// Lines of the access log so far.
@@ -212,7 +218,9 @@ impl Proxy {
         self.peer.write(&settings, self.directory.path());
         self.settings = settings;
         self.signal(Signal::HUP);
-        eventually("a newer epoch on every core", || self.epoch() > Some(before));
+        eventually("a newer epoch on every core", || {
+            self.epoch() > Some(before)
+        });
         self.wait_until_ready();
     }
 
