@@ -95,6 +95,7 @@ fn a_relayed_connection_is_one_line() {
     client.send("ping");
     client.read_exactly(4);
     client.expect_closed();
+    drop(client);
     let line = json(&proxy.wait_for_log_lines(1)[0]);
     assert_eq!(line["listener"], "relay");
     assert_eq!(line["bytes_received"], 4);
@@ -185,7 +186,7 @@ fn combined(line: &str) -> Vec<String> {
     let shape = |c: char| if c.is_ascii_digit() { '9' } else { c };
     let digits: String = time.chars().map(shape).collect();
     assert_eq!(digits.split_at(2).0, "99", "{time}");
-    assert!(digits.ends_with(":9999:99:99:99 +9999"), "{time}");
+    assert!(digits.ends_with("/9999:99:99:99 +9999"), "{time}");
     let (request, rest) = quoted(rest);
     let mut words = rest.trim_start().splitn(3, ' ');
     let (status, bytes) = (words.next().unwrap(), words.next().unwrap());

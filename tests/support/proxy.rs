@@ -147,10 +147,9 @@ impl Proxy {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!(
-            "{name}{labels:?} is {last:?}, not {value}; all:\n{}",
-            self.metrics().text()
-        );
+        let text = self.metrics().text().to_owned();
+        let near: Vec<_> = text.lines().filter(|line| line.starts_with(name)).collect();
+        panic!("{name}{labels:?} is {last:?}, not {value}: {near:#?}");
     }
 
     /// What `/v1/epoch` says.
