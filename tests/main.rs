@@ -13,7 +13,12 @@
     reason = "everything in a test binary is unreachable from outside"
 )]
 
+mod kernel;
 mod l4;
 mod l7;
+mod observability;
+mod reload;
+mod soak;
 mod support;
+mod tools;
 mod vectors_replay;

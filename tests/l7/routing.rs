@@ -46,7 +46,8 @@ fn host_and_path_choose_the_group() {
 }
 
 #[test]
-fn a_prefix_is_a_prefix_of_bytes_as_in_nginx_and_haproxy() {
+fn a_prefix_is_one_of_bytes() {
+    // As in nginx, Envoy and HAProxy; routing/matcher.rs says how to mean a segment.
     let (app, api) = (Upstream::named("app"), Upstream::named("api"));
     let proxy = Settings::new()
         .listener("web", "http")

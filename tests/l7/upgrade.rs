@@ -68,7 +68,7 @@ fn bytes_right_after_the_101_are_not_lost() {
 }
 
 #[test]
-fn bytes_sent_before_the_101_reach_the_backend_after_it() {
+fn frames_sent_before_the_101_reach_the_backend_after_it() {
     let upstream = Upstream::scripted(echo);
     let proxy = Settings::http_to(&[&upstream]).start();
     let mut client = proxy.client();

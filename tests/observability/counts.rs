@@ -22,8 +22,14 @@ fn requests_are_counted_by_status_on_both_sides() {
         proxy.wait_for_metric("weir_backend_requests_total", &labels, times);
     }
     let metrics = proxy.metrics();
-    assert_eq!(metrics.sum("weir_listener_connections_total", &[]), Some(1.0));
-    assert_eq!(metrics.sum("weir_listener_connections", &[("listener", "web")]), Some(1.0));
+    assert_eq!(
+        metrics.sum("weir_listener_connections_total", &[]),
+        Some(1.0)
+    );
+    assert_eq!(
+        metrics.sum("weir_listener_connections", &[("listener", "web")]),
+        Some(1.0)
+    );
     assert_eq!(metrics.sum("weir_backend_connects_total", &[]), Some(1.0));
     assert_eq!(metrics.sum("weir_backend_reuses_total", &[]), Some(14.0));
     assert_eq!(metrics.sum("weir_backend_in_flight", &[]), Some(0.0));
@@ -36,7 +42,9 @@ fn requests_are_counted_by_status_on_both_sides() {
 #[test]
 fn bytes_are_counted_as_they_were_on_the_wire() {
     let upstream = Upstream::http(|_| Answer::new(200, "Date: x\r\n", &[b'b'; 1000]));
-    let proxy = Settings::http_to(&[&upstream]).with("request_id", "false").start();
+    let proxy = Settings::http_to(&[&upstream])
+        .with("request_id", "false")
+        .start();
     let mut client = proxy.client();
     let request = "POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: 300\r\n\r\n";
     let (mut sent, mut received) = (0, 0);
@@ -46,7 +54,11 @@ fn bytes_are_counted_as_they_were_on_the_wire() {
         let answer = client.response();
         received += answer.head.raw.len() + answer.body.len();
     }
-    let arrived: usize = upstream.requests().iter().map(|r| r.head.raw.len() + r.body.len()).sum();
+    let arrived: usize = upstream
+        .requests()
+        .iter()
+        .map(|r| r.head.raw.len() + r.body.len())
+        .sum();
     proxy.wait_for_metric("weir_listener_received_bytes_total", &[], sent as f64);
     proxy.wait_for_metric("weir_listener_sent_bytes_total", &[], received as f64);
     proxy.wait_for_metric("weir_backend_sent_bytes_total", &[], arrived as f64);
@@ -67,7 +79,11 @@ fn relayed_bytes_and_connections_are_counted() {
         assert_eq!(client.read_exactly(2500).len(), 2500);
         client.expect_closed();
     }
-    proxy.wait_for_metric("weir_listener_connections_total", &[("listener", "relay")], 3.0);
+    proxy.wait_for_metric(
+        "weir_listener_connections_total",
+        &[("listener", "relay")],
+        3.0,
+    );
     proxy.wait_for_metric("weir_listener_connections", &[], 0.0);
     proxy.wait_for_metric("weir_listener_received_bytes_total", &[], 30_000.0);
     proxy.wait_for_metric("weir_listener_sent_bytes_total", &[], 7500.0);
@@ -155,13 +171,18 @@ fn every_sample_belongs_to_a_declared_family() {
     let proxy = Settings::http_to(&[&upstream]).access_log("json").start();
     proxy.client().get("/");
     let text = proxy.metrics().text().to_owned();
-    let declared: Vec<_> =
-        text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+    let declared: Vec<_> = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
         let name = line.split(['{', ' ']).next().unwrap();
         let stems = ["_bucket", "_sum", "_count"].map(|end| name.strip_suffix(end));
-        let known = declared.contains(&name)
-            || stems.iter().flatten().any(|stem| declared.contains(stem));
+        let known =
+            declared.contains(&name) || stems.iter().flatten().any(|stem| declared.contains(stem));
         assert!(known, "{line}");
     }
     let mut unique = declared.clone();

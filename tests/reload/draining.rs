@@ -35,7 +35,11 @@ fn a_drain_closes_idle_connections_at_once() {
         client.expect_closed();
     }
     assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -97,9 +101,15 @@ fn a_drain_is_cut_at_its_deadline() {
     let status = proxy.wait_for_exit(PATIENCE);
     assert!(status.code().is_some(), "{status:?}");
     let took = start.elapsed();
-    assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(15), "{took:?}");
+    assert!(
+        took >= Duration::from_millis(900) && took < Duration::from_secs(15),
+        "{took:?}"
+    );
     let (rest, _) = client.read_to_end();
-    assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 503"), "{rest:?}");
+    assert!(
+        rest.is_empty() || rest.starts_with(b"HTTP/1.1 503"),
+        "{rest:?}"
+    );
 }
 
 #[test]
@@ -116,7 +126,11 @@ fn an_interrupt_ends_it_at_once() {
     proxy.signal(Signal::INT);
     let status = proxy.wait_for_exit(PATIENCE);
     assert!(status.code().is_some(), "{status:?}");
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -134,7 +148,11 @@ fn an_interrupt_cuts_a_drain_short() {
     let start = Instant::now();
     proxy.signal(Signal::INT);
     proxy.wait_for_exit(PATIENCE);
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use crate::support::{Proxy, Settings, Upstream, eventually};
 
 fn refusals(proxy: &Proxy) -> f64 {
-    proxy.metrics().count("weir_reloads_total", &[("result", "refused")])
+    proxy
+        .metrics()
+        .count("weir_reloads_total", &[("result", "refused")])
 }
 
 #[test]
@@ -23,7 +25,9 @@ fn a_broken_file_is_refused_and_the_old_goes_on() {
     ];
     for (count, text) in (1..).zip(&broken) {
         proxy.reload_text(text);
-        eventually(&format!("{text:?} is refused"), || refusals(&proxy) == f64::from(count));
+        eventually(&format!("{text:?} is refused"), || {
+            refusals(&proxy) == f64::from(count)
+        });
         assert_eq!(proxy.epoch(), epoch, "after {text:?}");
         assert_eq!(client.get("/").text(), "old");
     }
@@ -38,7 +42,9 @@ fn a_broken_file_is_refused_and_the_old_goes_on() {
 fn a_mistake_is_told_with_its_place() {
     let upstream = Upstream::named("old");
     let proxy = Settings::http_to(&[&upstream]).start();
-    let broken = proxy.text().replace("protocol = \"http\"", "protocol = \"gopher\"");
+    let broken = proxy
+        .text()
+        .replace("protocol = \"http\"", "protocol = \"gopher\"");
     proxy.reload_text(&broken);
     eventually("the mistake is told", || proxy.stderr().contains("gopher"));
 }
@@ -50,7 +56,11 @@ fn a_process_does_not_start_with_a_broken_file() {
     let mut proxy = settings.launch();
     let status = proxy.wait_for_exit(crate::support::PATIENCE);
     assert!(!status.success());
-    assert!(proxy.stderr().contains("protocol_version"), "{}", proxy.stderr());
+    assert!(
+        proxy.stderr().contains("protocol_version"),
+        "{}",
+        proxy.stderr()
+    );
 }
 
 #[test]
@@ -65,8 +75,11 @@ fn a_process_does_not_start_on_an_address_in_use() {
     let admin = format!("[admin]\naddress = \"{}\"", settings.admin.address());
     assert!(text.contains(&admin));
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), text.replace(&admin, &format!("[admin]\naddress = \"{port}\"")))
-        .unwrap();
+    std::fs::write(
+        file.path(),
+        text.replace(&admin, &format!("[admin]\naddress = \"{port}\"")),
+    )
+    .unwrap();
     let path = file.path().to_str().unwrap();
     let output = crate::support::tool::run_any(env!("CARGO_BIN_EXE_weir"), &["run", "-c", path]);
     assert!(!output.status.success());

@@ -18,14 +18,18 @@ fn new_requests_go_where_the_new_file_says() {
     // The connection is the same; only where its requests go has changed.
     assert_eq!(client.get("/").text(), "new");
     assert_eq!(proxy.client().get("/").text(), "new");
-    eventually("idle connections to the removed backend end", || old.open() == 0);
+    eventually("idle connections to the removed backend end", || {
+        old.open() == 0
+    });
 }
 
 #[test]
 fn routes_come_and_go() {
     let (app, api) = (Upstream::named("app"), Upstream::named("api"));
     let plain = Settings::http_to(&[&app]).group("api", &[&api]);
-    let routed = plain.clone().route("path_prefix = \"/api\"\ngroup = \"api\"");
+    let routed = plain
+        .clone()
+        .route("path_prefix = \"/api\"\ngroup = \"api\"");
     let mut proxy = plain.start();
     let mut client = proxy.client();
     for _ in 0..3 {
@@ -78,7 +82,11 @@ fn no_request_fails_while_the_file_changes_under_traffic() {
         }
     });
     let total = one.request_count() + two.request_count();
-    assert_eq!(total, served.into_inner(), "each request was served exactly once");
+    assert_eq!(
+        total,
+        served.into_inner(),
+        "each request was served exactly once"
+    );
 }
 
 #[test]
@@ -150,10 +158,12 @@ fn epochs_rise_by_one_and_every_core_has_them() {
     let mut proxy = settings.start();
     let first = proxy.epoch().unwrap();
     for round in 1..=5 {
-        proxy.reload(settings.clone().group("extra", &[&upstream]).limit(
-            "fields",
-            &(50 + round).to_string(),
-        ));
+        proxy.reload(
+            settings
+                .clone()
+                .group("extra", &[&upstream])
+                .limit("fields", &(50 + round).to_string()),
+        );
         let epochs = proxy.epochs();
         assert!(proxy.epoch() > Some(first));
         for core in epochs["cores"].as_array().unwrap() {
@@ -163,7 +173,9 @@ fn epochs_rise_by_one_and_every_core_has_them() {
     eventually("old tables are given back", || {
         let epochs = proxy.epochs();
         let cores = epochs["cores"].as_array().unwrap();
-        cores.iter().all(|core| core["tables_held"].as_array().unwrap().len() <= 1)
+        cores
+            .iter()
+            .all(|core| core["tables_held"].as_array().unwrap().len() <= 1)
     });
 }
 

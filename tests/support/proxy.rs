@@ -147,10 +147,9 @@ impl Proxy {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!(
-            "{name}{labels:?} is {last:?}, not {value}; all:\n{}",
-            self.metrics().text()
-        );
+        let text = self.metrics().text().to_owned();
+        let near: Vec<_> = text.lines().filter(|line| line.starts_with(name)).collect();
+        panic!("{name}{labels:?} is {last:?}, not {value}: {near:#?}");
     }
 
     /// What `/v1/epoch` says.
@@ -165,8 +164,14 @@ impl Proxy {
     #[track_caller]
     pub fn epoch(&self) -> Option<u64> {
         let epochs = self.epochs();
-        let published = epochs["published"].as_u64().unwrap_or_else(|| panic!("{epochs}"));
-        epochs["stragglers"].as_array().unwrap().is_empty().then_some(published)
+        let published = epochs["published"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{epochs}"));
+        epochs["stragglers"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+            .then_some(published)
     }
 
     /// Lines of the access log so far.
@@ -212,7 +217,9 @@ impl Proxy {
         self.peer.write(&settings, self.directory.path());
         self.settings = settings;
         self.signal(Signal::HUP);
-        eventually("a newer epoch on every core", || self.epoch() > Some(before));
+        eventually("a newer epoch on every core", || {
+            self.epoch() > Some(before)
+        });
         self.wait_until_ready();
     }
 

@@ -52,10 +52,15 @@ impl Wire {
     /// Connects to `address`.
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Wire {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => Wire::new(stream),
+        match Wire::try_connect(address) {
+            Ok(wire) => wire,
             Err(error) => panic!("connect to {address}: {error}"),
         }
+    }
+
+    /// Connects to `address`, where a reset may come at once.
+    pub fn try_connect(address: SocketAddr) -> std::io::Result<Wire> {
+        TcpStream::connect_timeout(&address, PATIENCE).map(Wire::new)
     }
 
     /// Connects with a receive buffer of about `bytes`, so that a reader that stops is soon felt.

@@ -31,7 +31,7 @@ struct Outcome {
     statuses: Vec<u16>,
     closed: bool,
     /// Complete requests the backend got.
-    forwarded: usize,
+    forwarded: Vec<String>,
     forwarded_body: bool,
     violations: Vec<String>,
 }
@@ -114,17 +114,16 @@ fn replay(
     let mut outcome = Outcome {
         statuses: statuses(&seen, method == b"HEAD"),
         closed,
-        forwarded: 0,
+        forwarded: Vec::new(),
         forwarded_body: false,
         violations: Vec::new(),
     };
     for stream in captured.lock().unwrap().values() {
         let reading = canon::read(stream);
-        outcome.forwarded += reading
-            .messages
-            .iter()
-            .filter(|message| message.complete)
-            .count();
+        let complete = reading.messages.iter().filter(|message| message.complete);
+        outcome
+            .forwarded
+            .extend(complete.map(|message| message.start.clone()));
         outcome.forwarded_body |= reading.messages.iter().any(|message| message.body > 0);
         outcome.violations.extend(reading.violations);
         if !reading.tail.is_empty() {
@@ -148,7 +147,7 @@ fn judge(case: &Value, outcome: &Outcome) -> Result<(), String> {
     let allowed = |status: u16| case["status"].as_array().unwrap().contains(&status.into());
     match text(case, "require") {
         "reject" if !rejected => Err("accepted".to_owned()),
-        "reject" if outcome.forwarded > 0 => Err("rejected, but forwarded".to_owned()),
+        "reject" if !outcome.forwarded.is_empty() => Err("rejected, but forwarded".to_owned()),
         "reject" if !outcome.closed => Err("rejected, but not closed".to_owned()),
         "reject_body" if first.is_some_and(|s| s < 300) && outcome.forwarded_body => {
             Err("accepted".to_owned())
