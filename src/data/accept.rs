@@ -5,7 +5,7 @@
 //! process is out of descriptors, the accept is cancelled and started again as soon as a
 //! connection of this core ends, or at the next housekeeping.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 
@@ -47,7 +47,12 @@ impl<D: Driver> Worker<D> {
     }
 
     fn begin_client(&mut self, listener: &Listener, fd: OwnedFd) {
-        let key = self.add(Conn::new(fd, Role::Client(Client::new(listener.slot))));
+        let mut client = Client::new(listener.slot);
+        client.address = self
+            .log
+            .as_ref()
+            .and_then(|_| net::peer_address(fd.as_fd()));
+        let key = self.add(Conn::new(fd, Role::Client(client)));
         self.receive_more(key);
         let head = listener.timeouts.head.min(listener.timeouts.idle);
         self.set_deadline(key, self.now.tick + ticks(head));
@@ -58,6 +63,11 @@ impl<D: Driver> Worker<D> {
             return self.driver.close(fd);
         };
         let idle = ticks(listener.timeouts.idle);
+        // Asked for now, because a connection that is gone has no address to log.
+        let client = self
+            .log
+            .as_ref()
+            .and_then(|_| net::peer_address(fd.as_fd()));
         let key = self.add(Conn::new(
             fd,
             Role::RelayDown(Box::new(RelayDown {
@@ -67,7 +77,7 @@ impl<D: Driver> Worker<D> {
                 backend: None,
                 tried: Tried::default(),
                 retries: 0,
-                client: None,
+                client,
                 started_micros: self.now.micros,
                 idle,
                 bytes_received: 0,

@@ -273,6 +273,9 @@ impl<D: Driver> Worker<D> {
         if conn.dying {
             return self.bury(key);
         }
+        if conn.failed.is_some() {
+            return self.settle(key);
+        }
         let source = match readiness {
             Readiness::Readable => Some(key),
             Readiness::Writable => conn.peer,

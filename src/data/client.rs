@@ -210,7 +210,6 @@ impl<D: Driver> Worker<D> {
             self.stash_rest(key, segment.bytes());
             return self.driver.buffers().give(segment);
         }
-        exchange.bytes_received += segment.len() as u64;
         let verbatim = exchange.request.is_verbatim();
         let left = exchange.request.remaining().unwrap_or(0);
         self.request_body(key, segment);

@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use rustix::io::Errno;
+
 use crate::base::slab::Key;
 use crate::data::bulk::Bulk;
 use crate::data::client::Client;
@@ -59,6 +61,8 @@ pub(super) struct Conn {
     pub(super) finish_when_sent: bool,
     /// The other end has answered or taken bytes: the handshake is certainly done.
     pub(super) established: bool,
+    /// Failed; waits for its last completion, then what it served goes elsewhere or is answered.
+    pub(super) failed: Option<Errno>,
     /// Closed; waits for its last completion.
     pub(super) dying: bool,
     /// What the bytes mean.
@@ -91,6 +95,7 @@ impl Conn {
             finished: false,
             finish_when_sent: false,
             established: false,
+            failed: None,
             dying: false,
             role,
         }

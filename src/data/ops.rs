@@ -6,9 +6,11 @@
 //! at a time from then on, so the overshoot happens once and what waits stays within
 //! `HELD_MAX + BUFFER_BYTES`.
 
+use rustix::io::Errno;
+
 use crate::base::limits::BUFFER_BYTES;
 use crate::base::slab::Key;
-use crate::data::conn::{Conn, NEVER};
+use crate::data::conn::{Conn, NEVER, Ops, Role};
 use crate::data::worker::Worker;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::{Driver, Readiness, Receive};
@@ -21,7 +23,7 @@ impl<D: Driver> Worker<D> {
     pub(super) fn enqueue(&mut self, key: Key, segment: Segment) {
         match self.conns.at_mut(key) {
             Some(conn) if !conn.dying && !conn.finished && !segment.is_empty() => {
-                if !conn.ops.sending && conn.out.is_empty() {
+                if !conn.ops.sending && conn.out.is_empty() && conn.failed.is_none() {
                     conn.ops.sending = true;
                     self.driver.send(key, conn.raw_fd(), segment);
                 } else {
@@ -50,7 +52,7 @@ impl<D: Driver> Worker<D> {
         let Some(conn) = self.conns.at_mut(key) else {
             return;
         };
-        if conn.ops.sending || conn.dying {
+        if conn.ops.sending || conn.dying || conn.failed.is_some() {
             return;
         }
         if let Some(segment) = conn.out.pop() {
@@ -141,6 +143,57 @@ impl<D: Driver> Worker<D> {
         true
     }
 
+    /// Ends everything under way on a backend's connection that failed. What it served is
+    /// settled with its last completion, because only then is known what the kernel took.
+    pub(super) fn fail(&mut self, key: Key, error: Errno) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        conn.failed.get_or_insert(error);
+        conn.wanted = false;
+        self.cancel_all(key);
+        self.settle(key);
+    }
+
+    /// Goes on with what a failed connection served, once the kernel holds nothing of it.
+    pub(super) fn settle(&mut self, key: Key) {
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
+        let (Some(error), true, false) = (conn.failed, conn.is_quiet(), conn.dying) else {
+            return;
+        };
+        match conn.role {
+            Role::RelayUp(_) => self.settle_failed_relay(key, error),
+            Role::Upstream(_) => self.settle_failed_upstream(key, error),
+            Role::Client(_) | Role::RelayDown(_) => {}
+        }
+    }
+
+    fn cancel_all(&mut self, key: Key) {
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
+        let Ops {
+            receiving,
+            sending,
+            polling_in,
+            polling_out,
+        } = conn.ops;
+        if receiving {
+            self.driver.cancel_receive(key);
+        }
+        if sending {
+            self.driver.cancel_send(key);
+        }
+        if polling_in {
+            self.driver.cancel_poll(key, Readiness::Readable);
+        }
+        if polling_out {
+            self.driver.cancel_poll(key, Readiness::Writable);
+        }
+    }
+
     /// Closes a connection: its operations are cancelled, its buffers come back with their
     /// completions. What its role counts must have been settled before.
     pub(super) fn close(&mut self, key: Key) {
@@ -151,24 +204,13 @@ impl<D: Driver> Worker<D> {
             return;
         }
         conn.dying = true;
-        if conn.ops.receiving {
-            self.driver.cancel_receive(key);
-        }
-        if conn.ops.sending {
-            self.driver.cancel_send(key);
-        }
-        if conn.ops.polling_in {
-            self.driver.cancel_poll(key, Readiness::Readable);
-        }
-        if conn.ops.polling_out {
-            self.driver.cancel_poll(key, Readiness::Writable);
-        }
         while let Some(segment) = conn.out.pop() {
             self.driver.buffers().give(segment);
         }
         if let Some(bulk) = conn.bulk.take() {
             self.pipes.give(*bulk);
         }
+        self.cancel_all(key);
         self.bury(key);
     }
 

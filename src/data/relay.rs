@@ -55,9 +55,6 @@ impl RelayDown {
 
 /// The backend's side of a relay.
 pub(super) struct RelayUp {
-    /// The connection failed before anything was exchanged; waits for its last completion to be
-    /// tried again elsewhere.
-    pub(super) failed: Option<Errno>,
     pub(super) slot: BackendSlot,
 }
 
@@ -172,40 +169,24 @@ impl<D: Driver> Worker<D> {
 
     /// Receiving or sending failed on one side of a relay.
     pub(super) fn relay_failed(&mut self, key: Key, error: Errno) {
-        let Some(conn) = self.conns.at_mut(key) else {
+        let Some(conn) = self.conns.at(key) else {
             return;
         };
-        let established = conn.established;
-        match &mut conn.role {
-            Role::RelayUp(up) if !established => {
-                up.failed = Some(error);
-                if conn.ops.receiving {
-                    self.driver.cancel_receive(key);
-                }
-                if conn.ops.sending {
-                    self.driver.cancel_send(key);
-                }
-                self.retry_when_quiet(key);
-            }
+        match conn.role {
+            Role::RelayUp(_) if !conn.established => self.fail(key, error),
             Role::RelayUp(_) => self.reset_relay(key, Fault::UpstreamAborted),
             _ => self.reset_relay(key, Fault::ClientAborted),
         }
     }
 
-    /// Tries the next backend once the failed connection's last completion is in.
-    pub(super) fn retry_when_quiet(&mut self, up: Key) {
+    /// A backend's connection failed and the kernel holds nothing of it any more: the next
+    /// backend is tried if nothing was taken, else the relay ends.
+    pub(super) fn settle_failed_relay(&mut self, up: Key, error: Errno) {
         let Some(conn) = self.conns.at_mut(up) else {
             return;
         };
-        let Role::RelayUp(RelayUp {
-            failed: Some(error),
-            ..
-        }) = conn.role
-        else {
-            return;
-        };
-        if !conn.is_quiet() {
-            return;
+        if conn.established {
+            return self.reset_relay(up, Fault::UpstreamAborted);
         }
         let out = std::mem::take(&mut conn.out);
         let finish = conn.finish_when_sent;
@@ -286,13 +267,7 @@ impl<D: Driver> Worker<D> {
         let stats = backend.stats.of(core);
         stats.connections_open.up();
         stats.in_flight.up();
-        let mut conn = Conn::new(
-            fd,
-            Role::RelayUp(RelayUp {
-                failed: None,
-                slot: backend.slot,
-            }),
-        );
+        let mut conn = Conn::new(fd, Role::RelayUp(RelayUp { slot: backend.slot }));
         conn.peer = Some(down);
         conn.finish_when_sent = finish;
         let up = self.add(conn);
@@ -358,11 +333,9 @@ impl<D: Driver> Worker<D> {
         if conn.dying {
             return;
         }
-        let client = net::peer_address(conn.fd());
         let Role::RelayDown(relay) = &mut conn.role else {
             return;
         };
-        relay.client = relay.client.or(client);
         let established = relay.backend().map(|backend| backend.stats.of(core));
         if let Some(stats) = established {
             stats.connections_open.down();

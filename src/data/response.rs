@@ -333,7 +333,7 @@ impl<D: Driver> Worker<D> {
         let client = match (upstream.state, client) {
             (UpstreamState::Busy, Some(client)) => client,
             (UpstreamState::Idle, _) => return self.close_idle(key),
-            _ => return self.settle_failed_upstream(key),
+            _ => return,
         };
         let Some(exchange) = self.exchange(client) else {
             return;
@@ -398,7 +398,7 @@ impl<D: Driver> Worker<D> {
         if let Some(conn) = self.conns.at_mut(key) {
             if let Role::Upstream(upstream) = &conn.role {
                 let slot = upstream.slot;
-                conn.role = Role::RelayUp(RelayUp { failed: None, slot });
+                conn.role = Role::RelayUp(RelayUp { slot });
             }
             conn.deadline = NEVER;
         }

@@ -102,12 +102,16 @@ impl<D: Driver> Worker<D> {
             return self.upstream_failed(key, error);
         }
         let out = std::mem::take(&mut conn.out);
+        // Nothing more is sent; the receive goes on.
         conn.finished = true;
         let client = conn.peer;
         self.give_queue(out);
         let Some(client) = client else { return };
         if let Some(exchange) = self.exchange(client) {
             exchange.discard = true;
+        }
+        if let Some(bulk) = self.conns.at_mut(client).and_then(|conn| conn.bulk.take()) {
+            self.pipes.give(*bulk);
         }
         self.release(client);
     }

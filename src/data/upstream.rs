@@ -29,8 +29,6 @@ pub(super) type Pool = Vec<Key>;
 pub(super) enum UpstreamState {
     /// Serves the client in `Conn::peer`.
     Busy,
-    /// Failed; waits for its last completion, then its request goes elsewhere or is answered.
-    Failed(Errno),
     /// In the pool.
     Idle,
 }
@@ -196,7 +194,7 @@ impl<D: Driver> Worker<D> {
             UpstreamState::Busy if !conn.established && !net::is_connected(conn.fd()) => {
                 self.upstream_failed(key, Errno::TIMEDOUT);
             }
-            UpstreamState::Busy | UpstreamState::Failed(_) => {}
+            UpstreamState::Busy => {}
         }
     }
 
@@ -269,20 +267,19 @@ impl<D: Driver> Worker<D> {
         self.release(key);
     }
 
-    /// Keeps a segment that was sent wholly if the request may have to be sent again.
+    /// Keeps the first segment of a request, sent wholly, if that is all of it and the request may have to be sent again.
     pub(super) fn keep_for_replay(&mut self, key: Key, segment: Segment) {
         let client = self.conns.at(key).and_then(|conn| {
             let Role::Upstream(upstream) = &conn.role else {
                 return None;
             };
-            let alone = upstream.reused && conn.out.is_empty();
+            let alone = upstream.reused && conn.is_flushed();
             conn.peer
                 .filter(|_| alone && upstream.state == UpstreamState::Busy)
         });
         if let Some(exchange) = client.and_then(|client| self.exchange(client)) {
             let whole = exchange.has_request() && exchange.answered == Answered::NotYet;
-            let first = exchange.request.bytes() <= segment.len() as u64;
-            if whole && first && exchange.method.is_idempotent() && exchange.replay.is_none() {
+            if whole && exchange.method.is_idempotent() && exchange.replay.is_none() {
                 exchange.replay = Some(segment);
                 return;
             }
@@ -292,44 +289,26 @@ impl<D: Driver> Worker<D> {
 
     /// Receiving from or sending to a backend failed.
     pub(super) fn upstream_failed(&mut self, key: Key, error: Errno) {
-        let Some(conn) = self.conns.at_mut(key) else {
-            return;
-        };
-        let Role::Upstream(upstream) = &mut conn.role else {
-            return;
-        };
-        match upstream.state {
-            UpstreamState::Busy => {
-                upstream.state = UpstreamState::Failed(error);
-                if conn.ops.receiving {
-                    self.driver.cancel_receive(key);
-                }
-                if conn.ops.sending {
-                    self.driver.cancel_send(key);
-                }
-                conn.wanted = false;
-                self.settle_failed_upstream(key);
+        match self.conns.at(key).map(|conn| &conn.role) {
+            Some(Role::Upstream(Upstream {
+                state: UpstreamState::Idle,
+                ..
+            })) => {
+                self.close_idle(key);
             }
-            UpstreamState::Failed(_) => self.settle_failed_upstream(key),
-            UpstreamState::Idle => self.close_idle(key),
+            _ => self.fail(key, error),
         }
     }
 
     /// Sends the request of a failed connection again where that is safe, or answers.
-    pub(super) fn settle_failed_upstream(&mut self, key: Key) {
+    pub(super) fn settle_failed_upstream(&mut self, key: Key, error: Errno) {
         let Some(conn) = self.conns.at_mut(key) else {
             return;
         };
         let Role::Upstream(upstream) = &conn.role else {
             return;
         };
-        let UpstreamState::Failed(error) = upstream.state else {
-            return;
-        };
         let (reused, untouched) = (upstream.reused, upstream.untouched);
-        if !conn.is_quiet() {
-            return;
-        }
         let established = conn.established;
         let client = conn.peer.take();
         let mut out = std::mem::take(&mut conn.out);

@@ -228,13 +228,11 @@ impl<D: Driver> Worker<D> {
         if conn.dying {
             return self.bury(key);
         }
+        if conn.failed.is_some() {
+            return self.settle(key);
+        }
         if conn.bulk.is_some() {
             return self.begin_bulk_when_ready(key);
-        }
-        match conn.role {
-            Role::RelayUp(_) => self.retry_when_quiet(key),
-            Role::Upstream(_) => self.settle_failed_upstream(key),
-            Role::Client(_) | Role::RelayDown(_) => {}
         }
         self.receive_more(key);
     }
@@ -276,32 +274,44 @@ impl<D: Driver> Worker<D> {
         }
         match result {
             Ok(count) => {
-                let is_upstream = matches!(conn.role, Role::Upstream(_));
-                if let Role::Upstream(upstream) = &mut conn.role {
-                    upstream.untouched = false;
-                }
+                let first = match &mut conn.role {
+                    Role::Upstream(upstream) => std::mem::replace(&mut upstream.untouched, false),
+                    _ => false,
+                };
                 if count < segment.len() {
                     segment.advance(count);
                     conn.out.push_front(segment);
-                } else if is_upstream {
+                } else if first {
                     self.keep_for_replay(key, segment);
                 } else {
                     self.driver.buffers().give(segment);
                 }
                 self.establish(key);
-                self.send_next(key);
-                if self.conns.at(key).is_some_and(Conn::is_flushed) {
-                    self.flushed(key);
-                }
-            }
-            Err(Errno::CANCELED) => {
-                conn.out.push_front(segment);
-                self.after_receive(key);
             }
             Err(error) => {
                 conn.out.push_front(segment);
-                self.send_failed(key, error);
+                if error != Errno::CANCELED {
+                    self.send_failed(key, error);
+                }
             }
+        }
+        self.after_send(key);
+    }
+
+    /// The send is over: the next one, or whatever waited for that.
+    fn after_send(&mut self, key: Key) {
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
+        if conn.dying {
+            return self.bury(key);
+        }
+        if conn.failed.is_some() {
+            return self.settle(key);
+        }
+        self.send_next(key);
+        if self.conns.at(key).is_some_and(Conn::is_flushed) {
+            self.flushed(key);
         }
     }
 
