@@ -115,6 +115,18 @@ impl<D: Driver> Worker<D> {
         self.begin_bulk_when_ready(source);
     }
 
+    /// Gives up a transfer that has not begun or has lost its purpose: what it was for came by
+    /// the other path, or its target takes nothing more.
+    pub(super) fn cancel_bulk(&mut self, source: Key) {
+        let Some(conn) = self.conns.at_mut(source) else {
+            return;
+        };
+        let Some(bulk) = conn.bulk.take() else { return };
+        conn.wanted = true;
+        self.pipes.give(*bulk);
+        self.receive_more(source);
+    }
+
     /// Starts splicing once nothing is on its way by the other path.
     pub(super) fn begin_bulk_when_ready(&mut self, source: Key) {
         let Some(conn) = self.conns.at(source) else {

@@ -279,6 +279,7 @@ impl<D: Driver> Worker<D> {
 
     /// The response has been sent: account for the exchange, then the next one or the end.
     fn finish_exchange(&mut self, key: Key) {
+        self.cancel_bulk(key);
         let Some(client) = self.client(key) else {
             return;
         };

@@ -216,12 +216,16 @@ impl<D: Driver> Worker<D> {
             return;
         }
         let upstream = exchange.upstream;
-        let wait = if exchange.has_request() {
+        let has_request = exchange.has_request();
+        let wait = if has_request {
             exchange.group().map(|group| group.timeouts.response)
         } else {
             exchange.listener().map(|listener| listener.timeouts.body)
         };
         self.set_deadline(key, self.now.tick + wait.map_or(0, ticks));
+        if has_request {
+            self.cancel_bulk(key);
+        }
         if upstream.is_some_and(|upstream| self.is_congested(upstream)) {
             self.hold(key);
         }

@@ -110,9 +110,7 @@ impl<D: Driver> Worker<D> {
         if let Some(exchange) = self.exchange(client) {
             exchange.discard = true;
         }
-        if let Some(bulk) = self.conns.at_mut(client).and_then(|conn| conn.bulk.take()) {
-            self.pipes.give(*bulk);
-        }
+        self.cancel_bulk(client);
         self.release(client);
     }
 }

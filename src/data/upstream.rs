@@ -244,6 +244,7 @@ impl<D: Driver> Worker<D> {
         replay
             .into_iter()
             .for_each(|segment| self.driver.buffers().give(segment));
+        self.cancel_bulk(key);
         let draining = self.draining.is_some();
         let Some(conn) = self.conns.at_mut(key) else {
             return;
