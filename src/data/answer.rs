@@ -49,7 +49,7 @@ impl<D: Driver> Worker<D> {
         }
         self.detach_upstream(key, fault);
         let date = self.date();
-        let closing = self.is_closing(key);
+        let closing = self.is_last_request(key);
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         if let Some(exchange) = self.exchange(key) {
@@ -274,25 +274,29 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Whether no further request is served on the client's connection `key`.
-    pub(super) fn is_closing(&mut self, key: Key) -> bool {
-        if self.draining.is_some() {
-            return true;
-        }
+    /// Whether the client's connection `key` is to end: the worker drains, its listener was
+    /// removed, or the client will send nothing more.
+    pub(super) fn is_leaving(&self, key: Key) -> bool {
         let Some(conn) = self.conns.at(key) else {
             return true;
         };
-        let Role::Client(client) = &conn.role else {
-            return false;
-        };
-        let Some(state) = self.listener(client.listener) else {
+        let removed = self
+            .listener_of(key)
+            .and_then(|slot| self.listener(slot))
+            .is_none_or(|listener| listener.removed);
+        self.draining.is_some() || conn.ended || removed
+    }
+
+    /// Whether the present request is the last on the client's connection `key`.
+    pub(super) fn is_last_request(&self, key: Key) -> bool {
+        let Some(Role::Client(client)) = self.conns.at(key).map(|conn| &conn.role) else {
             return true;
         };
-        let limit = state
-            .table
+        let limit = self
             .listener(client.listener)
-            .map(|l| l.http.requests_max);
-        conn.ended || state.removed || limit.is_some_and(|limit| client.requests + 1 >= limit)
+            .and_then(|state| state.table.listener(client.listener))
+            .map_or(u32::MAX, |listener| listener.http.requests_max);
+        client.requests.saturating_add(1) >= limit || self.is_leaving(key)
     }
 
     /// The value of `Date`, made once a second.

@@ -40,7 +40,7 @@ impl<D: Driver> Worker<D> {
         exchange.wants_upgrade = head.upgrade().is_some();
         exchange.wants_continue = head.expects_continue();
         exchange.bytes_received = head.head_len() as u64;
-        exchange.close = !head.keeps_alive() || self.is_closing(key);
+        exchange.close = !head.keeps_alive() || self.is_last_request(key);
         exchange.group = listener.routes.route(head.host(), head.path());
         if listener.http.request_id || self.log.is_some() {
             exchange.number = self.next_request_number();

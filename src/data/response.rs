@@ -164,7 +164,7 @@ impl<D: Driver> Worker<D> {
 
     fn begin_response(&mut self, client: Key, head: &ResponseHead<'_, '_>) {
         let now = self.now.micros;
-        let closing = self.is_closing(client);
+        let closing = self.is_last_request(client);
         let core = self.core;
         let Some(exchange) = self.exchange(client) else {
             return;
