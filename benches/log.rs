@@ -48,13 +48,49 @@ fn texts(out: &mut Vec<u8>) {
     );
 }
 
-fn log(criterion: &mut Criterion) {
-    let (producer, consumer) = RingBuffer::new(LOG_RING_BYTES);
-    let mut sender = AccessLogSender::new(producer);
-    let mut reader = RecordReader::new(consumer);
-    let mut encoded = Vec::new();
-    texts(&mut encoded);
+/// A ring, both its ends, and one request's texts.
+struct Path {
+    sender: AccessLogSender,
+    reader: RecordReader,
+    texts: Vec<u8>,
+    names: LogNames,
+}
 
+impl Path {
+    fn new() -> Self {
+        let (producer, consumer) = RingBuffer::new(LOG_RING_BYTES);
+        let mut encoded = Vec::new();
+        texts(&mut encoded);
+        let backends = [
+            ("app", "10.0.0.1:80"),
+            ("app", "10.0.0.2:80"),
+            ("app", "10.0.0.3:80"),
+        ];
+        Path {
+            sender: AccessLogSender::new(producer),
+            reader: RecordReader::new(consumer),
+            texts: encoded,
+            names: LogNames::new(["web"].into_iter(), backends.into_iter()),
+        }
+    }
+
+    fn push(&mut self) {
+        for number in 0..RECORDS {
+            assert!(self.sender.push(&record(number), black_box(&self.texts)));
+        }
+    }
+
+    fn format(&mut self, writer: &mut LineWriter, out: &mut Vec<u8>) {
+        out.clear();
+        self.reader.drain(|record, texts| {
+            writer.write(out, &self.names, record, texts);
+            true
+        });
+    }
+}
+
+fn queue(criterion: &mut Criterion) {
+    let mut path = Path::new();
     let mut group = criterion.benchmark_group("log");
     group.throughput(Throughput::Elements(RECORDS));
     group.bench_function("encode_texts", |bencher| {
@@ -68,65 +104,47 @@ fn log(criterion: &mut Criterion) {
     });
     group.bench_function("push_and_drain", |bencher| {
         bencher.iter(|| {
-            for number in 0..RECORDS {
-                assert!(sender.push(&record(number), black_box(&encoded)));
-            }
-            reader.drain(|record, texts| {
+            path.push();
+            path.reader.drain(|record, texts| {
                 black_box((record, texts));
                 true
             });
         });
     });
-    let names = LogNames::new(
-        ["web"].into_iter(),
-        [
-            ("app", "10.0.0.1:80"),
-            ("app", "10.0.0.2:80"),
-            ("app", "10.0.0.3:80"),
-        ]
-        .into_iter(),
-    );
+    group.finish();
+}
+
+fn format(criterion: &mut Criterion) {
+    let mut path = Path::new();
+    let mut out = Vec::with_capacity(2 * LOG_RING_BYTES);
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    let mut group = criterion.benchmark_group("log");
+    group.throughput(Throughput::Elements(RECORDS));
     for (name, format) in [
         ("combined", LineFormat::Combined),
         ("json", LineFormat::Json),
     ] {
         let mut writer = LineWriter::new(format);
-        let mut out = Vec::with_capacity(2 * LOG_RING_BYTES);
         group.bench_function(format!("push_drain_format_{name}"), |bencher| {
             bencher.iter(|| {
-                for number in 0..RECORDS {
-                    assert!(sender.push(&record(number), black_box(&encoded)));
-                }
-                out.clear();
-                reader.drain(|record, texts| {
-                    writer.write(&mut out, &names, record, texts);
-                    true
-                });
+                path.push();
+                path.format(&mut writer, &mut out);
                 black_box(&out);
             });
         });
-    }
-    let mut file = tempfile::tempfile().expect("a temporary file");
-    let mut writer = LineWriter::new(LineFormat::Json);
-    let mut out = Vec::with_capacity(2 * LOG_RING_BYTES);
-    group.bench_function("push_drain_format_json_write", |bencher| {
-        bencher.iter(|| {
-            for number in 0..RECORDS {
-                assert!(sender.push(&record(number), black_box(&encoded)));
-            }
-            out.clear();
-            reader.drain(|record, texts| {
-                writer.write(&mut out, &names, record, texts);
-                true
+        group.bench_function(format!("push_drain_format_{name}_write"), |bencher| {
+            bencher.iter(|| {
+                path.push();
+                path.format(&mut writer, &mut out);
+                file.rewind().expect("a file can be rewound");
+                for batch in out.chunks(LOG_BATCH_BYTES) {
+                    file.write_all(batch).expect("space for a few batches");
+                }
             });
-            file.rewind().expect("a file can be rewound");
-            for batch in out.chunks(LOG_BATCH_BYTES) {
-                file.write_all(batch).expect("space for a few batches");
-            }
         });
-    });
+    }
     group.finish();
 }
 
-criterion_group!(benches, log);
+criterion_group!(benches, queue, format);
 criterion_main!(benches);

@@ -1,5 +1,7 @@
 //! The process as an operator meets it: exit codes, refusals that say what to change, the
 //! demonstration from its first line to its end.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 #![allow(
     unsafe_code,
     reason = "a child gets a seccomp filter or a limit before it becomes weir"

@@ -120,7 +120,7 @@ impl<D: Driver> Worker<D> {
         let Some(conn) = self.conns.at(source) else {
             return;
         };
-        if conn.ops.receiving || conn.dying || !conn.bulk.as_ref().is_some_and(|b| !b.running) {
+        if conn.ops.receiving || conn.dying || conn.bulk.as_ref().is_none_or(|bulk| bulk.running) {
             return;
         }
         let target = conn.peer;

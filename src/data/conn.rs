@@ -166,11 +166,4 @@ impl OutQueue {
     pub(super) fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
-
-    /// Frees the queue's own memory, for connections that go idle.
-    pub(super) fn shrink(&mut self) {
-        if self.segments.is_empty() && self.segments.capacity() > 0 {
-            self.segments = VecDeque::new();
-        }
-    }
 }

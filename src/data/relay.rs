@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use rustix::io::Errno;
 
 use crate::base::fault::Fault;
-use crate::base::id::{BackendIndex, GroupIndex, ListenerSlot};
+use crate::base::id::{BackendIndex, BackendSlot, GroupIndex, ListenerSlot};
 use crate::base::limits::BUFFER_BYTES;
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
@@ -58,6 +58,7 @@ pub(super) struct RelayUp {
     /// The connection failed before anything was exchanged; waits for its last completion to be
     /// tried again elsewhere.
     pub(super) failed: Option<Errno>,
+    pub(super) slot: BackendSlot,
 }
 
 impl<D: Driver> Worker<D> {
@@ -68,7 +69,6 @@ impl<D: Driver> Worker<D> {
         let Some(conn) = self.conns.at_mut(source) else {
             return self.driver.buffers().give(segment);
         };
-        conn.established = true;
         conn.run_bytes = if full {
             conn.run_bytes + length as u64
         } else {
@@ -120,7 +120,6 @@ impl<D: Driver> Worker<D> {
         let Some(conn) = self.conns.at_mut(source) else {
             return;
         };
-        conn.established = true;
         let Some(target) = conn.peer else { return };
         let Some(peer) = self.conns.at_mut(target) else {
             return;
@@ -200,6 +199,7 @@ impl<D: Driver> Worker<D> {
         };
         let Role::RelayUp(RelayUp {
             failed: Some(error),
+            ..
         }) = conn.role
         else {
             return;
@@ -228,6 +228,7 @@ impl<D: Driver> Worker<D> {
             stats.connect_failures.inc();
             stats.connections_open.down();
             stats.in_flight.down();
+            stats.retries.inc();
         }
         relay.backend = None;
     }
@@ -259,7 +260,6 @@ impl<D: Driver> Worker<D> {
             relay.tried.insert(index);
             if failure.is_some() {
                 relay.retries += 1;
-                backend.stats.of(core).retries.inc();
             }
             match net::connect(&backend.address) {
                 Ok(fd) => {
@@ -267,7 +267,9 @@ impl<D: Driver> Worker<D> {
                     break Some((fd, backend));
                 }
                 Err(error) => {
-                    backend.stats.of(core).connect_failures.inc();
+                    let stats = backend.stats.of(core);
+                    stats.connect_failures.inc();
+                    stats.retries.inc();
                     failure = Some(error);
                 }
             }
@@ -284,7 +286,13 @@ impl<D: Driver> Worker<D> {
         let stats = backend.stats.of(core);
         stats.connections_open.up();
         stats.in_flight.up();
-        let mut conn = Conn::new(fd, Role::RelayUp(RelayUp { failed: None }));
+        let mut conn = Conn::new(
+            fd,
+            Role::RelayUp(RelayUp {
+                failed: None,
+                slot: backend.slot,
+            }),
+        );
         conn.peer = Some(down);
         conn.finish_when_sent = finish;
         let up = self.add(conn);
@@ -304,8 +312,7 @@ impl<D: Driver> Worker<D> {
             return;
         };
         if conn.established || net::is_connected(conn.fd()) {
-            conn.established = true;
-            return;
+            return self.establish(up);
         }
         self.relay_failed(up, Errno::TIMEDOUT);
     }
@@ -360,9 +367,6 @@ impl<D: Driver> Worker<D> {
         if let Some(stats) = established {
             stats.connections_open.down();
             stats.in_flight.down();
-            if fault.is_none_or(|fault| fault != Fault::ConnectTimeout) {
-                stats.connects.inc();
-            }
             if let Some(fault) = fault {
                 stats.faults[fault as usize].inc();
             }

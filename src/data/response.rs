@@ -51,7 +51,6 @@ impl<D: Driver> Worker<D> {
         let Some(conn) = self.conns.at_mut(key) else {
             return self.driver.buffers().give(segment);
         };
-        conn.established = true;
         conn.run_bytes += count;
         let client = conn.peer;
         let Role::Upstream(upstream) = &mut conn.role else {
@@ -327,7 +326,6 @@ impl<D: Driver> Worker<D> {
         let Some(conn) = self.conns.at_mut(key) else {
             return;
         };
-        conn.established = true;
         let client = conn.peer;
         let Role::Upstream(upstream) = &conn.role else {
             return;
@@ -398,7 +396,10 @@ impl<D: Driver> Worker<D> {
             conn.role = Role::RelayDown(Box::new(relay));
         }
         if let Some(conn) = self.conns.at_mut(key) {
-            conn.role = Role::RelayUp(RelayUp { failed: None });
+            if let Role::Upstream(upstream) = &conn.role {
+                let slot = upstream.slot;
+                conn.role = Role::RelayUp(RelayUp { failed: None, slot });
+            }
             conn.deadline = NEVER;
         }
         self.relay_moved(key, client, early.len() as u64);

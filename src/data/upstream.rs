@@ -12,10 +12,10 @@ use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, BackendSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
-use crate::data::conn::{Conn, Role};
+use crate::data::conn::{Conn, NEVER, Role};
 use crate::data::exchange::Answered;
 use crate::data::worker::{Worker, ticks};
-use crate::routing::policy::pick;
+use crate::routing::policy::{Tried, pick};
 use crate::routing::table::{Backend, Group};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
@@ -58,6 +58,13 @@ pub(super) enum Again {
     Fresh(BackendIndex),
 }
 
+/// A search for a connection.
+struct Search {
+    tried: Tried,
+    retries: u8,
+    again: Option<Again>,
+}
+
 impl<D: Driver> Worker<D> {
     /// Finds a connection for the exchange of client `key`: from the pool of the backend the
     /// policy picks, or a new one.
@@ -65,8 +72,6 @@ impl<D: Driver> Worker<D> {
     /// # Errors
     /// The fault to answer with when there is none.
     pub(super) fn attach_upstream(&mut self, key: Key, again: Option<Again>) -> Result<(), Fault> {
-        let core = self.core;
-        let now = self.now.micros;
         let Some(exchange) = self.exchange(key) else {
             return Err(Fault::NoBackend);
         };
@@ -74,62 +79,35 @@ impl<D: Driver> Worker<D> {
         let Some(group) = exchange.group.map(|index| table.group(index)) else {
             return Err(Fault::NoRoute);
         };
-        let mut tried = exchange.tried;
-        let mut retries = exchange.retries;
-        let mut retrying = again.is_some();
-        let mut refused = again == Some(Again::Elsewhere);
-        let mut fresh = match again {
-            Some(Again::Fresh(index)) => Some(index),
-            _ => None,
+        let mut search = Search {
+            tried: exchange.tried,
+            retries: exchange.retries,
+            again,
         };
-        let (upstream, index) = loop {
-            if refused && u32::from(retries) >= group.retries_max {
-                return Err(Fault::ConnectFailed);
-            }
-            let index = match fresh.take() {
-                Some(index) => index,
-                None => match pick(group, &mut self.picks[group.slot.index()], &tried) {
-                    Some(index) => index,
-                    None if refused => return Err(Fault::ConnectFailed),
-                    None => return Err(Fault::NoBackend),
-                },
-            };
-            tried.insert(index);
-            let backend = &group.backends[index.index()];
-            if retrying {
-                retries = retries.saturating_add(1);
-                backend.stats.of(core).retries.inc();
-            }
-            let pooled = if retrying {
-                None
-            } else {
-                self.pools[backend.slot.index()].pop()
-            };
-            if let Some(upstream) = pooled {
-                backend.stats.of(core).reuses.inc();
-                break (upstream, index);
-            }
-            match self.connect_upstream(group, backend) {
-                Ok(upstream) => break (upstream, index),
-                Err(error) => {
-                    tracing::debug!(%error, backend = %backend.name, "connect failed");
-                    backend.stats.of(core).connect_failures.inc();
-                    (retrying, refused) = (true, true);
-                }
-            }
-        };
-        group.backends[index.index()].stats.of(core).in_flight.up();
+        let found = self.search_upstream(group, &mut search);
+        let now = self.now.micros;
         if let Some(exchange) = self.exchange(key) {
-            exchange.tried = tried;
-            exchange.retries = retries;
+            exchange.tried = search.tried;
+            exchange.retries = search.retries;
+        }
+        let (upstream, index) = found?;
+        group.backends[index.index()]
+            .stats
+            .of(self.core)
+            .in_flight
+            .up();
+        if let Some(exchange) = self.exchange(key) {
             exchange.backend = Some(index);
             exchange.upstream = Some(upstream);
             exchange.handed_micros = now;
         }
+        if let Some(conn) = self.conns.at_mut(key) {
+            conn.peer = Some(upstream);
+        }
         if let Some(conn) = self.conns.at_mut(upstream) {
             conn.peer = Some(key);
             conn.deadline = if conn.established {
-                u64::MAX
+                NEVER
             } else {
                 conn.deadline
             };
@@ -139,17 +117,56 @@ impl<D: Driver> Worker<D> {
                 up.keeps_alive = false;
             }
         }
-        if let Some(conn) = self.conns.at_mut(key) {
-            conn.peer = Some(upstream);
-        }
         Ok(())
+    }
+
+    fn search_upstream(
+        &mut self,
+        group: &Group,
+        search: &mut Search,
+    ) -> Result<(Key, BackendIndex), Fault> {
+        loop {
+            let refused = search.again == Some(Again::Elsewhere);
+            if refused && u32::from(search.retries) >= group.retries_max {
+                return Err(Fault::ConnectFailed);
+            }
+            let picked = match search.again {
+                Some(Again::Fresh(index)) => Some(index),
+                _ => pick(group, &mut self.picks[group.slot.index()], &search.tried),
+            };
+            let index = match picked {
+                Some(index) => index,
+                None if refused => return Err(Fault::ConnectFailed),
+                None => return Err(Fault::NoBackend),
+            };
+            search.tried.insert(index);
+            search.retries = search
+                .retries
+                .saturating_add(u8::from(search.again.is_some()));
+            let backend = &group.backends[index.index()];
+            let stats = backend.stats.of(self.core);
+            // A connection that is looked for again must not come from the pool that failed.
+            if search.again.is_none()
+                && let Some(upstream) = self.pools[backend.slot.index()].pop()
+            {
+                stats.reuses.inc();
+                return Ok((upstream, index));
+            }
+            match self.connect_upstream(group, backend) {
+                Ok(upstream) => return Ok((upstream, index)),
+                Err(error) => {
+                    tracing::debug!(%error, backend = %backend.name, "connect failed");
+                    stats.connect_failures.inc();
+                    stats.retries.inc();
+                    search.again = Some(Again::Elsewhere);
+                }
+            }
+        }
     }
 
     fn connect_upstream(&mut self, group: &Group, backend: &Backend) -> Result<Key, Errno> {
         let fd = net::connect(&backend.address)?;
-        let stats = backend.stats.of(self.core);
-        stats.connects.inc();
-        stats.connections_open.up();
+        backend.stats.of(self.core).connections_open.up();
         let key = self.add(Conn::new(
             fd,
             Role::Upstream(Upstream {
@@ -349,6 +366,12 @@ impl<D: Driver> Worker<D> {
         };
         if let Some(segment) = replay {
             out.push_front(segment);
+        }
+        if let Some(stats) = self
+            .exchange(client)
+            .and_then(|e| Some(e.backend()?.stats.clone()))
+        {
+            stats.of(core).retries.inc();
         }
         if self.attach_upstream(client, Some(again)).is_err() {
             self.give_queue(out);

@@ -176,6 +176,12 @@ impl<D: Driver> Worker<D> {
             }
             return self.bury(key);
         }
+        if result.is_ok() && !conn.established {
+            self.establish(key);
+        }
+        let Some(conn) = self.conns.at(key) else {
+            return;
+        };
         match result {
             Ok(Some(segment)) => match conn.role {
                 Role::Client(_) => self.client_bytes(key, segment),
@@ -189,6 +195,28 @@ impl<D: Driver> Worker<D> {
         }
         if !more {
             self.after_receive(key);
+        }
+    }
+
+    /// The other end has answered or taken bytes, so the handshake is done.
+    pub(super) fn establish(&mut self, key: Key) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        if std::mem::replace(&mut conn.established, true) {
+            return;
+        }
+        let slot = match &conn.role {
+            Role::Upstream(upstream) => upstream.slot,
+            Role::RelayUp(relay) => relay.slot,
+            Role::Client(_) | Role::RelayDown(_) => return,
+        };
+        if let Some(stats) = self
+            .backend_stats
+            .get(slot.index())
+            .and_then(Option::as_ref)
+        {
+            stats.of(self.core).connects.inc();
         }
     }
 
@@ -248,7 +276,6 @@ impl<D: Driver> Worker<D> {
         }
         match result {
             Ok(count) => {
-                conn.established = true;
                 let is_upstream = matches!(conn.role, Role::Upstream(_));
                 if let Role::Upstream(upstream) = &mut conn.role {
                     upstream.untouched = false;
@@ -261,6 +288,7 @@ impl<D: Driver> Worker<D> {
                 } else {
                     self.driver.buffers().give(segment);
                 }
+                self.establish(key);
                 self.send_next(key);
                 if self.conns.at(key).is_some_and(Conn::is_flushed) {
                     self.flushed(key);
