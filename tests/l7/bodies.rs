@@ -211,3 +211,37 @@ fn pieces_of_a_response_are_passed_on_as_they_come() {
         .unwrap();
     assert_eq!(body, b"firstsecond");
 }
+
+/// Around the sizes where a proxy changes its way of moving bytes.
+const SIZES: [usize; 9] = [
+    1, 15_000, 70_000, 140_000, 150_000, 200_000, 300_000, 600_000, 2_000_000,
+];
+
+#[test]
+fn responses_of_every_size_follow_each_other_on_one_connection() {
+    let upstream = Upstream::http(|request| {
+        let size = request.target()[1..].parse().unwrap();
+        Answer::new(200, "", &vec![b's'; size])
+    });
+    let proxy = Settings::http_to(&[&upstream]).start();
+    let mut client = proxy.client();
+    for size in [SIZES, SIZES].concat() {
+        for _ in 0..4 {
+            assert_eq!(client.get(&format!("/{size}")).body.len(), size);
+        }
+    }
+    assert_eq!(upstream.accepted(), 1);
+}
+
+#[test]
+fn uploads_of_every_size_follow_each_other_on_one_connection() {
+    let upstream = Upstream::http(|request| Answer::text(request.body.len().to_string()));
+    let proxy = Settings::http_to(&[&upstream]).start();
+    let mut client = proxy.client();
+    for size in [SIZES, SIZES].concat() {
+        for _ in 0..4 {
+            assert_eq!(client.post("/", &vec![b'u'; size]).text(), size.to_string());
+        }
+    }
+    assert_eq!(upstream.accepted(), 1);
+}
