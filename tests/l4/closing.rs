@@ -86,7 +86,9 @@ fn a_backend_that_finished_sending_still_receives() {
 }
 
 /// Around the sizes where a proxy changes its way of moving bytes.
-const SIZES: [usize; 7] = [1, 15_000, 140_000, 150_000, 300_000, 600_000, 2_000_000];
+const SIZES: [usize; 11] = [
+    1, 15_000, 70_000, 140_000, 200_000, 250_000, 300_000, 350_000, 450_000, 600_000, 2_000_000,
+];
 
 #[test]
 fn bytes_sent_just_before_a_fin_arrive_and_so_does_the_fin() {
@@ -95,9 +97,9 @@ fn bytes_sent_just_before_a_fin_arrive_and_so_does_the_fin() {
             connection.send(vec![7; size]);
         });
         let proxy = Settings::tcp_to(&[&upstream]).start();
-        for _ in 0..10 {
+        for round in 0..20 {
             let (bytes, end) = proxy.connect().read_to_end();
-            assert_eq!((bytes.len(), end), (size, Ok(())));
+            assert_eq!((bytes.len(), end), (size, Ok(())), "round {round}");
         }
     }
 }
