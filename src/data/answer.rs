@@ -143,13 +143,6 @@ impl<D: Driver> Worker<D> {
                 stats.faults[fault as usize].inc();
             }
         }
-        if let Some(backend) = exchange.backend() {
-            backend
-                .stats
-                .of(core)
-                .bytes_sent
-                .add(exchange.bytes_received);
-        }
         if self.log.is_some() {
             let texts = std::mem::take(&mut exchange.texts);
             self.log_exchange(key, &exchange, duration, &texts);

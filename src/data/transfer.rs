@@ -39,6 +39,9 @@ impl<D: Driver> Worker<D> {
                 };
                 exchange.request.take_verbatim(taken);
                 exchange.bytes_received += count;
+                if let Some(stats) = exchange.backend().map(|backend| backend.stats.of(core)) {
+                    stats.bytes_sent.add(count);
+                }
                 let wait = exchange.listener().map_or(0, |l| ticks(l.timeouts.body));
                 self.set_deadline(source, self.now.tick + wait);
             }

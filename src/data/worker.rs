@@ -275,7 +275,13 @@ impl<D: Driver> Worker<D> {
         match result {
             Ok(count) => {
                 let first = match &mut conn.role {
-                    Role::Upstream(upstream) => std::mem::replace(&mut upstream.untouched, false),
+                    Role::Upstream(upstream) => {
+                        let stats = self.backend_stats.get(upstream.slot.index());
+                        if let Some(stats) = stats.and_then(Option::as_ref) {
+                            stats.of(self.core).bytes_sent.add(count as u64);
+                        }
+                        std::mem::replace(&mut upstream.untouched, false)
+                    }
                     _ => false,
                 };
                 if count < segment.len() {

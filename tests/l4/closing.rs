@@ -85,16 +85,39 @@ fn a_backend_that_finished_sending_still_receives() {
     upstream.wait_until_idle();
 }
 
+/// Around the sizes where a proxy changes its way of moving bytes.
+const SIZES: [usize; 11] = [
+    1, 15_000, 70_000, 140_000, 200_000, 250_000, 300_000, 350_000, 450_000, 600_000, 2_000_000,
+];
+
 #[test]
-fn bytes_sent_just_before_a_fin_arrive() {
-    let upstream = Upstream::scripted(|mut connection| {
-        connection.send(vec![7; 300_000]);
-    });
-    let proxy = Settings::tcp_to(&[&upstream]).start();
-    for _ in 0..20 {
-        let (bytes, end) = proxy.connect().read_to_end();
-        assert_eq!(end, Ok(()));
-        assert_eq!(bytes.len(), 300_000);
+fn bytes_sent_just_before_a_fin_arrive_and_so_does_the_fin() {
+    for size in SIZES {
+        let upstream = Upstream::scripted(move |mut connection| {
+            connection.send(vec![7; size]);
+        });
+        let proxy = Settings::tcp_to(&[&upstream]).start();
+        for round in 0..20 {
+            let (bytes, end) = proxy.connect().read_to_end();
+            assert_eq!((bytes.len(), end), (size, Ok(())), "round {round}");
+        }
+    }
+}
+
+#[test]
+fn bytes_and_fin_of_the_client_arrive_too() {
+    for size in SIZES {
+        let upstream = Upstream::scripted(move |mut connection| {
+            let (bytes, end) = connection.read_to_end();
+            assert_eq!((bytes.len(), end), (size, Ok(())));
+            connection.send("all");
+        });
+        let proxy = Settings::tcp_to(&[&upstream]).start();
+        for _ in 0..10 {
+            let mut client = proxy.connect();
+            client.send(vec![7; size]).finish();
+            assert_eq!(client.read_to_end(), (b"all".to_vec(), Ok(())));
+        }
     }
 }
 

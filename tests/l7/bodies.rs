@@ -211,3 +211,42 @@ fn pieces_of_a_response_are_passed_on_as_they_come() {
         .unwrap();
     assert_eq!(body, b"firstsecond");
 }
+
+/// Around the sizes where a proxy changes its way of moving bytes.
+const SIZES: [usize; 11] = [
+    1, 15_000, 70_000, 140_000, 200_000, 250_000, 300_000, 350_000, 450_000, 600_000, 2_000_000,
+];
+
+#[test]
+fn responses_of_every_size_follow_each_other_on_one_connection() {
+    for size in SIZES {
+        // A fresh proxy for each: what the kernel learned of a connection changes how bytes come.
+        let upstream = Upstream::http(move |_| Answer::new(200, "", &vec![b's'; size]));
+        let proxy = Settings::http_to(&[&upstream]).start();
+        let mut client = proxy.client();
+        for round in 0..20 {
+            client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+            let got = client.try_response().map(|answer| answer.body.len());
+            assert_eq!(got, Ok(size), "{size} bytes, round {round}");
+        }
+        assert_eq!(upstream.accepted(), 1);
+    }
+}
+
+#[test]
+fn uploads_of_every_size_follow_each_other_on_one_connection() {
+    for size in SIZES {
+        let upstream = Upstream::http(|request| Answer::text(request.body.len().to_string()));
+        let proxy = Settings::http_to(&[&upstream]).start();
+        let mut client = proxy.client();
+        for round in 0..20 {
+            client.send(format!(
+                "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
+            ));
+            client.send(vec![b'u'; size]);
+            let got = client.try_response().map(|answer| answer.text());
+            assert_eq!(got, Ok(size.to_string()), "{size} bytes, round {round}");
+        }
+        assert_eq!(upstream.accepted(), 1);
+    }
+}
