@@ -6,7 +6,7 @@
 //! one-shot polls in the ring. The transfer starts when the source's receive has ended and the
 //! destination's queue is empty, so order is kept; what it may move is bounded by `left`.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
@@ -61,9 +61,10 @@ impl Pipes {
         })
     }
 
-    /// Takes back the pipe of a transfer; one that still holds bytes of a connection is closed.
-    pub(super) fn give(&mut self, bulk: Bulk) {
-        if bulk.held == 0 && self.0.len() < PIPES_KEPT {
+    /// Takes back the pipe of a transfer that ended with everything passed on. The pipe of any
+    /// other is closed: bytes left in it would reach the next connection.
+    fn give(&mut self, bulk: Bulk) {
+        if bulk.held == 0 && bulk.running && self.0.len() < PIPES_KEPT {
             self.0.push(bulk.pipe);
         }
     }
@@ -74,18 +75,57 @@ impl Pipes {
     }
 }
 
-/// How a call of `pump` ended.
-enum Pumped {
-    /// Waiting for readiness.
-    Waiting,
+/// How one round ended.
+enum Round {
     /// All that was to be moved has been moved.
     Done,
+    /// Moved something; there may be more.
+    Moved,
     /// The source ended before that; all it sent has been moved.
     SourceEnded,
     /// The source failed.
     SourceFailed(Errno),
     /// The destination failed.
     TargetFailed(Errno),
+    /// Nothing to move until then.
+    Waits(Readiness),
+}
+
+impl Bulk {
+    /// Fills the pipe if it is empty and empties it as far as the destination takes it. Adds
+    /// what was taken from the source to `moved`.
+    fn round(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, moved: &mut u64) -> Round {
+        if self.held == 0 && self.left > 0 && !self.ended {
+            let count = usize::try_from(self.left)
+                .unwrap_or(usize::MAX)
+                .min(PIPE_BYTES);
+            match net::splice_in(from, &self.pipe.write, count) {
+                Ok(0) => self.ended = true,
+                Ok(count) => {
+                    self.held = count;
+                    *moved += count as u64;
+                    if self.left != u64::MAX {
+                        self.left -= count as u64;
+                    }
+                }
+                Err(Errno::AGAIN) => return Round::Waits(Readiness::Readable),
+                Err(error) => return Round::SourceFailed(error),
+            }
+        }
+        if self.held > 0 {
+            let more = self.left > 0 && !self.ended;
+            match net::splice_out(&self.pipe.read, to, self.held, more) {
+                Ok(count) => self.held -= count,
+                Err(Errno::AGAIN) => return Round::Waits(Readiness::Writable),
+                Err(error) => return Round::TargetFailed(error),
+            }
+        }
+        match (self.held, self.left) {
+            (0, 0) => Round::Done,
+            (0, _) if self.ended => Round::SourceEnded,
+            _ => Round::Moved,
+        }
+    }
 }
 
 impl<D: Driver> Worker<D> {
@@ -121,10 +161,10 @@ impl<D: Driver> Worker<D> {
         let Some(conn) = self.conns.at_mut(source) else {
             return;
         };
-        let Some(bulk) = conn.bulk.take() else { return };
-        conn.wanted = true;
-        self.pipes.give(*bulk);
-        self.receive_more(source);
+        if conn.bulk.take().is_some() {
+            conn.wanted = true;
+            self.receive_more(source);
+        }
     }
 
     /// Starts splicing once nothing is on its way by the other path.
@@ -161,103 +201,58 @@ impl<D: Driver> Worker<D> {
 
     /// Moves what is there, then waits for more or hands back to the ring.
     pub(super) fn pump(&mut self, source: Key) {
-        let Some(target) = self.conns.at(source).and_then(|conn| conn.peer) else {
+        let Some(conn) = self.conns.at(source) else {
             return;
         };
-        let (moved, end) = self.pump_rounds(source, target);
+        let running = conn.bulk.as_ref().is_some_and(|bulk| bulk.running);
+        let (Some(target), true, None) = (conn.peer, running, conn.failed) else {
+            return;
+        };
+        let mut moved = 0;
+        let end = self.pump_rounds(source, target, &mut moved);
         if moved > 0 {
             self.bulk_moved(source, target, moved);
         }
         match end {
-            Pumped::Waiting => {}
-            Pumped::Done => self.end_bulk(source),
-            Pumped::SourceEnded => {
+            Round::Moved | Round::Waits(Readiness::Readable) => {
+                self.wait_ready(source, Readiness::Readable);
+            }
+            Round::Waits(Readiness::Writable) => self.wait_ready(target, Readiness::Writable),
+            Round::Done => self.end_bulk(source),
+            Round::SourceEnded => {
                 if let Some(conn) = self.conns.at_mut(source) {
                     conn.ended = true;
                 }
                 self.end_bulk(source);
                 self.received_end(source);
             }
-            Pumped::SourceFailed(error) => self.receive_failed(source, error),
-            Pumped::TargetFailed(error) => self.send_failed(target, error),
+            Round::SourceFailed(error) => self.receive_failed(source, error),
+            Round::TargetFailed(error) => self.send_failed(target, error),
         }
     }
 
-    fn pump_rounds(&mut self, source: Key, target: Key) -> (u64, Pumped) {
-        let mut moved = 0;
-        for _ in 0..ROUNDS_MAX {
-            let (Some(from), Some(to)) = (self.conns.at(source), self.conns.at(target)) else {
-                return (moved, Pumped::Waiting);
-            };
-            let (from_fd, to_fd) = (from.fd(), to.fd());
-            let Some(bulk) = from.bulk.as_ref().filter(|bulk| bulk.running) else {
-                return (moved, Pumped::Waiting);
-            };
-            let (mut held, mut left, mut ended) = (bulk.held, bulk.left, bulk.ended);
-            let mut blocked_in = false;
-            if held == 0 && left > 0 && !ended {
-                let count = usize::try_from(left).unwrap_or(usize::MAX).min(PIPE_BYTES);
-                match net::splice_in(from_fd, &bulk.pipe.write, count) {
-                    Ok(0) => ended = true,
-                    Ok(count) => {
-                        held += count;
-                        moved += count as u64;
-                        left = if left == u64::MAX {
-                            left
-                        } else {
-                            left - count as u64
-                        };
-                    }
-                    Err(Errno::AGAIN) => blocked_in = true,
-                    Err(error) => return (moved, Pumped::SourceFailed(error)),
+    /// Rounds until one cannot go on, or until the others should have their turn.
+    fn pump_rounds(&mut self, source: Key, target: Key, moved: &mut u64) -> Round {
+        let taken = self.conns.at_mut(source).and_then(|conn| conn.bulk.take());
+        let Some(mut bulk) = taken else {
+            return Round::Waits(Readiness::Readable);
+        };
+        let mut end = Round::Moved;
+        if let (Some(from), Some(to)) = (self.conns.at(source), self.conns.at(target)) {
+            for _ in 0..ROUNDS_MAX {
+                end = bulk.round(from.fd(), to.fd(), moved);
+                if !matches!(end, Round::Moved) {
+                    break;
                 }
             }
-            let mut blocked_out = false;
-            if held > 0 {
-                match net::splice_out(&bulk.pipe.read, to_fd, held, left > 0 && !ended) {
-                    Ok(count) => held -= count,
-                    Err(Errno::AGAIN) => blocked_out = true,
-                    Err(error) => return (moved, Pumped::TargetFailed(error)),
-                }
-            }
-            if let Some(bulk) = self
-                .conns
-                .at_mut(source)
-                .and_then(|conn| conn.bulk.as_mut())
-            {
-                (bulk.held, bulk.left, bulk.ended) = (held, left, ended);
-            }
-            if held == 0 && (left == 0 || ended) {
-                return (
-                    moved,
-                    if left == 0 {
-                        Pumped::Done
-                    } else {
-                        Pumped::SourceEnded
-                    },
-                );
-            }
-            if blocked_out {
-                self.wait_ready(target, Readiness::Writable);
-                return (moved, Pumped::Waiting);
-            }
-            if blocked_in {
-                self.wait_ready(source, Readiness::Readable);
-                return (moved, Pumped::Waiting);
-            }
         }
-        // Give the others a turn: the wait is over at once if there is more to move.
-        let held = self
-            .conns
-            .at(source)
-            .and_then(|c| c.bulk.as_ref())
-            .is_some_and(|b| b.held > 0);
-        if held {
-            self.wait_ready(target, Readiness::Writable);
-        } else {
-            self.wait_ready(source, Readiness::Readable);
+        if matches!(end, Round::Moved) && bulk.held > 0 {
+            end = Round::Waits(Readiness::Writable);
         }
-        (moved, Pumped::Waiting)
+        if let Some(conn) = self.conns.at_mut(source) {
+            conn.bulk = Some(bulk);
+        }
+        end
     }
 
     fn wait_ready(&mut self, key: Key, readiness: Readiness) {

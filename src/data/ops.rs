@@ -207,9 +207,7 @@ impl<D: Driver> Worker<D> {
         while let Some(segment) = conn.out.pop() {
             self.driver.buffers().give(segment);
         }
-        if let Some(bulk) = conn.bulk.take() {
-            self.pipes.give(*bulk);
-        }
+        conn.bulk = None;
         self.cancel_all(key);
         self.bury(key);
     }
