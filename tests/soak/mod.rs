@@ -44,22 +44,14 @@ struct Traffic {
 }
 
 impl Traffic {
-<<<<<<< HEAD
     fn note(&self, what: &str, result: &Result<u16, Broken>) {
-=======
-    fn note(&self, asked: &str, result: &Result<u16, Broken>) {
->>>>>>> tests
         match result {
             Ok(200) => self.served.fetch_add(1, Ordering::Relaxed),
             Ok(502..=504) | Err(Broken::Closed | Broken::Reset | Broken::Truncated(_)) => {
                 self.failed.fetch_add(1, Ordering::Relaxed)
             }
             other => {
-<<<<<<< HEAD
                 self.odd.lock().unwrap().push(format!("{what}: {other:?}"));
-=======
-                self.odd.lock().unwrap().push(format!("{asked}: {other:?}"));
->>>>>>> tests
                 0
             }
         };
@@ -101,11 +93,7 @@ impl Traffic {
                             break;
                         }
                         let result = outcome(&mut client);
-<<<<<<< HEAD
                         self.note(&format!("{target} {length}"), &result);
-=======
-                        self.note(target, &result);
->>>>>>> tests
                         if result.is_err() {
                             break;
                         }
@@ -133,11 +121,7 @@ impl Traffic {
             if let Ok(wire) = Wire::try_connect(proxy.address_of("relay")) {
                 let mut relayed = Client::on(wire);
                 relayed.try_send("GET /small HTTP/1.1\r\nHost: test\r\n\r\n");
-<<<<<<< HEAD
                 self.note("relay", &outcome(&mut relayed));
-=======
-                self.note("relayed", &outcome(&mut relayed));
->>>>>>> tests
             }
         }
     }
