@@ -48,6 +48,42 @@ fn a_backend_that_resets_inside_chunks_is_seen_as_truncation() {
 }
 
 #[test]
+fn a_backend_that_dies_anywhere_in_a_large_body_is_seen_as_truncation() {
+    for (sent, by_reset) in [
+        10_000, 130_000, 140_000, 190_000, 200_000, 230_000, 270_000, 299_999, 1_000_000,
+    ]
+    .into_iter()
+    .flat_map(|sent| [(sent, false), (sent, true)])
+    {
+        let upstream = Upstream::scripted(move |mut connection| {
+            connection.request();
+            let total = 300_000.max(sent + 1);
+            connection.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n\r\n"
+            ));
+            connection.send(vec![b'd'; sent]);
+            if by_reset {
+                connection.into_wire().reset();
+            }
+        });
+        let proxy = Settings::http_to(&[&upstream]).start();
+        for round in 0..10 {
+            let mut client = proxy.client();
+            client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+            let broken = match client.try_response() {
+                // A reset can destroy even the head.
+                Ok(answer) if by_reset && answer.status() == 502 => continue,
+                other => other.unwrap_err(),
+            };
+            assert!(
+                is_cut(&broken),
+                "{sent} bytes, reset {by_reset}, round {round}: {broken:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_reset_at_the_end_of_an_until_close_body_is_not_a_clean_end() {
     let upstream = Upstream::scripted(|mut connection| {
         connection.request();

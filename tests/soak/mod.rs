@@ -44,14 +44,14 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn note(&self, asked: &str, result: &Result<u16, Broken>) {
+    fn note(&self, what: &str, result: &Result<u16, Broken>) {
         match result {
             Ok(200) => self.served.fetch_add(1, Ordering::Relaxed),
             Ok(502..=504) | Err(Broken::Closed | Broken::Reset | Broken::Truncated(_)) => {
                 self.failed.fetch_add(1, Ordering::Relaxed)
             }
             other => {
-                self.odd.lock().unwrap().push(format!("{asked}: {other:?}"));
+                self.odd.lock().unwrap().push(format!("{what}: {other:?}"));
                 0
             }
         };
@@ -93,7 +93,7 @@ impl Traffic {
                             break;
                         }
                         let result = outcome(&mut client);
-                        self.note(target, &result);
+                        self.note(&format!("{target} {length}"), &result);
                         if result.is_err() {
                             break;
                         }
@@ -121,7 +121,7 @@ impl Traffic {
             if let Ok(wire) = Wire::try_connect(proxy.address_of("relay")) {
                 let mut relayed = Client::on(wire);
                 relayed.try_send("GET /small HTTP/1.1\r\nHost: test\r\n\r\n");
-                self.note("relayed", &outcome(&mut relayed));
+                self.note("relay", &outcome(&mut relayed));
             }
         }
     }

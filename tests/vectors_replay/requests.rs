@@ -51,7 +51,7 @@ fn no_request_reaches_a_backend_in_a_form_two_parsers_read_differently() {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let mut outcome = replay(&proxy, &captured, case, IDLE);
                     let mut verdict = judge(case, &outcome);
-                    if verdict.is_err() {
+                    if verdict.is_err() && is_perhaps_haste(&outcome) {
                         outcome = replay(&proxy, &captured, case, IDLE_PATIENT);
                         verdict = judge(case, &outcome);
                     }
@@ -77,6 +77,15 @@ fn no_request_reaches_a_backend_in_a_form_two_parsers_read_differently() {
         findings.len(),
         findings.join("\n")
     );
+}
+
+/// Whether more patience could change the verdict: bytes that are wrong stay wrong, but a message
+/// that is cut may only not have been complete yet.
+fn is_perhaps_haste(outcome: &Outcome) -> bool {
+    outcome
+        .violations
+        .iter()
+        .all(|violation| violation.starts_with("unparsed tail"))
 }
 
 const NON_CANONICAL: &str = "non-canonical bytes reached the backend";
