@@ -4,6 +4,8 @@ mod buffer_ring;
 pub mod buffers;
 pub mod cores;
 pub mod driver;
+pub mod epoll;
+mod epoll_socket;
 pub mod executor;
 pub mod kick;
 pub mod kick_waiter;
