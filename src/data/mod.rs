@@ -25,7 +25,10 @@ use std::thread::JoinHandle;
 
 use crate::base::id::CoreId;
 use crate::link::WorkerEnd;
+use crate::runtime::driver::Driver;
+use crate::runtime::epoll::EpollDriver;
 use crate::runtime::executor;
+use crate::runtime::kick::Kick;
 use crate::runtime::ring::RingDriver;
 use crate::telemetry::access_log::AccessLogSender;
 use crate::telemetry::stats::CoreStats;
@@ -60,17 +63,27 @@ pub struct WorkerSetup {
 /// Starts a worker; its thread ends after `ToWorker::Stop` or a finished drain.
 ///
 /// # Errors
-/// When the thread cannot be made. A ring that cannot be made is logged by the thread, which
+/// When the thread cannot be made. A driver that cannot be made is logged by the thread, which
 /// then ends; the control thread sees its link abandoned.
 pub fn spawn(setup: WorkerSetup) -> io::Result<JoinHandle<()>> {
+    match setup.io {
+        IoKind::Epoll => spawn_over(setup, EpollDriver::new),
+        IoKind::Ring => spawn_over(setup, RingDriver::new),
+    }
+}
+
+fn spawn_over<D: Driver + 'static>(
+    setup: WorkerSetup,
+    make: fn(Kick) -> io::Result<D>,
+) -> io::Result<JoinHandle<()>> {
     let name = format!("weir-{}", setup.core.0);
     let cpu = setup.cpu;
     executor::spawn(&name, cpu, move || {
-        let core = setup.core.0;
-        match RingDriver::new(setup.link.kicked.clone()) {
+        let (core, io) = (setup.core.0, setup.io);
+        match make(setup.link.kicked.clone()) {
             Ok(driver) => Some(worker::Worker::new(setup, driver)),
             Err(error) => {
-                tracing::error!(%error, core, "io_uring not made");
+                tracing::error!(%error, core, ?io, "driver not made");
                 None
             }
         }

@@ -78,6 +78,10 @@ pub enum Event {
 }
 
 /// Operations of one worker on its sockets.
+///
+/// A key stands for one descriptor until that is closed. Descriptors are non-blocking, and one
+/// that was named here is closed by [`Driver::close`] only: a driver may hold a duplicate.
+/// A cancel that finds nothing under way says nothing; there is then no completion to wait for.
 pub trait Driver {
     /// Accepts on `fd` until [`Driver::cancel_accept`]; completions carry `listener`.
     fn accept(&mut self, listener: u32, fd: RawFd);
@@ -91,7 +95,8 @@ pub trait Driver {
     /// Stops the receive of `key`; its last completion (`more == false`) follows.
     fn cancel_receive(&mut self, key: Key);
 
-    /// Sends the whole segment. At most one send per key.
+    /// Sends the whole segment. At most one send per key. An error or a cancel after a part was
+    /// sent completes as `Ok` with that part's length.
     fn send(&mut self, key: Key, fd: RawFd, segment: Segment);
 
     /// Stops the send of `key`; its completion follows.
@@ -100,10 +105,10 @@ pub trait Driver {
     /// Waits once for readiness. At most one wait per key and direction.
     fn poll(&mut self, key: Key, fd: RawFd, readiness: Readiness);
 
-    /// Stops a wait; its completion follows.
+    /// Stops a wait; its completion, the same as of one that was fulfilled, follows.
     fn cancel_poll(&mut self, key: Key, readiness: Readiness);
 
-    /// Closes a descriptor, after everything asked before.
+    /// Closes a descriptor, after everything asked before. What is still under way on it goes on.
     fn close(&mut self, fd: OwnedFd);
 
     /// Hands everything asked so far to the kernel and waits for a completion, at most `timeout`.

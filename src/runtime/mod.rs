@@ -4,6 +4,10 @@ mod buffer_ring;
 pub mod buffers;
 pub mod cores;
 pub mod driver;
+#[cfg(test)]
+mod driver_contract;
+pub mod epoll;
+mod epoll_socket;
 pub mod executor;
 pub mod kick;
 pub mod kick_waiter;
