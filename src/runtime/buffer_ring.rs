@@ -77,7 +77,7 @@ impl BufferRing {
             return;
         }
         while let Some(id) = self.vacant.pop() {
-            let buf = pool.take();
+            let buf = pool.take_to_post();
             let slot = usize::from(self.tail & (ENTRIES - 1));
             // SAFETY: `slot` is below ENTRIES, so the entry lies inside the mapping; the kernel
             // does not read entries at or behind the tail it last saw.

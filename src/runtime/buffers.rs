@@ -167,6 +167,16 @@ impl BufPool {
         self.free.pop().unwrap_or_else(Buf::new)
     }
 
+    /// A block to post to the kernel: counted as handed out only when data comes in it.
+    pub(super) fn take_to_post(&mut self) -> Buf {
+        self.free.pop().unwrap_or_else(Buf::new)
+    }
+
+    /// A posted block came back with data.
+    pub(super) fn count_received(&mut self) {
+        self.out += 1;
+    }
+
     /// An empty segment to append to.
     #[inline]
     pub fn empty(&mut self) -> Segment {

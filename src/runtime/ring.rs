@@ -185,7 +185,10 @@ impl RingDriver {
 
     fn received_event(&mut self, key: Key, completion: &Completion, more: bool) -> Event {
         let segment = cqueue::buffer_select(completion.flags)
-            .map(|id| self.received.take(id))
+            .map(|id| {
+                self.pool.count_received();
+                self.received.take(id)
+            })
             .map(|buf| Segment::received(buf, completion.result.max(0) as usize));
         let result = match outcome(completion.result) {
             Ok(0) => {

@@ -83,6 +83,8 @@ fn a_drain_lets_a_relayed_connection_finish() {
     proxy.signal(Signal::TERM);
     eventually("it accepts no more", || !port::listens(proxy.address()));
     client.send("three").expect_closed();
+    // The backend's half is closed; the pair ends when the client's is, too.
+    drop(client);
     assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
 }
 
