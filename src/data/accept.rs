@@ -92,7 +92,18 @@ impl<D: Driver> Worker<D> {
 
     /// Nothing was heard on a relay for too long.
     pub(super) fn relay_down_due(&mut self, key: Key) {
-        self.reset_relay(key, Fault::ClientTimeout);
+        let idle = match self.conns.at(key).map(|conn| (&conn.role, conn.peer)) {
+            Some((Role::RelayDown(relay), peer)) => {
+                let idle = relay.idle;
+                let up_takes = peer.is_some_and(|peer| self.takes_bytes(peer));
+                (self.takes_bytes(key) || up_takes).then_some(idle)
+            }
+            _ => None,
+        };
+        match idle {
+            Some(idle) => self.extend_deadline(key, self.now.tick + idle),
+            None => self.reset_relay(key, Fault::ClientTimeout),
+        }
     }
 
     /// Accepting ended: on request, or because the kernel could not go on.

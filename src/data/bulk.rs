@@ -29,7 +29,17 @@ const PIPES_KEPT: usize = 16;
 pub(super) const BULK_AFTER: u64 = 128 * 1024;
 
 /// Least bytes still to come for which the change is worth its cost.
-pub(super) const BULK_LEFT_MIN: u64 = 128 * 1024;
+const BULK_LEFT_MIN: u64 = 128 * 1024;
+
+/// A length from which a body is bulk without having to prove it.
+const BULK_AT_ONCE: u64 = 512 * 1024;
+
+/// Whether a body of which `run` bytes came in a row and `left` are still to come (`u64::MAX` if
+/// nobody knows) is worth the change.
+pub(super) fn is_bulk(run: u64, left: u64) -> bool {
+    let declared_large = left >= BULK_AT_ONCE && left != u64::MAX;
+    left >= BULK_LEFT_MIN && (run >= BULK_AFTER || declared_large)
+}
 
 /// A transfer from one socket to its peer.
 pub(super) struct Bulk {

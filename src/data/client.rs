@@ -12,7 +12,7 @@ use crate::base::fault::Fault;
 use crate::base::id::ListenerSlot;
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
-use crate::data::bulk::{BULK_AFTER, BULK_LEFT_MIN};
+use crate::data::bulk::is_bulk;
 use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange};
 use crate::data::worker::{Worker, ticks};
@@ -213,7 +213,7 @@ impl<D: Driver> Worker<D> {
         let verbatim = exchange.request.is_verbatim();
         let left = exchange.request.remaining().unwrap_or(0);
         self.request_body(key, segment);
-        if verbatim && run_bytes >= BULK_AFTER && left >= BULK_LEFT_MIN {
+        if verbatim && is_bulk(run_bytes, left) {
             self.start_bulk(key);
         }
     }
@@ -342,6 +342,12 @@ impl<D: Driver> Worker<D> {
 
     /// The deadline of a client's connection has passed.
     pub(super) fn client_due(&mut self, key: Key) {
+        if self.is_exchanging_slowly(key) {
+            let wait = self
+                .listener_timeouts(key)
+                .map_or(0, |timeouts| ticks(timeouts.body));
+            return self.extend_deadline(key, self.now.tick + wait);
+        }
         let Some(client) = self.client(key) else {
             return;
         };
@@ -366,6 +372,16 @@ impl<D: Driver> Worker<D> {
         }
     }
 
+    /// Whether an exchange is under way and one of its ends still takes bytes.
+    fn is_exchanging_slowly(&mut self, key: Key) -> bool {
+        let Some(exchange) = self.exchange(key) else {
+            return false;
+        };
+        let upstream = exchange.upstream;
+        let client_takes = self.takes_bytes(key);
+        upstream.is_some_and(|upstream| self.takes_bytes(upstream)) || client_takes
+    }
+
     /// Whose silence an exchange suffers from.
     fn who_is_late(&self, key: Key, has_request: bool) -> Fault {
         let Some(conn) = self.conns.at(key) else {
@@ -375,7 +391,8 @@ impl<D: Driver> Worker<D> {
             .peer
             .and_then(|peer| self.conns.at(peer))
             .is_some_and(|peer| !peer.is_flushed());
-        if conn.ops.sending || (!has_request && !upstream_busy) {
+        let client_busy = conn.ops.sending || conn.ops.polling_out;
+        if client_busy || (!has_request && !upstream_busy) {
             Fault::ClientTimeout
         } else {
             Fault::UpstreamTimeout

@@ -43,6 +43,8 @@ pub(super) struct Conn {
     pub(super) deadline: u64,
     /// The tick of the wheel entry that counts; others are ignored.
     pub(super) fires: u64,
+    /// What the other end had not acknowledged when the deadline was last looked at.
+    pub(super) unacknowledged: u32,
     /// Bytes received in a row without a pause: tells bulk from talk.
     pub(super) run_bytes: u64,
     /// A bulk transfer from this socket to its peer's.
@@ -86,6 +88,7 @@ impl Conn {
             out: OutQueue::default(),
             deadline: NEVER,
             fires: NEVER,
+            unacknowledged: u32::MAX,
             run_bytes: 0,
             bulk: None,
             ops: Ops::default(),

@@ -14,6 +14,7 @@ use crate::data::conn::{Conn, NEVER, Ops, Role};
 use crate::data::worker::Worker;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::{Driver, Readiness, Receive};
+use crate::runtime::net;
 
 /// Bytes that may wait for one side before the other is held back.
 pub(super) const HELD_MAX: usize = 4 * BUFFER_BYTES;
@@ -111,8 +112,16 @@ impl<D: Driver> Worker<D> {
             .is_some_and(|conn| conn.out.bytes() > HELD_MAX)
     }
 
-    /// Moves the deadline of a connection to `tick`.
+    /// Moves the deadline of a connection to `tick`, because something happened on it.
     pub(super) fn set_deadline(&mut self, key: Key, tick: u64) {
+        if let Some(conn) = self.conns.at_mut(key) {
+            conn.unacknowledged = u32::MAX;
+        }
+        self.extend_deadline(key, tick);
+    }
+
+    /// Moves the deadline of a connection to `tick` although nothing was heard on it.
+    pub(super) fn extend_deadline(&mut self, key: Key, tick: u64) {
         let Some(conn) = self.conns.at_mut(key) else {
             return;
         };
@@ -192,6 +201,18 @@ impl<D: Driver> Worker<D> {
         if polling_out {
             self.driver.cancel_poll(key, Readiness::Writable);
         }
+    }
+
+    /// Whether the other end has taken bytes since this was last asked. A send completes only as
+    /// a whole, and the kernel's buffer is large: a slow reader may be busy for long without a
+    /// completion, and must not be taken for a dead one.
+    pub(super) fn takes_bytes(&mut self, key: Key) -> bool {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return false;
+        };
+        let now = net::unacknowledged(conn.fd()).unwrap_or(0);
+        let before = std::mem::replace(&mut conn.unacknowledged, now);
+        now > 0 && now < before
     }
 
     /// Closes a connection: its operations are cancelled, its buffers come back with their

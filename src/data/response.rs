@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::base::fault::Fault;
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
-use crate::data::bulk::{BULK_AFTER, BULK_LEFT_MIN};
+use crate::data::bulk::is_bulk;
 use crate::data::client::Input;
 use crate::data::conn::{NEVER, Role};
 use crate::data::exchange::{Answered, response_limits};
@@ -297,7 +297,7 @@ impl<D: Driver> Worker<D> {
         let left = exchange.response.remaining().unwrap_or(u64::MAX);
         self.set_deadline(client, self.now.tick + wait);
         let run = self.conns.at(key).map_or(0, |conn| conn.run_bytes);
-        if verbatim && run >= BULK_AFTER && left >= BULK_LEFT_MIN {
+        if verbatim && is_bulk(run, left) {
             self.start_bulk(key);
         } else if self.is_congested(client) {
             self.hold(key);

@@ -1,9 +1,10 @@
+#![allow(unsafe_code)]
 //! Socket calls that are not worth a trip through the ring: they never block, and come once per
 //! connection or only in rare states.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -49,6 +50,20 @@ pub fn is_connected(fd: BorrowedFd<'_>) -> bool {
 #[must_use]
 pub fn peer_address(fd: BorrowedFd<'_>) -> Option<SocketAddr> {
     rustix::net::getpeername(fd).ok().flatten()?.try_into().ok()
+}
+
+/// Bytes sent and not acknowledged by the other end yet, or `None` if the kernel does not say.
+#[must_use]
+pub fn unacknowledged(fd: BorrowedFd<'_>) -> Option<u32> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ (the same number as TIOCOUTQ) writes one int through the pointer, which
+    // points to `bytes`; the descriptor is open because it is borrowed.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if result == 0 {
+        u32::try_from(bytes).ok()
+    } else {
+        None
+    }
 }
 
 /// Tells the other end that nothing more will come.
