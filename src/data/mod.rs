@@ -11,6 +11,7 @@ mod bulk;
 mod client;
 mod conn;
 mod exchange;
+mod lifecycle;
 mod ops;
 mod relay;
 mod request;

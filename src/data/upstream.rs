@@ -268,7 +268,8 @@ impl<D: Driver> Worker<D> {
         self.release(key);
     }
 
-    /// Keeps the first segment of a request, sent wholly, if that is all of it and the request may have to be sent again.
+    /// Keeps the first segment of a request, sent wholly, if that is all of it and the request
+    /// may have to be sent again.
     pub(super) fn keep_for_replay(&mut self, key: Key, segment: Segment) {
         let client = self.conns.at(key).and_then(|conn| {
             let Role::Upstream(upstream) = &conn.role else {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 
-use crate::base::fault::Fault;
 use crate::base::id::{CoreId, ListenerSlot};
 use crate::base::slab::{Key, Slab};
 use crate::base::wheel::Wheel;
@@ -14,7 +13,7 @@ use crate::data::adopt::{ListenerState, Pinned};
 use crate::data::bulk::Pipes;
 use crate::data::conn::{Conn, Role};
 use crate::data::upstream::Pool;
-use crate::link::{FromWorker, ToWorker, WorkerEnd};
+use crate::link::{ToWorker, WorkerEnd};
 use crate::routing::policy::PickState;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::{Driver, Event};
@@ -29,7 +28,7 @@ const TICK_MILLIS: u64 = 50;
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 
 /// Ticks between two rounds of housekeeping.
-const HOUSEKEEPING_TICKS: u64 = 20;
+pub(super) const HOUSEKEEPING_TICKS: u64 = 20;
 
 /// A duration in ticks, rounded up, at least one.
 pub(super) fn ticks(duration: Duration) -> u64 {
@@ -45,7 +44,7 @@ pub(super) struct Now {
     /// Microseconds since the worker started.
     pub(super) micros: u64,
     /// Wall clock at the worker's start.
-    unix_base_micros: u64,
+    pub(super) unix_base_micros: u64,
 }
 
 impl Now {
@@ -56,7 +55,7 @@ impl Now {
 
 /// The end of a worker's life.
 pub(super) struct Draining {
-    deadline_tick: u64,
+    pub(super) deadline_tick: u64,
 }
 
 /// One core's data plane over a driver.
@@ -92,9 +91,9 @@ pub(super) struct Worker<D> {
     pub(super) date_text: [u8; 29],
     started: Instant,
     due: Vec<(u64, Key)>,
-    housekeeping_tick: u64,
+    pub(super) housekeeping_tick: u64,
     requests: u64,
-    stopped: bool,
+    pub(super) stopped: bool,
 }
 
 impl<D: Driver> Worker<D> {
@@ -362,86 +361,6 @@ impl<D: Driver> Worker<D> {
                 ToWorker::Stop => self.stop(),
             }
         }
-    }
-
-    fn drain(&mut self, within: Duration) {
-        if self.draining.is_some() {
-            return;
-        }
-        self.draining = Some(Draining {
-            deadline_tick: self.now.tick + ticks(within),
-        });
-        for index in 0..self.listeners.len() {
-            self.stop_accepting(ListenerSlot(index as u32));
-        }
-        self.close_idle_clients(None);
-    }
-
-    fn finish_drain(&mut self) {
-        let Some(draining) = &self.draining else {
-            return;
-        };
-        let accepting = self
-            .listeners
-            .iter()
-            .flatten()
-            .any(|listener| listener.accepting);
-        let clients: u64 = self
-            .listeners
-            .iter()
-            .flatten()
-            .map(|listener| u64::from(listener.open))
-            .sum();
-        let late = self.now.tick >= draining.deadline_tick;
-        if (clients == 0 && !accepting) || late {
-            self.stop();
-        }
-    }
-
-    fn stop(&mut self) {
-        let cut: u32 = self
-            .listeners
-            .iter()
-            .flatten()
-            .map(|listener| listener.open)
-            .sum();
-        let keys: Vec<Key> = self.conns.keys().collect();
-        for key in keys {
-            match self.conns.at(key).map(|conn| &conn.role) {
-                Some(Role::Client(client)) if client.exchange.is_some() => {
-                    self.abort_exchange(key, Fault::Shutdown);
-                }
-                Some(Role::Client(_)) => self.close_client(key, None),
-                Some(Role::RelayDown(_)) => self.end_relay(key, Some(Fault::Shutdown)),
-                Some(Role::RelayUp(_)) => {}
-                Some(Role::Upstream(_)) => self.close_upstream(key),
-                None => {}
-            }
-        }
-        self.stopped = true;
-        // What was asked last (closing, above all) goes to the kernel before the thread ends.
-        let _ = self.driver.wait(Duration::from_millis(1));
-        self.tell_control(FromWorker::Stopped { cut: cut as usize });
-    }
-
-    fn housekeeping(&mut self) {
-        if self.now.tick < self.housekeeping_tick {
-            return;
-        }
-        self.housekeeping_tick = self.now.tick + HOUSEKEEPING_TICKS;
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let unix = u64::try_from(unix.as_micros()).unwrap_or(0);
-        self.now.unix_base_micros = unix.saturating_sub(self.now.micros);
-        self.accept_everywhere();
-        self.give_back_tables();
-        self.driver.buffers().trim();
-        if self.conns.is_empty() {
-            self.pipes.clear();
-        }
-        let held = u32::try_from(self.driver.buffers().outstanding()).unwrap_or(u32::MAX);
-        self.stats.buffers_held.set(held);
     }
 }
 

@@ -222,16 +222,20 @@ fn text(event: &Event) -> String {
 macro_rules! contract {
     ($($part:ident: $($promise:ident)*;)*) => {
         mod ring {
-            $($(#[test]
-            fn $promise() {
-                super::$part::$promise(super::Rig::new(super::RingDriver::new));
-            })*)*
+            $($(
+                #[test]
+                fn $promise() {
+                    super::$part::$promise(super::Rig::new(super::RingDriver::new));
+                }
+            )*)*
         }
         mod epoll {
-            $($(#[test]
-            fn $promise() {
-                super::$part::$promise(super::Rig::new(super::EpollDriver::new));
-            })*)*
+            $($(
+                #[test]
+                fn $promise() {
+                    super::$part::$promise(super::Rig::new(super::EpollDriver::new));
+                }
+            )*)*
         }
     };
 }

@@ -87,7 +87,8 @@ impl Traffic {
                             [kind as usize % 6];
                         let length = dice.below(20_000) as usize;
                         client.try_send(format!(
-                            "POST {target} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n"
+                            "POST {target} HTTP/1.1\r\nHost: test\r\n\
+                             Content-Length: {length}\r\n\r\n"
                         ));
                         if !client.try_send(vec![b'b'; length]) {
                             break;

@@ -87,14 +87,10 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Files over the limit, at their present size.
-const LONG_FILES: [(&str, usize); 1] = [("src/config/tests.rs", 569)];
+const LONG_FILES: [(&str, usize); 0] = [];
 
 /// Functions over the limit (`file::function`), at their present size.
-const LONG_FUNCTIONS: [(&str, usize); 3] = [
-    ("src/config/tests.rs::listeners_are_checked", 73),
-    ("src/data/bulk.rs::pump_rounds", 75),
-    ("src/data/upstream.rs::attach_upstream", 80),
-];
+const LONG_FUNCTIONS: [(&str, usize); 0] = [];
 
 /// Where `unsafe` may be outside `src/runtime`.
 const UNSAFE_FILES: [&str; 1] = [
