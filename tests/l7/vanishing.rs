@@ -131,3 +131,28 @@ fn with_requests_queued_behind() {
     all_quiet(&proxy);
     assert_eq!(proxy.client().get("/").text(), "slow");
 }
+
+/// A transfer cut off by its client once left bytes in a pipe that the next transfer used.
+#[test]
+fn during_a_bulk_transfer_leaves_nothing_to_the_next_client() {
+    const LARGE: usize = 2_000_000;
+    let upstream = Upstream::http(|request| {
+        let letter = request.target().as_bytes()[1];
+        Answer::new(200, "", &vec![letter; LARGE])
+    });
+    let proxy = Settings::http_to(&[&upstream]).start();
+    for cut in 0..20 {
+        let mut leaving = proxy.client();
+        leaving.send("GET /a HTTP/1.1\r\nHost: test\r\n\r\n");
+        leaving.read_exactly(150_000 + cut * 10_000);
+        leaving.into_wire().reset();
+        let mut next = proxy.client();
+        let answer = next.get("/b");
+        assert_eq!(answer.body.len(), LARGE, "after cut {cut}");
+        assert!(
+            answer.body.iter().all(|&byte| byte == b'b'),
+            "after cut {cut}"
+        );
+    }
+    all_quiet(&proxy);
+}
