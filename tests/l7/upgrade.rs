@@ -76,6 +76,9 @@ fn frames_sent_before_the_101_reach_the_backend_after_it() {
     packet.extend_from_slice(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
     assert_eq!(client.ask(packet).status(), 101);
     assert_eq!(read_frame(&mut client), (TEXT, b"hi".to_vec()));
+    // The backend takes a connection that ends without a close frame for broken.
+    write_frame(&mut client, CLOSE, &[], Some([0; 4]));
+    assert_eq!(read_frame(&mut client), (CLOSE, Vec::new()));
 }
 
 #[test]
