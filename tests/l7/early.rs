@@ -78,6 +78,8 @@ fn an_early_answer_to_a_request_that_completes_is_fine() {
     let proxy = Settings::http_to(&[&upstream]).start();
     for _ in 0..3 {
         let mut client = proxy.client();
-        assert_eq!(client.post("/", b"body").text(), "early");
+        // In one packet: an answer that overtakes the body may end both connections.
+        let request = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody";
+        assert_eq!(client.ask(request).text(), "early");
     }
 }
