@@ -13,7 +13,6 @@ pub mod kick;
 pub mod kick_waiter;
 pub mod limits;
 pub mod net;
-mod pace;
 pub mod probe;
 mod probe_ring;
 pub mod ring;

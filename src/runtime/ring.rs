@@ -21,7 +21,6 @@ use crate::runtime::buffer_ring::BufferRing;
 use crate::runtime::buffers::{BufPool, Segment};
 use crate::runtime::driver::{Driver, Event, Readiness, Receive};
 use crate::runtime::kick::Kick;
-use crate::runtime::pace::Pace;
 
 /// Entries of the submission queue; when it is full the batch so far is submitted early.
 const SUBMISSIONS: u32 = 1024;
@@ -53,7 +52,6 @@ pub struct RingDriver {
     batch: Vec<Completion>,
     batch_next: usize,
     kick: Kick,
-    pace: Pace,
 }
 
 impl RingDriver {
@@ -74,7 +72,6 @@ impl RingDriver {
             .build(SUBMISSIONS)?;
         let mut pool = BufPool::default();
         let received = BufferRing::register(&ring.submitter(), &mut pool)?;
-        let pace = Pace::new(ring.params().is_feature_min_timeout());
         let mut driver = RingDriver {
             ring,
             received,
@@ -83,7 +80,6 @@ impl RingDriver {
             batch: Vec::new(),
             batch_next: 0,
             kick,
-            pace,
         };
         driver.listen_for_kicks();
         Ok(driver)
@@ -129,7 +125,6 @@ impl RingDriver {
             result: entry.result(),
             flags: entry.flags(),
         }));
-        self.pace.turn_brought(self.batch.len());
     }
 
     fn event(&mut self, completion: &Completion) -> Option<Event> {
@@ -283,9 +278,8 @@ impl Driver for RingDriver {
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.received.refill(&mut self.pool);
         let timespec = Timespec::from(timeout);
-        let (want, grace) = self.pace.patience();
-        let args = SubmitArgs::new().timespec(&timespec).min_wait_usec(grace);
-        match self.ring.submitter().submit_with_args(want, &args) {
+        let args = SubmitArgs::new().timespec(&timespec);
+        match self.ring.submitter().submit_with_args(1, &args) {
             Ok(_) => {}
             Err(error) if is_transient(&error) => {}
             Err(error) => return Err(error),
