@@ -28,6 +28,10 @@ pub const LOG_BATCH_BYTES: usize = 128 * 1024;
 /// Connections to the admin interface at one time; further ones wait in the backlog.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 
+/// Longest shard key a rule may allow. Keys are identifiers; a longer one is looked up nowhere, and
+/// the room for one is on the stack of every request that needs it.
+pub const SHARD_KEY_BYTES_MAX: usize = 1024;
+
 const _: () = assert!(FROM_WORKER_MAX >= 2 * TO_WORKER_MAX + 2);
 // Every record fits its ring many times over: five texts and the numbers.
 const _: () = assert!(LOG_RING_BYTES >= 16 * (5 * (LOG_TEXT_BYTES_MAX + 2) + 256));

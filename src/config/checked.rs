@@ -306,6 +306,34 @@ pub enum PathPattern {
     Prefix(String),
 }
 
+/// Where a key is taken from: that of a shard rule, or that of a hashing policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The client's address.
+    ClientAddress,
+    /// The value of this cookie.
+    Cookie(Arc<str>),
+    /// The value of this header, in lower case.
+    Header(Arc<str>),
+    /// The host of the request.
+    Host,
+    /// A value in a request body of JSON (shard rules only).
+    Json {
+        /// RFC 6901 pointer to it.
+        pointer: Arc<str>,
+        /// Bytes of body that are looked at.
+        body_bytes: usize,
+    },
+    /// The method.
+    Method,
+    /// This segment of the path, counted from 1.
+    PathSegment(u32),
+    /// The value of this query parameter.
+    Query(Arc<str>),
+    /// The name in a TLS client hello (shard rules of tcp listeners only).
+    Sni,
+}
+
 /// A named set of interchangeable backends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {

@@ -58,7 +58,7 @@ pub enum PathRule {
 
 /// The longest path that is normalised, the bound of a request head. A longer one matches only
 /// routes without a path.
-const VIEW_BYTES_MAX: usize = 64 * 1024;
+pub(super) const VIEW_BYTES_MAX: usize = 64 * 1024;
 
 /// The routes of one listener, in order, and the group of what matches none.
 #[derive(Debug, Default)]
@@ -205,13 +205,13 @@ fn insert_paths(paths: &mut Tree, rules: &[PathRule], route: u32) {
     }
 }
 
-enum Host<'h> {
+pub(super) enum Host<'h> {
     Address(Ipv6Addr),
     Name(&'h [u8]),
 }
 
 /// The host without port and final dot.
-fn host_of(host: &[u8]) -> Host<'_> {
+pub(super) fn host_of(host: &[u8]) -> Host<'_> {
     if let Some(rest) = host.strip_prefix(b"[") {
         let end = memchr::memchr(b']', rest).unwrap_or(rest.len());
         if let Some(address) = std::str::from_utf8(&rest[..end])
@@ -234,7 +234,7 @@ fn reversed(name: &[u8]) -> impl Iterator<Item = u8> + '_ {
     name.iter().rev().map(u8::to_ascii_lowercase)
 }
 
-enum Prepared<'p> {
+pub(super) enum Prepared<'p> {
     /// In normal form already.
     Plain(&'p [u8]),
     /// To be normalised first.
@@ -242,7 +242,7 @@ enum Prepared<'p> {
 }
 
 /// Cuts the query off and tells whether normalising could change what is left.
-fn prepare(path: &[u8]) -> Prepared<'_> {
+pub(super) fn prepare(path: &[u8]) -> Prepared<'_> {
     let mut unusual = false;
     let mut before = 0_u8;
     let mut end = path.len();
@@ -268,7 +268,7 @@ fn prepare(path: &[u8]) -> Prepared<'_> {
 
 /// The normal form of a path that begins with `/`; `None` if it does not fit into `view`. It is
 /// never longer than the path.
-fn normalise<'v>(path: &[u8], view: &'v mut [u8]) -> Option<&'v [u8]> {
+pub(super) fn normalise<'v>(path: &[u8], view: &'v mut [u8]) -> Option<&'v [u8]> {
     let mut length = 0;
     let mut rest = path;
     while let Some((byte, after)) = decode_first(rest) {
@@ -288,7 +288,7 @@ fn normalise<'v>(path: &[u8], view: &'v mut [u8]) -> Option<&'v [u8]> {
 
 /// The first byte of a path, decoded if it is percent-encoded, and what follows it. A `%` without
 /// two hexadecimal digits stands for itself.
-fn decode_first(path: &[u8]) -> Option<(u8, &[u8])> {
+pub(super) fn decode_first(path: &[u8]) -> Option<(u8, &[u8])> {
     if let [b'%', high, low, rest @ ..] = path
         && let (Some(high), Some(low)) = (hex_value(*high), hex_value(*low))
     {

@@ -3,4 +3,5 @@
 pub mod matcher;
 pub mod policy;
 mod radix;
+pub mod shard;
 pub mod table;

@@ -1,0 +1,3 @@
+//! Shard rules: which group owns the slice of content a request belongs to.
+
+pub mod key;
