@@ -12,7 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use weir::base::id::{BackendSlot, CoreId, GroupIndex, GroupSlot};
 use weir::routing::matcher::{HostRule, PathRule, RouteRule, RouteSet};
 use weir::routing::policy::{PickState, PolicyKind, Tried, pick};
-use weir::routing::table::{Backend, Group, GroupTimeouts};
+use weir::routing::table::{Backend, BackendState, Group, GroupTimeouts};
 use weir::telemetry::stats::PerCore;
 
 const CORES: usize = 2;
@@ -44,7 +44,12 @@ fn group(policy: PolicyKind, backends: u32, in_flight: u32) -> Group {
         stats.of(CoreId(0)).in_flight.set(in_flight);
         Backend {
             slot: BackendSlot(index),
-            name: Arc::from("b"),
+            id: Arc::from("b"),
+            weight: 1,
+            state: BackendState::Ready,
+            labels: Vec::new(),
+            connections_max: None,
+            requests_max: None,
             address: ([127, 0, 0, 1], 9000).into(),
             stats,
         }

@@ -13,6 +13,13 @@ use std::time::Duration;
 
 use super::problem::Problem;
 
+mod group;
+
+pub use group::{
+    Backend, BackendAddress, BackendState, Group, GroupLimits, GroupTimeouts, Policy, RETRIES_MAX,
+    WEIGHT_DEFAULT,
+};
+
 /// One whole configuration file.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -208,15 +215,6 @@ pub enum Forwarded {
     XForwarded,
 }
 
-/// How a backend is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// The one with the fewest requests in flight, all cores of the node together.
-    LeastConnections,
-    /// One after the other.
-    RoundRobin,
-}
-
 /// One listening address and how to serve it. A `tcp` listener has the defaults wherever a field
 /// says HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -333,68 +331,3 @@ pub enum KeySource {
     /// The name in a TLS client hello (shard rules of tcp listeners only).
     Sni,
 }
-
-/// A named set of interchangeable backends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// Its name, unique among groups.
-    pub name: Arc<str>,
-    /// How a backend is chosen.
-    pub policy: Policy,
-    /// The backends, at least one.
-    pub backends: Vec<Backend>,
-    /// Further backends tried when one cannot be reached.
-    pub retries: u32,
-    /// Idle connections kept per core and backend.
-    pub idle_connections_max: u32,
-    /// Times.
-    pub timeouts: GroupTimeouts,
-    /// Sizes.
-    pub limits: GroupLimits,
-}
-
-/// Times on the backends' side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupTimeouts {
-    /// A connection must be established within this time.
-    pub connect: Duration,
-    /// Longest wait for a response head, and longest silence inside a response body.
-    pub response: Duration,
-    /// How long an unused connection is kept.
-    pub idle: Duration,
-    /// Longest silence of an upgraded connection.
-    pub tunnel: Duration,
-}
-
-/// Sizes on the backends' side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupLimits {
-    /// Bytes of a response head.
-    pub head_bytes: usize,
-}
-
-/// One server of a group as configured; a name may yield several.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backend {
-    /// The text of the file, for people: metrics and logs use it.
-    pub name: Arc<str>,
-    /// What it means.
-    pub address: BackendAddress,
-}
-
-/// Where a backend is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BackendAddress {
-    /// A name to be resolved (lower case), and the port.
-    Name {
-        /// Host name; a final dot, if written, is kept.
-        host: Arc<str>,
-        /// Port.
-        port: u16,
-    },
-    /// An address.
-    Socket(SocketAddr),
-}
-
-/// Highest number of retries a group may ask for.
-pub const RETRIES_MAX: u32 = 15;

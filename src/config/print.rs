@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::checked::{
-    AccessLogFormat, Config, Forwarded, Group, HostPattern, Listener, LogDestination, LogFormat,
-    LogLevel, PathPattern, Policy, Protocol, Route, Workers,
+    AccessLogFormat, Config, Forwarded, HostPattern, Listener, LogDestination, LogFormat, LogLevel,
+    PathPattern, Protocol, Route, Workers,
 };
 use super::units::{duration_text, size_text};
+
+mod group;
 
 impl Config {
     /// The effective configuration as TOML, every default filled in. It loads to an equal
@@ -21,7 +23,7 @@ impl Config {
             self.print_listener(listener, &mut page);
         }
         for group in &self.groups {
-            print_group(group, &mut page);
+            group::print(group, &mut page);
         }
         page.0
     }
@@ -151,32 +153,6 @@ fn print_limits(listener: &Listener, page: &mut Page) {
         Some(requests) => page.raw("requests_per_connection", requests),
         None => page.text("requests_per_connection", "none"),
     }
-}
-
-fn print_group(group: &Group, page: &mut Page) {
-    page.section("[[group]]");
-    page.text("name", &group.name);
-    page.text(
-        "policy",
-        match group.policy {
-            Policy::LeastConnections => "least_connections",
-            Policy::RoundRobin => "round_robin",
-        },
-    );
-    let backends = group
-        .backends
-        .iter()
-        .map(|backend| backend.name.to_string());
-    page.texts("backends", backends);
-    page.raw("retries", group.retries);
-    page.raw("idle_connections_max", group.idle_connections_max);
-    page.section("[group.timeouts]");
-    page.duration("connect", group.timeouts.connect);
-    page.duration("response", group.timeouts.response);
-    page.duration("idle", group.timeouts.idle);
-    page.duration("tunnel", group.timeouts.tunnel);
-    page.section("[group.limits]");
-    page.size("head_bytes", group.limits.head_bytes as u64);
 }
 
 /// Lines of TOML.

@@ -7,6 +7,10 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{At, Problems};
 use super::reader::{Scalar, Section, Written, elements, integer_of, kind};
 
+mod group;
+
+pub(super) use group::{Backend, Group};
+
 pub(super) type Text = Option<Written<String>>;
 pub(super) type Texts = Option<Written<Vec<Written<String>>>>;
 pub(super) type Integer = Option<Written<i64>>;
@@ -90,25 +94,6 @@ pub(super) struct Route {
     pub(super) at: At,
 }
 
-pub(super) struct Group {
-    pub(super) name: Text,
-    pub(super) policy: Text,
-    pub(super) backends: Texts,
-    pub(super) retries: Integer,
-    pub(super) idle_connections_max: Integer,
-    pub(super) timeouts: GroupTimeouts,
-    pub(super) head_bytes: Size,
-    pub(super) at: At,
-}
-
-#[derive(Default)]
-pub(super) struct GroupTimeouts {
-    pub(super) connect: Text,
-    pub(super) response: Text,
-    pub(super) idle: Text,
-    pub(super) tunnel: Text,
-}
-
 impl File {
     pub(super) fn read(document: &Spanned<DeTable<'_>>, problems: &mut Problems<'_>) -> File {
         let mut root = Section::root(document);
@@ -141,7 +126,7 @@ impl File {
             groups: root
                 .sections("group", problems)
                 .into_iter()
-                .map(|section| read_group(section, problems))
+                .map(|section| group::read(section, problems))
                 .collect(),
         };
         root.finish(problems);
@@ -294,37 +279,4 @@ fn read_route(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Rout
     };
     section.finish(problems);
     route
-}
-
-fn read_group(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Group {
-    let group = Group {
-        at: section.at.clone(),
-        name: section.text("name", "\"app\"", problems),
-        policy: section.text("policy", "\"round_robin\"", problems),
-        backends: section.texts("backends", "[\"127.0.0.1:9001\"]", problems),
-        retries: section.integer("retries", "2", problems),
-        idle_connections_max: section.integer("idle_connections_max", "1024", problems),
-        timeouts: section
-            .section("timeouts", problems)
-            .map(|section| read_group_timeouts(section, problems))
-            .unwrap_or_default(),
-        head_bytes: section.section("limits", problems).and_then(|mut section| {
-            let head_bytes = section.scalar("head_bytes", "\"16KiB\"", problems);
-            section.finish(problems);
-            head_bytes
-        }),
-    };
-    section.finish(problems);
-    group
-}
-
-fn read_group_timeouts(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> GroupTimeouts {
-    let timeouts = GroupTimeouts {
-        connect: section.duration("connect", problems),
-        response: section.duration("response", problems),
-        idle: section.duration("idle", problems),
-        tunnel: section.duration("tunnel", problems),
-    };
-    section.finish(problems);
-    timeouts
 }

@@ -256,7 +256,7 @@ pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// The elements of a list with their places, tables told by their name.
+/// The elements of a list with their places, tables told by their name or id.
 pub(super) fn elements<'t, 'd>(
     value: &'t DeValue<'d>,
     at: &At,
@@ -266,7 +266,13 @@ pub(super) fn elements<'t, 'd>(
         let label = element
             .get_ref()
             .as_table()
-            .and_then(|table| table.get("name")?.get_ref().as_str())
+            .and_then(|table| {
+                table
+                    .get("name")
+                    .or_else(|| table.get("id"))?
+                    .get_ref()
+                    .as_str()
+            })
             .filter(|name| super::check::names::is_valid(name))
             .map_or_else(|| format!("#{}", index + 1), str::to_owned);
         let at = At {
@@ -321,7 +327,7 @@ fn plain(key: &str) -> String {
 }
 
 /// What other proxies, and hurried people, call our keys.
-const OTHER_WORDS: [(&str, &str); 31] = [
+const OTHER_WORDS: [(&str, &str); 33] = [
     ("algorithm", "policy"),
     ("balance", "policy"),
     ("bind", "address"),
@@ -342,11 +348,13 @@ const OTHER_WORDS: [(&str, &str); 31] = [
     ("location", "path_prefix"),
     ("maxconn", "connections_max"),
     ("max_connections", "connections_max"),
+    ("max_requests", "requests_max"),
     ("mode", "protocol"),
     ("pool", "group"),
     ("prefix", "path_prefix"),
     ("response", "timeouts.response"),
     ("server", "backends"),
+    ("server_id", "id"),
     ("servers", "backends"),
     ("target_bytes", "limits.target_bytes"),
     ("threads", "workers"),

@@ -44,7 +44,7 @@ impl View {
             place(
                 &mut backends,
                 entry.slot.index(),
-                (&*entry.group, &*entry.name),
+                (&*entry.group, &*entry.id),
             );
         }
         LogNames::new(listeners.into_iter(), backends.into_iter())
@@ -66,7 +66,7 @@ impl View {
     pub fn backend_facts(&self) -> Vec<BackendFacts<'_>> {
         let facts = self.backends.iter().map(|entry| BackendFacts {
             group: &entry.group,
-            name: &entry.name,
+            name: &entry.id,
             address: entry.address.to_string(),
             stats: &entry.stats,
         });

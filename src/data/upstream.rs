@@ -153,7 +153,7 @@ impl<D: Driver> Worker<D> {
             match self.connect_upstream(group, backend) {
                 Ok(upstream) => return Ok((upstream, index)),
                 Err(error) => {
-                    tracing::debug!(%error, backend = %backend.name, "connect failed");
+                    tracing::debug!(%error, backend = %backend.id, "connect failed");
                     stats.connect_failures.inc();
                     stats.retries.inc();
                     search.again = Some(Again::Elsewhere);

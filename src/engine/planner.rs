@@ -17,8 +17,8 @@ use crate::config::checked::{self, BackendAddress, Config, GroupRef};
 use crate::routing::matcher::{HostRule, PathRule, RouteRule, RouteSet};
 use crate::routing::policy::{PolicyKind, TRIED_MAX};
 use crate::routing::table::{
-    Backend, ForwardedHeaders, Group, GroupTimeouts, HttpOptions, Listener, ListenerTimeouts,
-    Protocol, Table,
+    Backend, BackendState, ForwardedHeaders, Group, GroupTimeouts, HttpOptions, Listener,
+    ListenerTimeouts, Protocol, Table,
 };
 
 /// Addresses one name may yield; a longer answer is cut, with a warning. It bounds the table by
@@ -272,11 +272,20 @@ fn plan_group(
     let mut backends = Vec::new();
     for backend in &group.backends {
         for address in addresses_of(backend, group, resolved, registry, warnings) {
-            let (slot, stats) = registry.claim_backend(&group.name, &backend.name, address);
+            let (slot, stats) = registry.claim_backend(&group.name, &backend.id, address);
             backends.push(Backend {
                 slot,
-                name: Arc::clone(&backend.name),
+                id: Arc::clone(&backend.id),
                 address,
+                weight: backend.weight,
+                state: match backend.state {
+                    checked::BackendState::Drain => BackendState::Drain,
+                    checked::BackendState::Maint => BackendState::Maint,
+                    checked::BackendState::Ready => BackendState::Ready,
+                },
+                labels: backend.labels.clone(),
+                connections_max: backend.connections_max,
+                requests_max: backend.requests_max,
                 stats,
             });
         }
@@ -320,7 +329,7 @@ fn addresses_of(
         let kept = registry.known.get(&key).cloned().unwrap_or_default();
         warnings.push(PlanWarning::NameUnresolved {
             group: Arc::clone(&group.name),
-            backend: Arc::clone(&backend.name),
+            backend: Arc::clone(&backend.id),
             kept: kept.len(),
         });
         return kept;
@@ -331,7 +340,7 @@ fn addresses_of(
         addresses.truncate(ADDRESSES_MAX);
         warnings.push(PlanWarning::NameCut {
             group: Arc::clone(&group.name),
-            backend: Arc::clone(&backend.name),
+            backend: Arc::clone(&backend.id),
         });
     }
     registry.known.insert(key, addresses.clone());

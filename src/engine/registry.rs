@@ -4,7 +4,8 @@
 //! counters, pools and cursors survive every change of the configuration, also one that removes
 //! the thing and brings it back. Identity is what must agree for the old state to make sense:
 //! name and address for a listener (another address is another socket), the name for a group;
-//! group, configured text and resolved address for a backend.
+//! group, id and resolved address for a backend, so that a new weight, state, label or policy
+//! changes nothing of its counters.
 //!
 //! A slot that is not live keeps its number and counters until [`Registry::release_before`] says
 //! that no core can name it any more; only then may another identity get it, with fresh counters.
@@ -31,7 +32,7 @@ struct ListenerIdentity {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct BackendIdentity {
     group: Arc<str>,
-    name: Arc<str>,
+    id: Arc<str>,
     address: SocketAddr,
 }
 
@@ -87,8 +88,8 @@ pub struct BackendEntry {
     pub slot: BackendSlot,
     /// Name of its group.
     pub group: Arc<str>,
-    /// Its address as configured.
-    pub name: Arc<str>,
+    /// What it is known by in its group.
+    pub id: Arc<str>,
     /// Where it is, or was.
     pub address: SocketAddr,
     /// Its counters.
@@ -142,7 +143,7 @@ impl Registry {
         self.backends.iter().map(|(slot, entry)| BackendEntry {
             slot: BackendSlot(slot),
             group: Arc::clone(&entry.identity.group),
-            name: Arc::clone(&entry.identity.name),
+            id: Arc::clone(&entry.identity.id),
             address: entry.identity.address,
             stats: entry.state.clone(),
             live: self.is_live(entry.last),
@@ -207,12 +208,12 @@ impl Registry {
     pub(super) fn claim_backend(
         &mut self,
         group: &Arc<str>,
-        name: &Arc<str>,
+        id: &Arc<str>,
         address: SocketAddr,
     ) -> (BackendSlot, PerCore<BackendStats>) {
         let identity = BackendIdentity {
             group: Arc::clone(group),
-            name: Arc::clone(name),
+            id: Arc::clone(id),
             address,
         };
         let cores = self.cores;

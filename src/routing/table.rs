@@ -153,14 +153,35 @@ pub struct GroupTimeouts {
     pub tunnel: Duration,
 }
 
+/// What a backend may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendState {
+    /// Nothing new; what runs goes on, and clients that stick to it stay.
+    Drain,
+    /// Nothing at all; what runs may finish.
+    Maint,
+    /// Everything.
+    Ready,
+}
+
 /// One server of a group.
 pub struct Backend {
     /// Stable slot.
     pub slot: BackendSlot,
-    /// The address as configured (a DNS name stays a name here), for people.
-    pub name: Arc<str>,
+    /// What it is known by in its group; the addresses of a DNS name share it.
+    pub id: Arc<str>,
     /// Where it is.
     pub address: SocketAddr,
+    /// Its share; 0 gets no new traffic.
+    pub weight: u16,
+    /// What it may be given.
+    pub state: BackendState,
+    /// What it is capable of.
+    pub labels: Vec<Arc<str>>,
+    /// Open connections at one time over all cores, idle ones included.
+    pub connections_max: Option<u32>,
+    /// Requests at one time over all cores.
+    pub requests_max: Option<u32>,
     /// Counters by core.
     pub stats: PerCore<BackendStats>,
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::super::checked::{Backend, BackendAddress};
+use super::super::checked::BackendAddress;
 use super::super::problem::{At, Problems};
 use super::super::reader::Written;
 use super::names::host_name;
@@ -29,18 +29,16 @@ pub(super) fn listen(written: &Written<String>, problems: &mut Problems<'_>) -> 
     Some(address)
 }
 
-/// A backend.
-pub(super) fn backend(written: &Written<String>, problems: &mut Problems<'_>) -> Option<Backend> {
-    match backend_address(&written.value) {
-        Ok(address) => Some(Backend {
-            name: Arc::from(written.value.as_str()),
-            address,
-        }),
-        Err((what, fix)) => {
+/// Where a backend is.
+pub(super) fn backend(
+    written: &Written<String>,
+    problems: &mut Problems<'_>,
+) -> Option<BackendAddress> {
+    backend_address(&written.value)
+        .map_err(|(what, fix)| {
             problems.error(&written.at, format!("{:?} {what}", written.value), fix);
-            None
-        }
-    }
+        })
+        .ok()
 }
 
 /// Addresses in use so far, to find two that want the same packets.

@@ -5,6 +5,7 @@
 //! mistake is reported once. The result is thrown away if anything was noted as an error.
 
 mod address;
+mod backend;
 mod group;
 mod listener;
 pub(super) mod names;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::checked::*;
 use super::*;
 
+mod backends;
 mod round_trip;
 mod routes;
 

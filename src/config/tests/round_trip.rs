@@ -193,7 +193,7 @@ fn any_listener(index: usize) -> BoxedStrategy<String> {
 }
 
 fn any_group(index: usize) -> BoxedStrategy<String> {
-    lines(vec![
+    let group = lines(vec![
         key("policy", &["\"round_robin\"", "\"least_connections\""]),
         number("retries", 0..=15),
         number("idle_connections_max", 0..=5000),
@@ -202,14 +202,35 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
         time("timeouts.idle"),
         time("timeouts.tunnel"),
         bytes("limits.head_bytes", 1024..=65536),
+    ]);
+    let long = proptest::collection::vec(any_backend(), 0..4);
+    (group, long)
+        .prop_map(move |(lines, long)| {
+            let long = long.iter().enumerate().map(|(index, lines)| {
+                let id = if lines.contains("labels") { "" } else { "#" };
+                format!(
+                    "[[group.backend]]\n{id}id = \"b{index}\"\n\
+                     address = \"Long{index}.internal:80\"\n{lines}"
+                )
+            });
+            format!(
+                "[[group]]\nname = \"g{index}\"\n\
+                 backends = [\"127.0.0.1:9001\", \"[::1]:9002\", \"App.internal.:80\"]\n\
+                 {lines}{}",
+                long.collect::<String>()
+            )
+        })
+        .boxed()
+}
+
+fn any_backend() -> BoxedStrategy<String> {
+    lines(vec![
+        number("weight", 0..=65535),
+        key("state", &["\"ready\"", "\"drain\"", "\"maint\""]),
+        key("labels", &["[]", "\"gpu\"", "[\"gpu\", \"ssd.2\"]"]),
+        key("connections_max", &["1", "1000", "\"none\""]),
+        key("requests_max", &["1", "1000", "\"none\""]),
     ])
-    .prop_map(move |lines| {
-        format!(
-            "[[group]]\nname = \"g{index}\"\n\
-             backends = [\"127.0.0.1:9001\", \"[::1]:9002\", \"App.internal.:80\"]\n{lines}"
-        )
-    })
-    .boxed()
 }
 
 proptest! {

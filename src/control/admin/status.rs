@@ -152,7 +152,7 @@ fn groups(view: &View) -> Vec<Value> {
 fn backend(entry: &BackendEntry) -> Value {
     let stats = &entry.stats;
     json!({
-        "name": &*entry.name,
+        "name": &*entry.id,
         "address": entry.address.to_string(),
         "live": entry.live,
         "in_flight": sum(stats, |core| u64::from(core.in_flight.read())),

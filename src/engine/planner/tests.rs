@@ -115,7 +115,7 @@ fn a_name_yields_one_backend_for_each_address() {
         found,
         addresses(&["10.0.0.1:80", "10.0.0.2:80", "127.0.0.1:9001"])
     );
-    assert_eq!(&*backends[0].name, "app.internal:80");
+    assert_eq!(&*backends[0].id, "app.internal:80");
     assert!(second.warnings.is_empty());
     let third = plan(&config, &Resolved::default(), Epoch(3), &mut registry);
     assert_eq!(third.table.groups[0].backends.len(), 3);

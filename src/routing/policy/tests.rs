@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::id::BackendSlot;
-use crate::routing::table::{Backend, GroupTimeouts};
+use crate::routing::table::{Backend, BackendState, GroupTimeouts};
 use crate::telemetry::stats::PerCore;
 
 const CORES: usize = 2;
@@ -17,7 +17,12 @@ fn group(policy: PolicyKind, backends: u32) -> Group {
     let second = Duration::from_secs(1);
     let backend = |index: u32| Backend {
         slot: BackendSlot(index),
-        name: Arc::from(format!("b{index}")),
+        id: Arc::from(format!("b{index}")),
+        weight: 1,
+        state: BackendState::Ready,
+        labels: Vec::new(),
+        connections_max: None,
+        requests_max: None,
         address: ([127, 0, 0, 1], 9000).into(),
         stats: PerCore::new(CORES),
     };

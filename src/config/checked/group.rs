@@ -1,0 +1,124 @@
+//! Groups and their backends, as meant.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a backend is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The one with the fewest requests in flight, all cores of the node together.
+    LeastConnections,
+    /// One after the other.
+    RoundRobin,
+}
+
+/// A named set of interchangeable backends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name, unique among groups.
+    pub name: Arc<str>,
+    /// How a backend is chosen.
+    pub policy: Policy,
+    /// The backends, at least one.
+    pub backends: Vec<Backend>,
+    /// Further backends tried when one cannot be reached.
+    pub retries: u32,
+    /// Idle connections kept per core and backend.
+    pub idle_connections_max: u32,
+    /// Times.
+    pub timeouts: GroupTimeouts,
+    /// Sizes.
+    pub limits: GroupLimits,
+}
+
+/// Times on the backends' side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupTimeouts {
+    /// A connection must be established within this time.
+    pub connect: Duration,
+    /// Longest wait for a response head, and longest silence inside a response body.
+    pub response: Duration,
+    /// How long an unused connection is kept.
+    pub idle: Duration,
+    /// Longest silence of an upgraded connection.
+    pub tunnel: Duration,
+}
+
+/// Sizes on the backends' side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupLimits {
+    /// Bytes of a response head.
+    pub head_bytes: usize,
+}
+
+/// One server of a group as configured; a name may yield several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// What it is known by, unique in its group: in metrics and logs, for hashing and stickiness.
+    /// The address as written, unless the file gives another.
+    pub id: Arc<str>,
+    /// Where it is.
+    pub address: BackendAddress,
+    /// Its share; 0 gets no new traffic.
+    pub weight: u16,
+    /// What it may be given.
+    pub state: BackendState,
+    /// What it is capable of.
+    pub labels: Vec<Arc<str>>,
+    /// Open connections at one time over all cores, idle ones included; `None` for no limit.
+    pub connections_max: Option<u32>,
+    /// Requests at one time over all cores; `None` for no limit.
+    pub requests_max: Option<u32>,
+}
+
+impl Backend {
+    /// Whether its id is nothing but its address, as it is when the file gives none.
+    pub(in super::super) fn has_default_id(&self) -> bool {
+        match &self.address {
+            BackendAddress::Name { .. } => self.id.eq_ignore_ascii_case(&self.address.to_string()),
+            BackendAddress::Socket(address) => self.id.parse() == Ok(*address),
+        }
+    }
+}
+
+/// What a backend may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendState {
+    /// Nothing new; what runs goes on, and clients that stick to it stay.
+    Drain,
+    /// Nothing at all; what runs may finish.
+    Maint,
+    /// Everything.
+    Ready,
+}
+
+/// The weight of a backend the file gives none.
+pub const WEIGHT_DEFAULT: u16 = 1;
+
+/// Where a backend is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BackendAddress {
+    /// A name to be resolved (lower case), and the port.
+    Name {
+        /// Host name; a final dot, if written, is kept.
+        host: Arc<str>,
+        /// Port.
+        port: u16,
+    },
+    /// An address.
+    Socket(SocketAddr),
+}
+
+impl fmt::Display for BackendAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BackendAddress::Name { host, port } => write!(f, "{host}:{port}"),
+            BackendAddress::Socket(address) => address.fmt(f),
+        }
+    }
+}
+
+/// Highest number of retries a group may ask for.
+pub const RETRIES_MAX: u32 = 15;

@@ -1,0 +1,90 @@
+//! Groups as written.
+
+use super::super::problem::{At, Problems};
+use super::super::reader::Section;
+use super::{Integer, Size, Text, Texts};
+
+pub(in super::super) struct Group {
+    pub(in super::super) name: Text,
+    pub(in super::super) policy: Text,
+    pub(in super::super) backends: Texts,
+    pub(in super::super) retries: Integer,
+    pub(in super::super) idle_connections_max: Integer,
+    pub(in super::super) timeouts: GroupTimeouts,
+    pub(in super::super) head_bytes: Size,
+    /// The long form of `backends`.
+    pub(in super::super) backend: Vec<Backend>,
+    pub(in super::super) at: At,
+}
+
+#[derive(Default)]
+pub(in super::super) struct GroupTimeouts {
+    pub(in super::super) connect: Text,
+    pub(in super::super) response: Text,
+    pub(in super::super) idle: Text,
+    pub(in super::super) tunnel: Text,
+}
+
+pub(in super::super) struct Backend {
+    pub(in super::super) id: Text,
+    pub(in super::super) address: Text,
+    pub(in super::super) weight: Integer,
+    pub(in super::super) state: Text,
+    pub(in super::super) labels: Texts,
+    pub(in super::super) connections_max: Size,
+    pub(in super::super) requests_max: Size,
+    pub(in super::super) at: At,
+}
+
+pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Group {
+    let group = Group {
+        at: section.at.clone(),
+        name: section.text("name", "\"app\"", problems),
+        policy: section.text("policy", "\"round_robin\"", problems),
+        backends: section.texts("backends", "[\"127.0.0.1:9001\"]", problems),
+        retries: section.integer("retries", "2", problems),
+        idle_connections_max: section.integer("idle_connections_max", "1024", problems),
+        timeouts: section
+            .section("timeouts", problems)
+            .map(|section| read_timeouts(section, problems))
+            .unwrap_or_default(),
+        head_bytes: section.section("limits", problems).and_then(|mut section| {
+            let head_bytes = section.scalar("head_bytes", "\"16KiB\"", problems);
+            section.finish(problems);
+            head_bytes
+        }),
+        backend: section
+            .sections("backend", problems)
+            .into_iter()
+            .map(|section| read_backend(section, problems))
+            .collect(),
+    };
+    section.finish(problems);
+    group
+}
+
+fn read_timeouts(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> GroupTimeouts {
+    let timeouts = GroupTimeouts {
+        connect: section.duration("connect", problems),
+        response: section.duration("response", problems),
+        idle: section.duration("idle", problems),
+        tunnel: section.duration("tunnel", problems),
+    };
+    section.finish(problems);
+    timeouts
+}
+
+fn read_backend(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Backend {
+    let backend = Backend {
+        at: section.at.clone(),
+        id: section.text("id", "\"b1\"", problems),
+        address: section.text("address", "\"127.0.0.1:9001\"", problems),
+        weight: section.integer("weight", "1", problems),
+        state: section.text("state", "\"ready\"", problems),
+        labels: section.texts("labels", "[\"gpu\"]", problems),
+        connections_max: section.scalar("connections_max", "1000", problems),
+        requests_max: section.scalar("requests_max", "1000", problems),
+    };
+    section.finish(problems);
+    backend
+}

@@ -1,0 +1,115 @@
+//! Backends in the long form: what each key means, and every mistake in one.
+
+use std::sync::Arc;
+
+use super::*;
+
+const BEGIN: &str = "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\ngroup = \"app\"\n\
+                     [[group]]\nname = \"app\"\n";
+
+fn group(text: &str) -> Group {
+    sound(&format!("{BEGIN}{text}")).groups[0].clone()
+}
+
+fn group_errors(text: &str) -> Vec<String> {
+    errors(&format!("{BEGIN}{text}"))
+}
+
+#[test]
+fn both_forms_stand_in_one_group() {
+    let group = group(
+        "backends = [\"App.internal:80\"]\n\
+         [[group.backend]]\naddress = \"127.0.0.1:9001\"\n\
+         [[group.backend]]\nid = \"b2\"\naddress = \"127.0.0.1:9002\"\nweight = 65535\n\
+         state = \"drain\"\nlabels = [\"gpu\", \"ssd\"]\nconnections_max = 10\n\
+         requests_max = 3\n",
+    );
+    let [short, plain, full] = &group.backends[..] else {
+        panic!("{:?}", group.backends);
+    };
+    assert_eq!(&*short.id, "App.internal:80");
+    assert_eq!((&*plain.id, plain.weight), ("127.0.0.1:9001", 1));
+    assert_eq!(plain.state, BackendState::Ready);
+    assert_eq!((plain.connections_max, plain.requests_max), (None, None));
+    assert_eq!((&*full.id, full.weight), ("b2", 65535));
+    assert_eq!(full.state, BackendState::Drain);
+    assert_eq!(full.labels, [Arc::from("gpu"), Arc::from("ssd")]);
+    assert_eq!(
+        (full.connections_max, full.requests_max),
+        (Some(10), Some(3))
+    );
+}
+
+#[test]
+fn the_effective_form_is_as_short_as_it_can_be() {
+    let text = format!(
+        "{BEGIN}backends = [\"App.internal:80\"]\n\
+         [[group.backend]]\naddress = \"127.0.0.1:9001\"\n\
+         [[group.backend]]\naddress = \"127.0.0.1:9002\"\nweight = 2\n"
+    );
+    let printed = sound(&text).to_toml();
+    assert!(
+        printed.contains("backends = [\"App.internal:80\", \"127.0.0.1:9001\"]"),
+        "{printed}"
+    );
+    assert_eq!(printed.matches("[[group.backend]]").count(), 1);
+    assert!(!printed.contains("\nid = "), "{printed}");
+}
+
+#[test]
+fn every_mistake_in_backends_is_told_in_one_run() {
+    let found = group_errors(
+        "[[group.backend]]\nid = \"a b\"\naddress = \"127.0.0.1:1\"\nweight = 65536\n\
+         [[group.backend]]\nid = \"b\"\naddress = \"127.0.0.1:1\"\nstate = \"down\"\n\
+         [[group.backend]]\nid = \"b\"\nlabels = [\"x y\", \"z\", \"z\"]\n\
+         requests_max = 0\nmax_connections = 3\n",
+    );
+    let expected = [
+        "weir.toml:8:6: group[app].backend[#1].id: \"a b\" is not a name; fix: write 1 to 64 \
+         letters, digits, '-', '_' or '.', such as \"web-1\"",
+        "weir.toml:10:10: group[app].backend[#1].weight: 65536 is out of range; fix: write a \
+         value from 0 to 65535",
+        "weir.toml:13:11: group[app].backend[b].address: 127.0.0.1:1 is already in this group, \
+         on line 9; fix: remove one of the two",
+        "weir.toml:14:9: group[app].backend[b].state: unknown value \"down\"; fix: write one of \
+         \"ready\", \"drain\", \"maint\"",
+        "weir.toml:15:1: group[app].backend[b].address: is missing; fix: add address = \
+         \"127.0.0.1:9001\"",
+        "weir.toml:16:6: group[app].backend[b].id: a backend named \"b\" is already on line 12; \
+         fix: give it another name",
+        "weir.toml:17:11: group[app].backend[b].labels[#1]: \"x y\" is not a label; fix: write 1 \
+         to 64 letters, digits, '-', '_' or '.', such as \"gpu\"",
+        "weir.toml:17:23: group[app].backend[b].labels[#3]: \"z\" is there twice; fix: remove \
+         one",
+        "weir.toml:18:16: group[app].backend[b].requests_max: 0 is out of range; fix: write a \
+         value from 1 to 10000000",
+        "weir.toml:19:1: group[app].backend[b].max_connections: unknown key; fix: write \
+         connections_max",
+    ];
+    assert_eq!(found, expected, "{found:#?}");
+}
+
+#[test]
+fn a_group_without_backends_is_told_once() {
+    let missing = "weir.toml:5:1: group[app].backends: is missing; fix: add backends = \
+                   [\"127.0.0.1:9001\"]";
+    assert_eq!(group_errors(""), [missing]);
+    let empty = group_errors("backends = []\n");
+    assert!(empty[0].contains("a group needs a backend"), "{empty:?}");
+    let long = "backends = []\n[[group.backend]]\naddress = \"127.0.0.1:9001\"\n";
+    assert_eq!(group(long).backends.len(), 1);
+}
+
+#[test]
+fn a_group_nobody_of_which_takes_traffic_is_suspicious() {
+    let nobody = format!(
+        "{BEGIN}[[group.backend]]\naddress = \"127.0.0.1:1\"\nweight = 0\n\
+         [[group.backend]]\naddress = \"127.0.0.1:2\"\nstate = \"maint\"\n"
+    );
+    let warnings = sound(&nobody).warnings;
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(
+        warnings[0].what,
+        "no backend of this group takes new traffic"
+    );
+}
