@@ -1,5 +1,6 @@
 //! Routing, pure: from what a request says to the backend that serves it.
 
+pub mod hashing;
 pub mod matcher;
 pub mod policy;
 mod radix;
