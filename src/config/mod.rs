@@ -13,7 +13,7 @@ pub mod problem;
 mod raw;
 mod reader;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod units;
 
 pub use checked::Config;

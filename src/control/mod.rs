@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod core;
+pub mod document;
 mod events;
 #[cfg(test)]
 mod fake_worker;

@@ -6,7 +6,7 @@ use super::checked::*;
 use super::*;
 
 mod backends;
-mod round_trip;
+pub(crate) mod round_trip;
 mod routes;
 
 const GROUP: &str = "[[group]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\"]\n";

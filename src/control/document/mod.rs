@@ -1,0 +1,215 @@
+//! The configuration as objects: one for each thing that has a name, each with an opaque JSON
+//! value of the shape of its section in the file.
+//!
+//! A document is immutable; a change makes the next one. What an object may say is not known
+//! here: [`judge`] writes the document as a file and asks `config`, so that there is one set of
+//! rules for files and for the API. Lists that have names (routes of a listener, backends of a
+//! group) are objects of their own, so that one backend can change without its group being
+//! written; a section read or written whole carries them as it does in the file.
+
+mod apply;
+mod judge;
+mod path;
+mod render;
+mod split;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use xxhash_rust::xxh3::Xxh3;
+
+pub use apply::{Op, OpError, Place};
+pub use judge::{Mistake, judge};
+pub use path::{Family, NotAPath, ObjectPath, is_name};
+pub use render::to_toml;
+pub use split::{PROCESS_KEYS, Split, split};
+
+/// The value of one object.
+pub type Section = Map<String, Value>;
+
+/// The key by which a backend is out of rotation by somebody's judgement. It is not part of the
+/// file: the table takes it for maintenance, a file that is written leaves it out.
+pub const HEALTH_KEY: &str = "health";
+
+/// One object: its value without its name and its parts, and its place among its siblings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    order: u32,
+    value: Section,
+}
+
+/// Every object of a configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Document {
+    entries: BTreeMap<ObjectPath, Arc<Entry>>,
+}
+
+/// A record that is no object, or one without its parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotADocument {
+    /// Key of the record.
+    pub key: String,
+}
+
+impl std::fmt::Display for NotADocument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "record {:?} is no object of a configuration", self.key)
+    }
+}
+
+impl std::error::Error for NotADocument {}
+
+impl Document {
+    /// The document of what a store holds: paths and records.
+    ///
+    /// # Errors
+    /// When something in it was not written by [`Document::records_since`].
+    pub fn from_records<'r>(
+        records: impl IntoIterator<Item = (&'r str, &'r [u8])>,
+    ) -> Result<Document, NotADocument> {
+        let mut entries = BTreeMap::new();
+        for (key, record) in records {
+            let read = || Some((key.parse::<ObjectPath>().ok()?, Entry::read(record)?));
+            let (path, entry) = read().ok_or_else(|| NotADocument { key: key.into() })?;
+            entries.insert(path, Arc::new(entry));
+        }
+        let document = Document { entries };
+        let orphan = document.entries.keys().find(|path| {
+            let parent = path.parent();
+            parent.is_some_and(|parent| !document.entries.contains_key(&parent))
+        });
+        match orphan {
+            Some(path) => Err(NotADocument {
+                key: path.to_string(),
+            }),
+            None => Ok(document),
+        }
+    }
+
+    /// What a store that holds `before` must write to hold this: key and record, or none where
+    /// an object is gone.
+    #[must_use]
+    pub fn records_since(&self, before: &Document) -> Vec<(String, Option<Vec<u8>>)> {
+        let mut writes = Vec::new();
+        for (path, entry) in &self.entries {
+            let same = before.entries.get(path);
+            if !same.is_some_and(|old| Arc::ptr_eq(old, entry) || old == entry) {
+                writes.push((path.to_string(), Some(entry.record())));
+            }
+        }
+        for path in before.entries.keys() {
+            if !self.entries.contains_key(path) {
+                writes.push((path.to_string(), None));
+            }
+        }
+        writes
+    }
+
+    /// Whether there is no object at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether there is such an object.
+    #[must_use]
+    pub fn contains(&self, path: &ObjectPath) -> bool {
+        *path == ObjectPath::Settings || self.entries.contains_key(path)
+    }
+
+    /// The members of a family in their order.
+    #[must_use]
+    pub fn members(&self, family: &Family) -> Vec<ObjectPath> {
+        let mut members: Vec<_> = self.entries_of(family).collect();
+        members.sort_by_key(|(path, entry)| (entry.order, *path));
+        members.into_iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The whole section of an object as its file has it: with its name, its routes, its
+    /// backends.
+    #[must_use]
+    pub fn section(&self, path: &ObjectPath) -> Option<Section> {
+        let entry = match (self.entries.get(path), path) {
+            (Some(entry), _) => entry,
+            (None, ObjectPath::Settings) => return Some(Section::new()),
+            (None, _) => return None,
+        };
+        let mut section = entry.value.clone();
+        if let Some(name) = path.name() {
+            section.insert(path.name_key().into(), Value::from(&**name));
+        }
+        if let Some((key, family)) = parts_of(path) {
+            let parts = self.members(&family);
+            let parts = parts.iter().filter_map(|part| self.section(part));
+            let parts: Vec<Value> = parts.map(Value::Object).collect();
+            if !parts.is_empty() {
+                section.insert(key.into(), parts.into());
+            }
+        }
+        Some(section)
+    }
+
+    /// The value of an object without its parts.
+    #[must_use]
+    pub fn value(&self, path: &ObjectPath) -> Option<&Section> {
+        self.entries.get(path).map(|entry| &entry.value)
+    }
+
+    /// A number that two documents share only when they say the same: xxh3 of every path and
+    /// record in order.
+    #[must_use]
+    pub fn content_hash(&self) -> u64 {
+        let mut hasher = Xxh3::new();
+        for (path, entry) in &self.entries {
+            for part in [path.to_string().into_bytes(), entry.record()] {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(&part);
+            }
+        }
+        hasher.digest()
+    }
+
+    fn entries_of<'d>(
+        &'d self,
+        family: &Family,
+    ) -> impl Iterator<Item = (&'d ObjectPath, &'d Entry)> {
+        let family = family.clone();
+        let start = family.member("");
+        self.entries
+            .range(start..)
+            .take_while(move |(path, _)| path.family() == family)
+            .map(|(path, entry)| (path, &**entry))
+    }
+}
+
+impl Entry {
+    /// What a store keeps. Keys are sorted, so equal entries have equal records.
+    fn record(&self) -> Vec<u8> {
+        let record = serde_json::json!({"order": self.order, "value": self.value});
+        record.to_string().into_bytes()
+    }
+
+    fn read(record: &[u8]) -> Option<Entry> {
+        let mut record: Section = serde_json::from_slice(record).ok()?;
+        let order = u32::try_from(record.get("order")?.as_u64()?).ok()?;
+        match record.remove("value")? {
+            Value::Object(value) => Some(Entry { order, value }),
+            _ => None,
+        }
+    }
+}
+
+/// The key under which a section carries its parts, and what they are.
+fn parts_of(path: &ObjectPath) -> Option<(&'static str, Family)> {
+    match path {
+        ObjectPath::Group(name) => Some(("backend", Family::Backends(Arc::clone(name)))),
+        ObjectPath::Listener(name) => Some(("route", Family::Routes(Arc::clone(name)))),
+        ObjectPath::Backend { .. }
+        | ObjectPath::Route { .. }
+        | ObjectPath::Settings
+        | ObjectPath::Shard(_) => None,
+    }
+}
