@@ -17,4 +17,5 @@ pub mod process;
 pub mod publisher;
 pub mod reload;
 pub mod resolver;
+pub mod store;
 pub mod view;
