@@ -4,6 +4,10 @@
 /// Bytes of one data buffer. A head, a small body or one bulk read fits.
 pub const BUFFER_BYTES: usize = 16 * 1024;
 
+/// Bytes one continuous receive may bring before it must be asked for again, where the kernel can
+/// bound it: what a connection may overshoot before it is held back or changes to splice.
+pub const RECEIVE_BYTES_MAX: usize = 4 * BUFFER_BYTES;
+
 /// Worker cores of one node; per-core counters are allocated for this many at most.
 pub const CORES_MAX: usize = 256;
 

@@ -1,10 +1,10 @@
 //! What every role does with a socket: queue, send, hold back, close, keep time.
 //!
 //! Backpressure is one rule: when more than [`HELD_MAX`] bytes wait for one side, the other side
-//! is not read until the queue is empty again. A multishot receive may overshoot by what the
-//! kernel had ready; a connection that was held back once is therefore received from one buffer
-//! at a time from then on, so the overshoot happens once and what waits stays within
-//! `HELD_MAX + BUFFER_BYTES`.
+//! is not read until the queue is empty again. A multishot receive may overshoot by
+//! `RECEIVE_BYTES_MAX` (before Linux 6.17: by what the kernel had ready); a connection that was
+//! held back once is therefore received from one buffer at a time from then on, so the overshoot
+//! happens once and what waits stays within `HELD_MAX + BUFFER_BYTES`.
 
 use rustix::io::Errno;
 

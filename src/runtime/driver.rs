@@ -17,7 +17,8 @@ use crate::runtime::buffers::{BufPool, Segment};
 /// How a socket is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receive {
-    /// One completion per arrival until cancelled, closed or out of buffers.
+    /// One completion per arrival until cancelled, closed or out of buffers, or until
+    /// `RECEIVE_BYTES_MAX` came, where the kernel can bound it.
     Continuous,
     /// One completion.
     Once,

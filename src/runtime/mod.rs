@@ -15,4 +15,5 @@ pub mod limits;
 pub mod net;
 pub mod probe;
 mod probe_ring;
+mod receive_limit;
 pub mod ring;

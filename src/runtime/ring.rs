@@ -21,6 +21,7 @@ use crate::runtime::buffer_ring::BufferRing;
 use crate::runtime::buffers::{BufPool, Segment};
 use crate::runtime::driver::{Driver, Event, Readiness, Receive};
 use crate::runtime::kick::Kick;
+use crate::runtime::receive_limit;
 
 /// Entries of the submission queue; when it is full the batch so far is submitted early.
 const SUBMISSIONS: u32 = 1024;
@@ -52,6 +53,8 @@ pub struct RingDriver {
     batch: Vec<Completion>,
     batch_next: usize,
     kick: Kick,
+    /// Bytes after which a multishot receive ends, where the kernel can do that.
+    receive_limit: Option<u32>,
 }
 
 impl RingDriver {
@@ -60,7 +63,7 @@ impl RingDriver {
     /// # Errors
     /// When the kernel refuses the ring or the registration of its buffers.
     pub fn new(kick: Kick) -> io::Result<RingDriver> {
-        let ring = IoUring::builder()
+        let mut ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_coop_taskrun()
@@ -71,7 +74,8 @@ impl RingDriver {
             .dontfork()
             .build(SUBMISSIONS)?;
         let mut pool = BufPool::default();
-        let received = BufferRing::register(&ring.submitter(), &mut pool)?;
+        let mut received = BufferRing::register(&ring.submitter(), &mut pool)?;
+        let receive_limit = receive_limit::find(&mut ring, &mut received, &mut pool)?;
         let mut driver = RingDriver {
             ring,
             received,
@@ -80,6 +84,7 @@ impl RingDriver {
             batch: Vec::new(),
             batch_next: 0,
             kick,
+            receive_limit,
         };
         driver.listen_for_kicks();
         Ok(driver)
@@ -217,7 +222,13 @@ impl Driver for RingDriver {
 
     fn receive(&mut self, key: Key, fd: RawFd, how: Receive) {
         let entry = match how {
-            Receive::Continuous => opcode::RecvMulti::new(Fd(fd), BufferRing::GROUP).build(),
+            Receive::Continuous => {
+                let entry = opcode::RecvMulti::new(Fd(fd), BufferRing::GROUP).build();
+                match self.receive_limit {
+                    Some(bytes) => receive_limit::limited(entry, bytes),
+                    None => entry,
+                }
+            }
             Receive::Once => opcode::Recv::new(Fd(fd), std::ptr::null_mut(), 0)
                 .buf_group(BufferRing::GROUP)
                 .build()
@@ -340,4 +351,46 @@ fn user_data(operation: u8, generation: u32, index: u32) -> u64 {
 
 fn of_key(operation: u8, key: Key) -> u64 {
     user_data(operation, key.generation, key.index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::{BUFFER_BYTES, RECEIVE_BYTES_MAX};
+    use std::io::Write;
+
+    #[test]
+    fn a_continuous_receive_brings_a_bounded_number_of_bytes() {
+        let mut driver = RingDriver::new(Kick::new().expect("an eventfd")).expect("a ring");
+        let (mut near, far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let writer = std::thread::spawn(move || {
+            let _ = near.write_all(&vec![0; 16 * RECEIVE_BYTES_MAX]);
+        });
+        let key = Key {
+            index: 0,
+            generation: 1,
+        };
+        driver.receive(key, far.as_raw_fd(), Receive::Continuous);
+        let mut count = 0;
+        for _ in 0..1000 {
+            driver.wait(Duration::from_millis(100)).expect("a turn");
+            while let Some(event) = driver.next() {
+                let Event::Received { result, more, .. } = event else {
+                    continue;
+                };
+                if let Ok(Some(segment)) = result {
+                    count += segment.len();
+                    driver.pool.give(segment);
+                }
+                if !more {
+                    drop(far);
+                    writer.join().expect("the writer");
+                    let bound = RECEIVE_BYTES_MAX + BUFFER_BYTES;
+                    assert!(count <= bound || driver.receive_limit.is_none(), "{count}");
+                    return;
+                }
+            }
+        }
+        panic!("the receive never ended");
+    }
 }
