@@ -58,6 +58,7 @@ fn request(bytes: &[u8], out: &mut Vec<u8>) -> usize {
 
 fn response(bytes: &[u8], out: &mut Vec<u8>) -> usize {
     let edits = ResponseEdits {
+        own: &[],
         method: Method::Get,
         client: Version::Http11,
         close: false,

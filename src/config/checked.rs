@@ -237,6 +237,8 @@ pub struct Listener {
     pub trust_forwarded: bool,
     /// Whether requests carry an `X-Request-Id` (HTTP).
     pub request_id: bool,
+    /// Whether responses name their epoch and backend (HTTP).
+    pub decision_headers: bool,
     /// Pseudonym for `Via` (HTTP).
     pub via: Option<Arc<str>>,
     /// Times.

@@ -102,6 +102,7 @@ impl Config {
         );
         page.raw("trust_forwarded", listener.trust_forwarded);
         page.raw("request_id", listener.request_id);
+        page.raw("decision_headers", listener.decision_headers);
         if let Some(via) = &listener.via {
             page.text("via", via);
         }

@@ -62,6 +62,7 @@ pub(super) struct Listener {
     pub(super) forwarded: Text,
     pub(super) trust_forwarded: Boolean,
     pub(super) request_id: Boolean,
+    pub(super) decision_headers: Boolean,
     pub(super) via: Text,
     pub(super) timeouts: ListenerTimeouts,
     pub(super) limits: ListenerLimits,
@@ -221,6 +222,7 @@ fn read_listener(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> L
         forwarded: section.text("forwarded", "\"x-forwarded\"", problems),
         trust_forwarded: section.boolean("trust_forwarded", problems),
         request_id: section.boolean("request_id", problems),
+        decision_headers: section.boolean("decision_headers", problems),
         via: section.text("via", "\"weir\"", problems),
         timeouts: section
             .section("timeouts", problems)

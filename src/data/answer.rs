@@ -7,6 +7,7 @@ use crate::base::id::ListenerSlot;
 use crate::base::slab::Key;
 use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange};
+use crate::data::marks::{self, Marks};
 use crate::data::request::request_id_text;
 use crate::data::worker::{Worker, ticks};
 use crate::http::{self, Answer, Method, Version};
@@ -59,6 +60,8 @@ impl<D: Driver> Worker<D> {
             exchange.close |= close || closing || !exchange.has_request();
             let wants_id = exchange.listener().is_some_and(|l| l.http.request_id);
             let id = request_id_text(exchange.number);
+            let mut marks = Marks::of(exchange);
+            let mut room = marks::room();
             let answer = Answer {
                 status,
                 detail,
@@ -66,6 +69,7 @@ impl<D: Driver> Worker<D> {
                 head_only: exchange.method == Method::Head,
                 retry_after: (status == 503).then_some(RETRY_AFTER_SECONDS),
                 request_id: (wants_id && exchange.number != 0).then_some(&id[..]),
+                own: marks.fields(&mut room),
                 version: exchange.version,
             };
             http::write_answer(&mut scratch, &answer, &date);

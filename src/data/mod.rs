@@ -12,6 +12,7 @@ mod client;
 mod conn;
 mod exchange;
 mod lifecycle;
+mod marks;
 mod ops;
 mod relay;
 mod request;

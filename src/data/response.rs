@@ -13,6 +13,7 @@ use crate::data::bulk::is_bulk;
 use crate::data::client::Input;
 use crate::data::conn::{NEVER, Role};
 use crate::data::exchange::{Answered, response_limits};
+use crate::data::marks::{self, Marks};
 use crate::data::relay::{RelayDown, RelayUp};
 use crate::data::request::request_id_text;
 use crate::data::upstream::UpstreamState;
@@ -201,6 +202,8 @@ impl<D: Driver> Worker<D> {
             let delivery = head.delivery(exchange.method, exchange.version);
             let http = exchange.listener().map(|listener| &listener.http);
             let id = request_id_text(exchange.number);
+            let mut marks = Marks::of(exchange);
+            let mut room = marks::room();
             let edits = ResponseEdits {
                 method: exchange.method,
                 client: exchange.version,
@@ -208,6 +211,7 @@ impl<D: Driver> Worker<D> {
                 output: delivery.output,
                 via: http.and_then(|http| http.via.as_deref()),
                 request_id: http.filter(|http| http.request_id).map(|_| &id[..]),
+                own: marks.fields(&mut room),
                 date: Some(&date[..]),
                 upgrade,
             };

@@ -238,6 +238,7 @@ fn http_of(listener: &checked::Listener) -> HttpOptions {
         trust_forwarded: listener.trust_forwarded,
         via: listener.via.clone(),
         request_id: listener.request_id,
+        decision_headers: listener.decision_headers,
     }
 }
 

@@ -4,7 +4,9 @@
 //! `no-store`, because some of them (404, 405, 414, 501) may otherwise be cached for long.
 
 use super::head::Version;
-use super::rewrite::{write_checked_field, write_field, write_number, write_status_line};
+use super::rewrite::{
+    OwnField, write_checked_field, write_field, write_number, write_own, write_status_line,
+};
 
 /// Methods we carry, for 405 and for an OPTIONS that ends here (RFC 9110 10.2.1).
 const ALLOW: &[u8] = b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
@@ -24,6 +26,8 @@ pub struct Answer<'a> {
     pub retry_after: Option<u32>,
     /// Echoed as X-Request-Id.
     pub request_id: Option<&'a [u8]>,
+    /// Further fields.
+    pub own: &'a [OwnField<'a>],
     /// The version the client speaks: 1.0 must be told if the connection stays.
     pub version: Version,
 }
@@ -61,6 +65,7 @@ pub fn write_answer(out: &mut Vec<u8>, answer: &Answer<'_>, date: &[u8]) {
     if let Some(id) = answer.request_id {
         write_checked_field(out, b"X-Request-Id", id);
     }
+    write_own(out, answer.own);
     if answer.status >= 200 {
         if answer.close {
             write_field(out, b"Connection", b"close");

@@ -209,6 +209,7 @@ fn finish(
 
 fn response_edits(method: Method, client: Version, output: Output) -> ResponseEdits<'static> {
     ResponseEdits {
+        own: &[],
         method,
         client,
         close: false,

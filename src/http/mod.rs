@@ -36,7 +36,9 @@ pub use framing::Framing;
 pub use head::{FIELDS_MAX, FieldStorage, HeadLimits, Method, Parsed, Refusal, Version};
 pub use request::{RequestHead, parse_request};
 pub use response::{Delivery, ResponseHead, parse_response};
-pub use rewrite::{Forwarding, RequestEdits, ResponseEdits, write_request, write_response};
+pub use rewrite::{
+    Forwarding, OwnField, RequestEdits, ResponseEdits, write_request, write_response,
+};
 
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,18 @@ pub struct RequestEdits<'a> {
     pub request_id: Option<&'a [u8]>,
 }
 
+/// A field weir itself puts on a response.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnField<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its value; one that could break the head is not written.
+    pub value: &'a [u8],
+    /// Whether fields of this name that the backend sent are dropped, because ours must be the
+    /// only one to be believed.
+    pub replaces: bool,
+}
+
 /// What to change in a response on its way to the client.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseEdits<'a> {
@@ -62,6 +74,8 @@ pub struct ResponseEdits<'a> {
     pub via: Option<&'a str>,
     /// Echoed as X-Request-Id, instead of what the backend set.
     pub request_id: Option<&'a [u8]>,
+    /// Fields to add.
+    pub own: &'a [OwnField<'a>],
     /// Date to add if the backend sent none, as RFC 9110 6.6.1 demands of a proxy with a clock.
     pub date: Option<&'a [u8]>,
     /// This 101 was checked against the request and the connection becomes a tunnel.
@@ -128,6 +142,9 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, edits: &Re
     if !is_chunked {
         dropped = dropped.union(head.census.of(Kind::Trailer));
     }
+    for own in edits.own.iter().filter(|own| own.replaces) {
+        dropped = dropped.union(fields_named(head.fields, own.name));
+    }
     write_kept(out, head.bytes, head.fields, dropped);
     if is_chunked {
         write_field(out, b"Transfer-Encoding", b"chunked");
@@ -144,6 +161,7 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, edits: &Re
     if let Some(id) = edits.request_id {
         write_checked_field(out, b"X-Request-Id", id);
     }
+    write_own(out, edits.own);
     if let Some(date) = edits.date
         && head.status() >= 200
         && head.census.of(Kind::Date).is_empty()
@@ -151,6 +169,24 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, edits: &Re
         write_field(out, b"Date", date);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// The fields of this name, whose case does not matter.
+fn fields_named(fields: &[Header<'_>], name: &[u8]) -> FieldSet {
+    let mut found = FieldSet::EMPTY;
+    for (index, field) in fields.iter().enumerate() {
+        if field.name.as_bytes().eq_ignore_ascii_case(name) {
+            found.insert(index);
+        }
+    }
+    found
+}
+
+#[inline]
+pub(super) fn write_own(out: &mut Vec<u8>, own: &[OwnField<'_>]) {
+    for field in own {
+        write_checked_field(out, field.name, field.value);
+    }
 }
 
 /// Connection, and Upgrade where it has a meaning: in the 101 of an agreed upgrade and as the

@@ -118,6 +118,8 @@ pub struct HttpOptions {
     pub via: Option<Arc<str>>,
     /// Whether requests carry an `X-Request-Id`.
     pub request_id: bool,
+    /// Whether responses name their epoch and backend.
+    pub decision_headers: bool,
 }
 
 /// A named set of interchangeable backends.

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod bulk;
+mod decisions;
 mod early;
 mod expect;
 mod fields;

@@ -74,6 +74,7 @@ pub(super) fn check(
         forwarded,
         trust_forwarded: flag(&raw.trust_forwarded, false),
         request_id: flag(&raw.request_id, true),
+        decision_headers: flag(&raw.decision_headers, false),
         via,
         timeouts,
         limits,
@@ -161,10 +162,11 @@ fn require_way(
 
 fn refuse_http_keys(raw: &raw::Listener, problems: &mut Problems<'_>) {
     let limits = &raw.limits;
-    let keys: [Option<&At>; 11] = [
+    let keys: [Option<&At>; 12] = [
         place(&raw.forwarded),
         place(&raw.trust_forwarded),
         place(&raw.request_id),
+        place(&raw.decision_headers),
         place(&raw.via),
         place(&raw.timeouts.head),
         place(&raw.timeouts.body),

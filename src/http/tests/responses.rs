@@ -3,6 +3,7 @@
 use super::super::*;
 
 const EDITS: ResponseEdits<'_> = ResponseEdits {
+    own: &[],
     method: Method::Get,
     client: Version::Http11,
     close: false,
@@ -202,6 +203,7 @@ fn refusals() {
 #[test]
 fn answers_are_complete_responses() {
     let answer = Answer {
+        own: &[],
         status: 405,
         detail: "no such method here",
         close: true,
