@@ -21,6 +21,7 @@ use crate::config::checked::{AccessLogFormat, LogDestination, LogFormat, LogLeve
 use crate::config::{self, Config};
 use crate::control::access_log::{self, LogHandle};
 use crate::control::core::{ControlSetup, Outcome, Ready};
+use crate::control::truth::{self, NoTruth, Truth};
 use crate::data::{self, IoKind, WorkerSetup};
 use crate::link::{ControlEnd, link};
 use crate::runtime::cores::{self, Topology, Wanted};
@@ -42,7 +43,7 @@ pub type OnReady = Box<dyn FnOnce(Ready)>;
 /// Reads and checks a file, says all that is wrong with it, and prints what it means when asked.
 #[must_use]
 pub fn check(file: &Path, print: bool) -> Exit {
-    let Some(config) = load(file) else {
+    let Some((_, config)) = load(file) else {
         return Exit::Config;
     };
     if print {
@@ -55,7 +56,7 @@ pub fn check(file: &Path, print: bool) -> Exit {
 /// Serves by a file until told to end.
 #[must_use]
 pub fn run(file: &Path, on_ready: Option<OnReady>) -> Exit {
-    let Some(config) = load(file) else {
+    let Some((text, config)) = load(file) else {
         return Exit::Config;
     };
     start_log(&config.log);
@@ -71,8 +72,18 @@ pub fn run(file: &Path, on_ready: Option<OnReady>) -> Exit {
             return Exit::Machine;
         }
     };
-    raise_descriptors(&config);
-    match serve(config, file.to_owned(), &cpus, io, on_ready) {
+    let truth = match establish(&text, &config) {
+        Ok(truth) => truth,
+        Err(error) => {
+            eprintln!("{}: {error}", file.display());
+            return match error {
+                NoTruth::Unusable(..) => Exit::Start,
+                NoTruth::File(_) | NoTruth::Mistakes(_) | NoTruth::Strange(..) => Exit::Config,
+            };
+        }
+    };
+    raise_descriptors(&truth.config);
+    match serve(truth, file.to_owned(), &cpus, io, on_ready) {
         Ok(outcome) => ended(&outcome),
         Err(error) => {
             eprintln!("weir cannot start: {error}");
@@ -81,7 +92,14 @@ pub fn run(file: &Path, on_ready: Option<OnReady>) -> Exit {
     }
 }
 
-fn load(file: &Path) -> Option<Config> {
+/// What the file and the store say together.
+fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| NoTruth::File(error.to_string()))?;
+    runtime.block_on(truth::establish(text, config))
+}
+
+fn load(file: &Path) -> Option<(String, Config)> {
     let name = file.display().to_string();
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
@@ -95,7 +113,7 @@ fn load(file: &Path) -> Option<Config> {
             for warning in &config.warnings {
                 eprintln!("warning: {warning}");
             }
-            Some(config)
+            Some((text, config))
         }
         Err(errors) => {
             for error in &errors.errors {
@@ -201,21 +219,21 @@ fn raise_descriptors(config: &Config) {
 
 /// Starts the threads and becomes the control thread.
 fn serve(
-    config: Config,
+    truth: Truth,
     config_path: PathBuf,
     cpus: &[usize],
     io: IoKind,
     on_ready: Option<OnReady>,
 ) -> io::Result<Outcome> {
     let kick = Kick::new()?;
-    let (access_log, senders) = start_access_log(&config, cpus.len())?;
+    let (access_log, senders) = start_access_log(&truth.config, cpus.len())?;
     let mut started = Started::default();
     for ((core, cpu), sender) in (0_u16..).map(CoreId).zip(cpus).zip(senders) {
         started.spawn(core, *cpu, io, sender, &kick)?;
     }
     tracing::info!(workers = cpus.len(), ?cpus, "started");
     let outcome = crate::control::core::run(ControlSetup {
-        config,
+        truth,
         config_path,
         ends: started.ends,
         kick,

@@ -13,6 +13,7 @@
     reason = "everything in a test binary is unreachable from outside"
 )]
 
+mod api;
 mod kernel;
 mod l4;
 mod l7;

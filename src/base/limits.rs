@@ -36,6 +36,13 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// the room for one is on the stack of every request that needs it.
 pub const SHARD_KEY_BYTES_MAX: usize = 1024;
 
+/// Bytes of one request body to the admin interface: a group of ten thousand backends, each with
+/// everything said, has about two million.
+pub const ADMIN_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Changes that wait for the control loop; further ones are refused.
+pub const CHANGES_MAX: usize = 64;
+
 const _: () = assert!(FROM_WORKER_MAX >= 2 * TO_WORKER_MAX + 2);
 // Every record fits its ring many times over: five texts and the numbers.
 const _: () = assert!(LOG_RING_BYTES >= 16 * (5 * (LOG_TEXT_BYTES_MAX + 2) + 256));

@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use super::problem::Problem;
 
+mod admin;
 mod group;
 
+pub use admin::{Admin, Secret, Store, Token};
 pub use group::{
     Backend, BackendAddress, BackendState, Group, GroupLimits, GroupTimeouts, Policy, RETRIES_MAX,
     WEIGHT_DEFAULT,
@@ -31,6 +33,8 @@ pub struct Config {
     pub log: Log,
     /// What weir says about each exchange, when it does.
     pub access_log: Option<AccessLog>,
+    /// Where changes are kept, when they outlive the process.
+    pub store: Option<Store>,
     /// How it ends.
     pub shutdown: Shutdown,
     /// How names of backends are followed.
@@ -55,6 +59,7 @@ impl PartialEq for Config {
             admin,
             log,
             access_log,
+            store,
             shutdown,
             dns,
             listeners,
@@ -66,6 +71,7 @@ impl PartialEq for Config {
             && *admin == other.admin
             && *log == other.log
             && *access_log == other.access_log
+            && *store == other.store
             && *shutdown == other.shutdown
             && *dns == other.dns
             && *listeners == other.listeners
@@ -108,13 +114,6 @@ pub enum Workers {
     Cores(Vec<usize>),
     /// So many workers, on the first CPUs this process may run on.
     Count(usize),
-}
-
-/// The admin interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Where it listens.
-    pub address: SocketAddr,
 }
 
 /// What weir says about itself.

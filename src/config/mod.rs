@@ -41,6 +41,12 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
     Ok(Config { warnings, ..config })
 }
 
+/// Why a text cannot be the token of the admin interface, if it cannot.
+#[must_use]
+pub fn token_mistake(text: &str) -> Option<&'static str> {
+    check::admin::token_mistake(text)
+}
+
 /// One problem per line: what a parser says after its first stumble is mostly echo.
 fn note_syntax(errors: &[toml::de::Error], problems: &mut Problems<'_>) {
     let mut line_before = 0;

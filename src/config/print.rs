@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::checked::{
     AccessLogFormat, Config, Forwarded, HostPattern, Listener, LogDestination, LogFormat, LogLevel,
-    PathPattern, Protocol, Route, Workers,
+    PathPattern, Protocol, Route, Token, Workers,
 };
 use super::units::{duration_text, size_text};
 
@@ -36,7 +36,17 @@ impl Config {
         }
         if let Some(admin) = &self.admin {
             page.section("[admin]");
-            page.text("address", &admin.address.to_string());
+            if let Some(address) = admin.address {
+                page.text("address", &address.to_string());
+            }
+            if let Some(unix) = &admin.unix {
+                page.text("unix", &unix.to_string_lossy());
+            }
+            match &admin.token {
+                Some(Token::File(path)) => page.text("token_file", &path.to_string_lossy()),
+                Some(Token::Text(token)) => page.text("token", &token.0),
+                None => {}
+            }
         }
         page.section("[log]");
         page.text(
@@ -69,6 +79,10 @@ impl Config {
                     AccessLogFormat::Json => "json",
                 },
             );
+        }
+        if let Some(store) = &self.store {
+            page.section("[store]");
+            page.text("path", &store.path.to_string_lossy());
         }
         page.section("[shutdown]");
         page.duration("drain_timeout", self.shutdown.drain_timeout);

@@ -22,6 +22,7 @@ pub(super) struct File {
     pub(super) admin: Option<Admin>,
     pub(super) log: Log,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) store: Option<Store>,
     pub(super) drain_timeout: Text,
     pub(super) dns_refresh: Text,
     pub(super) listeners: Vec<Listener>,
@@ -37,6 +38,14 @@ pub(super) enum Workers {
 
 pub(super) struct Admin {
     pub(super) address: Text,
+    pub(super) unix: Text,
+    pub(super) token: Text,
+    pub(super) token_file: Text,
+    pub(super) at: At,
+}
+
+pub(super) struct Store {
+    pub(super) path: Text,
     pub(super) at: At,
 }
 
@@ -113,6 +122,9 @@ impl File {
             access_log: root
                 .section("access_log", problems)
                 .map(|section| read_access_log(section, problems)),
+            store: root
+                .section("store", problems)
+                .map(|section| read_store(section, problems)),
             drain_timeout: root
                 .section("shutdown", problems)
                 .and_then(|section| read_one_duration(section, "drain_timeout", problems)),
@@ -176,9 +188,21 @@ fn read_admin(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Admi
     let admin = Admin {
         at: section.at.clone(),
         address: section.text("address", "\"127.0.0.1:9901\"", problems),
+        unix: section.text("unix", "\"/run/weir.sock\"", problems),
+        token: section.text("token", "\"a-long-random-text\"", problems),
+        token_file: section.text("token_file", "\"/etc/weir/token\"", problems),
     };
     section.finish(problems);
     admin
+}
+
+fn read_store(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Store {
+    let store = Store {
+        at: section.at.clone(),
+        path: section.text("path", "\"/var/lib/weir/store.redb\"", problems),
+    };
+    section.finish(problems);
+    store
 }
 
 fn read_log(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Log {

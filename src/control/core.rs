@@ -8,19 +8,23 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::base::id::CoreId;
-use crate::config::Config;
 use crate::control::access_log::LogHandle;
 use crate::control::events::Control;
+use crate::control::handle::Handle;
 use crate::control::orders::Order;
 use crate::control::resolver;
+use crate::control::truth::Truth;
 use crate::link::ControlEnd;
 use crate::runtime::kick::Kick;
 use crate::telemetry::stats::CoreStats;
 
+/// Threads for what blocks: every lookup, and the store beside them.
+const BLOCKING_THREADS: usize = resolver::LOOKUPS_MAX + 2;
+
 /// All the control thread needs.
 pub struct ControlSetup {
-    /// What the process was started with.
-    pub config: Config,
+    /// What the node is configured by.
+    pub truth: Truth,
     /// Where it came from, to be read again.
     pub config_path: PathBuf,
     /// The links to the workers, in the order of cores.
@@ -46,6 +50,8 @@ pub struct Ready {
     pub listeners: Vec<(Arc<str>, SocketAddr)>,
     /// Where the admin interface is bound.
     pub admin: Option<SocketAddr>,
+    /// To change what is in effect, and to ask for it, from inside the process.
+    pub handle: Handle,
 }
 
 /// How it ended.
@@ -70,7 +76,7 @@ pub enum Outcome {
 pub fn run(setup: ControlSetup) -> io::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(resolver::LOOKUPS_MAX)
+        .max_blocking_threads(BLOCKING_THREADS)
         .thread_name("weir-control-io")
         .build()?;
     let outcome = runtime.block_on(async { Control::start(setup).await?.live().await });

@@ -1,8 +1,9 @@
 //! The control thread from the first plan to the last word.
 //!
 //! One loop on a tokio current-thread runtime holds all state; everything that takes time (DNS,
-//! admin pages) runs as a task beside it and reports back as an event, so an order to stop is
-//! never behind a slow lookup. Whatever goes wrong with a change, the present table stays.
+//! the store, admin pages) runs as a task beside it and reports back as an event, so an order to
+//! stop is never behind a slow lookup or a slow disk. Changes are made one after the other, in
+//! `changing`. Whatever goes wrong with one, the present table stays.
 //!
 //! A core that dies ends the process with a failure after a short drain of the others: a
 //! supervisor that restarts it beats serving on with fewer cores and nobody knowing.
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, sleep_until};
 
@@ -22,14 +24,23 @@ use crate::base::id::CoreId;
 use crate::config::Config;
 use crate::control::access_log::LogHandle;
 use crate::control::admin::{self, Sources};
+use crate::control::change::{Change, Snapshot};
 use crate::control::core::{ControlSetup, Outcome, Ready};
+use crate::control::document::{Document, Section};
+use crate::control::handle::Handle;
 use crate::control::orders::{Order, Orders};
-use crate::control::plans::{Plans, Refused};
+use crate::control::plans::Plans;
 use crate::control::publisher::{Cores, Phase, Publisher};
-use crate::control::{reload, resolver};
+use crate::control::resolver;
+use crate::control::store::{Revision, Store, StoreError};
+use crate::control::truth::Truth;
 use crate::engine::planner::Resolved;
 use crate::runtime::kick_waiter::KickWaiter;
 use crate::telemetry::stats::ControlStats;
+
+mod changing;
+
+use changing::{Underway, progressed};
 
 /// How often the cores are looked at without a kick; a thread that dies may not kick any more.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -43,13 +54,6 @@ const DRAIN_AFTER_DEATH: Duration = Duration::from_secs(5);
 /// A publication that some core has not adopted after this time is worth a warning.
 const ADOPTION_EXPECTED: Duration = Duration::from_secs(2);
 
-/// A round of lookups under way, and what it is for.
-struct Lookup {
-    round: JoinHandle<resolver::Round>,
-    /// The new configuration the answers are for; `None` when it is only time again.
-    reload: Option<Config>,
-}
-
 /// Why the end has begun, and when patience ends.
 struct Ending {
     deadline: Instant,
@@ -58,10 +62,13 @@ struct Ending {
 }
 
 enum Event {
+    Change(Change),
+    Committed(Result<Revision, StoreError>),
     Deadline,
     Kicked,
     Order(Order),
     RefreshDue,
+    Refreshed(Option<resolver::Round>),
     Resolved(Option<resolver::Round>),
 }
 
@@ -69,13 +76,26 @@ pub(super) struct Control {
     started_with: Config,
     config: Config,
     config_path: PathBuf,
+    store: Arc<dyn Store>,
+    /// Whether the store outlives the process, and the file is read for the process alone.
+    lasting: bool,
+    revision: Revision,
+    process: Section,
+    document: Document,
+    handle: Handle,
+    changes: mpsc::Receiver<Change>,
+    /// The change that is being made; others wait.
+    underway: Option<Underway>,
+    /// The file is to be read when the change under way is made.
+    reload_wanted: bool,
     resolved: Resolved,
     plans: Plans,
     publisher: Publisher,
     kicks: KickWaiter,
     look: Interval,
     refresh: Interval,
-    lookup: Option<Lookup>,
+    /// Names being asked for again because it is time.
+    refreshing: Option<JoinHandle<resolver::Round>>,
     orders: Orders,
     stats: Arc<ControlStats>,
     log: Option<LogHandle>,
@@ -92,7 +112,18 @@ impl Control {
         let stats = Arc::new(ControlStats::default());
         let publisher = Publisher::new(setup.ends);
         let plans = Plans::new(publisher.cores());
+        let Truth {
+            store,
+            lasting,
+            process,
+            document,
+            config,
+            revision,
+        } = setup.truth;
+        let snapshot = Snapshot::new(revision.epoch(), process.clone(), document.clone());
+        let (handle, changes) = Handle::new(snapshot, plans.view(), publisher.watch());
         let sources = Sources {
+            handle: handle.clone(),
             view: plans.view(),
             progress: publisher.watch(),
             cores: setup.core_stats,
@@ -101,22 +132,31 @@ impl Control {
             started: SystemTime::now(),
             config_path: setup.config_path.clone(),
         };
-        let admin = match &setup.config.admin {
-            Some(admin) => Some(admin::start(admin.address, sources).await?),
+        let admin = match &config.admin {
+            Some(admin) => admin::start(admin, sources).await?,
             None => None,
         };
-        let refresh = ticks(setup.config.dns.refresh);
+        let refresh = ticks(config.dns.refresh);
         let mut control = Control {
-            started_with: setup.config.clone(),
-            config: setup.config,
+            started_with: config.clone(),
+            config,
             config_path: setup.config_path,
+            store,
+            lasting,
+            revision,
+            process,
+            document,
+            handle,
+            changes,
+            underway: None,
+            reload_wanted: false,
             resolved: Resolved::default(),
             plans,
             publisher,
             kicks: KickWaiter::new(setup.kick)?,
             look: interval(LOOK_EVERY),
             refresh,
-            lookup: None,
+            refreshing: None,
             orders,
             stats,
             log: setup.access_log,
@@ -131,41 +171,52 @@ impl Control {
         let round = resolver::resolve(resolver::names(&control.config)).await;
         control.note_failures(&round);
         control.resolved = round.merged(&Resolved::default());
-        let first = control.config.clone();
-        control
-            .advance(&first)
-            .map_err(|refused| io::Error::other(refused.to_string()))?;
+        control.publish_first().map_err(io::Error::other)?;
         Ok(control)
     }
 
     pub(super) async fn live(mut self) -> io::Result<Outcome> {
         loop {
-            match self.next_event().await? {
-                Event::Deadline => {
-                    if let Some(outcome) = self.deadline_passed() {
-                        return Ok(self.end(outcome));
-                    }
-                }
-                Event::Kicked => {}
-                Event::Order(order) => self.obey(order),
-                Event::RefreshDue => self.look_up(None),
-                Event::Resolved(round) => self.resolved(round),
-            }
-            self.publisher.receive();
-            if let Some(outcome) = self.follow() {
+            if let Some(outcome) = self.step().await? {
                 return Ok(self.end(outcome));
             }
         }
     }
 
+    /// Takes one event; answers how it all ended, once it has.
+    async fn step(&mut self) -> io::Result<Option<Outcome>> {
+        match self.next_event().await? {
+            Event::Change(change) => self.wanted(change),
+            Event::Committed(revision) => self.committed(revision),
+            Event::Deadline => {
+                if let Some(outcome) = self.deadline_passed() {
+                    return Ok(Some(outcome));
+                }
+            }
+            Event::Kicked => {}
+            Event::Order(order) => self.obey(order),
+            Event::RefreshDue => self.refresh_names(),
+            Event::Refreshed(round) => self.refreshed(round),
+            Event::Resolved(round) => self.resolved(round),
+        }
+        if self.underway.is_none() && std::mem::take(&mut self.reload_wanted) {
+            self.reload();
+        }
+        self.publisher.receive();
+        Ok(self.follow())
+    }
+
     async fn next_event(&mut self) -> io::Result<Event> {
         let deadline = self.ending.as_ref().map(|ending| ending.deadline);
+        let idle = self.underway.is_none();
         tokio::select! {
             kicked = self.kicks.kicked() => kicked.map(|()| Event::Kicked),
             _ = self.look.tick() => Ok(Event::Kicked),
             order = self.orders.next() => Ok(Event::Order(order)),
             _ = self.refresh.tick() => Ok(Event::RefreshDue),
-            round = finished(&mut self.lookup) => Ok(Event::Resolved(round)),
+            Some(change) = self.changes.recv(), if idle => Ok(Event::Change(change)),
+            round = finished(&mut self.refreshing), if idle => Ok(Event::Refreshed(round)),
+            event = progressed(&mut self.underway) => Ok(event),
             () = at(deadline) => Ok(Event::Deadline),
         }
     }
@@ -183,10 +234,7 @@ impl Control {
                 if self.ending.is_some() {
                     return;
                 }
-                match reload::read(&self.config_path) {
-                    Some(config) => self.look_up(Some(config)),
-                    None => self.stats.reload_failures.inc(),
-                }
+                self.reload();
             }
             Order::ReopenLogs => self.reopen_logs(),
         }
@@ -196,85 +244,6 @@ impl Control {
         if let Some(log) = &self.log {
             log.reopen();
         }
-    }
-
-    /// Asks DNS for the names of the new configuration, or of the present one again. A reload
-    /// replaces what is under way, a mere refresh waits for its next turn.
-    fn look_up(&mut self, reload: Option<Config>) {
-        if self.ending.is_some() || (reload.is_none() && self.lookup.is_some()) {
-            return;
-        }
-        let names = resolver::names(reload.as_ref().unwrap_or(&self.config));
-        if names.is_empty() && reload.is_none() {
-            return;
-        }
-        if let Some(lookup) = self.lookup.take() {
-            lookup.round.abort();
-        }
-        let round = tokio::spawn(resolver::resolve(names));
-        self.lookup = Some(Lookup { round, reload });
-    }
-
-    fn resolved(&mut self, round: Option<resolver::Round>) {
-        let Some(lookup) = self.lookup.take() else {
-            return;
-        };
-        let Some(round) = round else {
-            tracing::error!("lookup failed");
-            return;
-        };
-        if self.ending.is_some() {
-            return;
-        }
-        self.note_failures(&round);
-        let resolved = round.merged(&self.resolved);
-        match lookup.reload {
-            None if resolved == self.resolved => {}
-            None => {
-                let before = std::mem::replace(&mut self.resolved, resolved);
-                let config = self.config.clone();
-                if let Err(refused) = self.advance(&config) {
-                    // The next round finds the same difference and tries again.
-                    self.resolved = before;
-                    tracing::error!(%refused, "new addresses not published");
-                }
-            }
-            Some(config) => self.change_to(config, resolved),
-        }
-    }
-
-    fn change_to(&mut self, config: Config, resolved: Resolved) {
-        let before = std::mem::replace(&mut self.resolved, resolved);
-        match self.advance(&config) {
-            Ok(epoch) => {
-                self.stats.reloads.inc();
-                let restart = reload::needs_restart(&self.started_with, &config);
-                if !restart.is_empty() {
-                    tracing::warn!(settings = restart.join(" "), "restart needed");
-                }
-                if config.dns.refresh != self.config.dns.refresh {
-                    self.refresh = ticks(config.dns.refresh);
-                }
-                self.config = config;
-                tracing::info!(epoch = epoch.0, "reloaded");
-            }
-            Err(refused) => {
-                self.resolved = before;
-                self.stats.reload_failures.inc();
-                tracing::error!(%refused, "reload refused");
-            }
-        }
-    }
-
-    fn advance(&mut self, config: &Config) -> Result<Epoch, Refused> {
-        let log = self.log.as_ref();
-        let epoch = self
-            .plans
-            .advance(config, &self.resolved, &mut self.publisher, log)?;
-        self.stats.published.inc();
-        self.awaited = Some((epoch, Instant::now() + ADOPTION_EXPECTED));
-        tracing::info!(epoch = epoch.0, "published");
-        Ok(epoch)
     }
 
     fn note_failures(&self, round: &resolver::Round) {
@@ -293,6 +262,7 @@ impl Control {
             on_ready(Ready {
                 listeners: self.plans.listening(),
                 admin: self.admin,
+                handle: self.handle.clone(),
             });
         }
         if let Some((epoch, late)) = self.awaited {
@@ -383,10 +353,10 @@ fn ticks(period: Duration) -> Interval {
     ticks
 }
 
-/// The answers of the lookup under way; waits for ever when there is none.
-async fn finished(lookup: &mut Option<Lookup>) -> Option<resolver::Round> {
-    match lookup {
-        Some(lookup) => (&mut lookup.round).await.ok(),
+/// The answers of a round under way; waits for ever when there is none.
+async fn finished(round: &mut Option<JoinHandle<resolver::Round>>) -> Option<resolver::Round> {
+    match round {
+        Some(round) => round.await.ok(),
         None => pending().await,
     }
 }

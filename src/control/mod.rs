@@ -5,11 +5,13 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod change;
 pub mod core;
 pub mod document;
 mod events;
 #[cfg(test)]
 mod fake_worker;
+pub mod handle;
 pub mod listen;
 pub mod orders;
 pub mod plans;
@@ -17,5 +19,7 @@ pub mod process;
 pub mod publisher;
 pub mod reload;
 pub mod resolver;
+pub mod servers;
 pub mod store;
+pub mod truth;
 pub mod view;

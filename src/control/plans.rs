@@ -1,8 +1,9 @@
 //! From a configuration and the answers of DNS to a table every core is sent: plan, open what is
 //! new, publish; or leave everything as it is.
 //!
-//! A plan is made on a copy of the registry, so that one whose addresses cannot be bound leaves
-//! no trace. Epochs of refused plans are not used.
+//! A plan is made on a copy of the registry, so that one whose addresses cannot be bound, or that
+//! cannot be stored, leaves no trace. Between planning and publishing there is the store: a table
+//! that could not be bound is never stored, one that could not be stored is never published.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -54,7 +55,6 @@ impl std::error::Error for Refused {}
 /// The present plan and all that is needed to make the next.
 pub struct Plans {
     registry: Registry,
-    epoch: Epoch,
     view: Arc<ArcSwapOption<View>>,
 }
 
@@ -64,7 +64,6 @@ impl Plans {
     pub fn new(cores: usize) -> Self {
         Plans {
             registry: Registry::new(cores),
-            epoch: Epoch(0),
             view: Arc::default(),
         }
     }
@@ -82,19 +81,19 @@ impl Plans {
         live.map(|entry| (entry.name, entry.address)).collect()
     }
 
-    /// Plans, binds and publishes the next epoch.
+    /// Plans the table of `epoch` and binds what it listens on anew; nothing is published yet, and
+    /// nothing remains if it never is.
     ///
     /// # Errors
-    /// When an address cannot be bound or a core cannot take the table.
-    pub fn advance(
-        &mut self,
+    /// When an address cannot be bound or a core could not take the table now.
+    pub fn prepare(
+        &self,
         config: &Config,
         resolved: &Resolved,
-        publisher: &mut Publisher,
-        log: Option<&LogHandle>,
-    ) -> Result<Epoch, Refused> {
+        epoch: Epoch,
+        publisher: &Publisher,
+    ) -> Result<Prepared, Refused> {
         publisher.check_room().map_err(Refused::Publish)?;
-        let epoch = self.epoch.next();
         let mut registry = self.registry.clone();
         let forgotten = Epoch(epoch.0.saturating_sub(REMEMBERED_EPOCHS));
         registry.release_before(forgotten.min(publisher.watch().borrow().oldest_held()));
@@ -107,8 +106,32 @@ impl Plans {
         for warning in warnings {
             tracing::warn!(epoch = epoch.0, %warning, "plan");
         }
-        let first = self.epoch == Epoch(0);
+        let first = self.view.load().is_none();
         let sockets = open_all(&table, &open, publisher.cores(), first)?;
+        Ok(Prepared {
+            table,
+            sockets,
+            registry,
+        })
+    }
+
+    /// Publishes what was prepared last.
+    ///
+    /// # Errors
+    /// When a core cannot take the table.
+    pub fn publish(
+        &mut self,
+        prepared: Prepared,
+        publisher: &mut Publisher,
+        log: Option<&LogHandle>,
+    ) -> Result<Epoch, Refused> {
+        let Prepared {
+            table,
+            sockets,
+            registry,
+        } = prepared;
+        publisher.check_room().map_err(Refused::Publish)?;
+        let epoch = table.epoch;
         let view = View::new(Arc::clone(&table), &registry);
         if let Some(log) = log {
             log.rename(view.log_names());
@@ -118,9 +141,15 @@ impl Plans {
             .map_err(Refused::Publish)?;
         self.view.store(Some(Arc::new(view)));
         self.registry = registry;
-        self.epoch = epoch;
         Ok(epoch)
     }
+}
+
+/// A table with its sockets, ready to be sent.
+pub struct Prepared {
+    table: Arc<Table>,
+    sockets: Vec<Vec<ListenSocket>>,
+    registry: Registry,
 }
 
 /// The sockets of each core, or every error.

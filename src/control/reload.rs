@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use crate::config::{self, Config};
+use crate::control::document::{Split, split};
 
 /// Reads and checks the file; every mistake is logged, each with its place.
 #[must_use]
-pub fn read(path: &Path) -> Option<Config> {
+pub fn read(path: &Path) -> Option<(Split, Config)> {
     let name = path.display().to_string();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -20,7 +21,13 @@ pub fn read(path: &Path) -> Option<Config> {
             for warning in &config.warnings {
                 tracing::warn!(%warning, "configuration");
             }
-            Some(config)
+            match split(&text) {
+                Ok(split) => Some((split, config)),
+                Err(error) => {
+                    tracing::error!(error, "configuration");
+                    None
+                }
+            }
         }
         Err(errors) => {
             for problem in &errors.errors {
@@ -38,6 +45,7 @@ pub fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("workers", started.workers != now.workers),
         ("admin", started.admin != now.admin),
         ("log", started.log != now.log),
+        ("store", started.store != now.store),
         ("access_log", started.access_log != now.access_log),
     ];
     differing

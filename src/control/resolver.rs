@@ -56,6 +56,20 @@ impl Round {
         merged
     }
 
+    /// What is known with this round, everything known before included.
+    #[must_use]
+    pub fn added_to(&self, before: &Resolved) -> Resolved {
+        let mut known = before.clone();
+        for ((host, port), answer) in &self.answers {
+            match answer {
+                Ok(addresses) => known.insert(host, *port, addresses.clone()),
+                Err(_) if known.knows(host, *port) => {}
+                Err(_) => known.insert(host, *port, Vec::new()),
+            }
+        }
+        known
+    }
+
     /// The names that failed, and why.
     pub fn failures(&self) -> impl Iterator<Item = (&Name, &str)> {
         self.answers

@@ -38,6 +38,13 @@ impl Resolved {
         ports.insert(port, addresses);
     }
 
+    /// Whether `host`:`port` has been asked for, with or without success.
+    #[must_use]
+    pub fn knows(&self, host: &str, port: u16) -> bool {
+        let ports = self.addresses.get(host);
+        ports.is_some_and(|ports| ports.contains_key(&port))
+    }
+
     /// The addresses of `host`:`port`, empty when it did not resolve.
     #[must_use]
     pub fn addresses(&self, host: &str, port: u16) -> &[SocketAddr] {

@@ -37,6 +37,12 @@ impl Table {
         self.listeners.get(slot.index())?.as_ref()
     }
 
+    /// The group of this name; a search, for people and not for requests.
+    #[must_use]
+    pub fn group_named(&self, name: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| &*group.name == name)
+    }
+
     /// The group at `index`.
     #[must_use]
     pub fn group(&self, index: GroupIndex) -> &Group {

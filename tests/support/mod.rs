@@ -4,6 +4,7 @@
 //! Waiting is always for a condition with a generous deadline ([`eventually`]), never for a time
 //! to pass, except where the absence of something is the point ([`Wire::stays_silent`]).
 
+pub mod api;
 pub mod bulk;
 pub mod canon;
 pub mod client;
@@ -19,6 +20,7 @@ pub mod upstream;
 pub mod websocket;
 pub mod wire;
 
+pub use api::{Api, Reply};
 pub use client::Client;
 pub use message::{Framing, Message};
 pub use port::{closed_port, full_backlog};

@@ -4,6 +4,7 @@
 //! of a panic. When the test fails, what it wrote to its standard error is shown.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -39,15 +40,7 @@ impl Settings {
             .tempdir()
             .unwrap();
         peer.write(self, directory.path());
-        let stderr = std::fs::File::create(directory.path().join("stderr")).unwrap();
-        let mut command = peer.command(directory.path());
-        command
-            .stdin(Stdio::null())
-            .stdout(stderr.try_clone().unwrap())
-            .stderr(stderr);
-        let child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let child = spawn(&peer, directory.path());
         Proxy {
             child,
             settings: self.clone(),
@@ -57,7 +50,43 @@ impl Settings {
     }
 }
 
+fn spawn(peer: &Peer, directory: &Path) -> Child {
+    let path = directory.join("stderr");
+    let stderr = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(path);
+    let stderr = stderr.unwrap();
+    let mut command = peer.command(directory);
+    command
+        .stdin(Stdio::null())
+        .stdout(stderr.try_clone().unwrap())
+        .stderr(stderr);
+    command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
 impl Proxy {
+    /// Kills it and starts it again by the file and the store it left.
+    #[track_caller]
+    pub fn kill_and_start(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = spawn(&self.peer, self.directory.path());
+        self.wait_until_ready();
+    }
+
+    /// Where it keeps its files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Where its admin interface is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.settings.admin.address()
+    }
+
     /// Waits until `/ready` says that all cores serve.
     #[track_caller]
     pub fn wait_until_ready(&self) {

@@ -13,6 +13,10 @@ use super::upstream::Upstream;
 pub struct Settings {
     /// Where the admin API listens.
     pub admin: Port,
+    /// Further lines of `[admin]`; `DIRECTORY` is the directory of the proxy.
+    pub admin_lines: Vec<String>,
+    /// Whether there is a store that lasts.
+    pub store: bool,
     /// `workers` as TOML; one core unless told.
     pub workers: String,
     /// Format of the access log, if there is one.
@@ -98,6 +102,8 @@ impl Settings {
         let core = NEXT.fetch_add(1, Ordering::Relaxed) % cores;
         Settings {
             admin: Port::fresh(),
+            admin_lines: Vec::new(),
+            store: false,
             workers: format!("[{core}]"),
             access_log: None,
             drain_timeout: "30s".to_owned(),
@@ -213,6 +219,18 @@ impl Settings {
         self
     }
 
+    /// Keeps changes in a store.
+    pub fn with_store(mut self) -> Settings {
+        self.store = true;
+        self
+    }
+
+    /// A further line of `[admin]`; `DIRECTORY` is the directory of the proxy.
+    pub fn admin_with(mut self, line: &str) -> Settings {
+        self.admin_lines.push(line.to_owned());
+        self
+    }
+
     /// Which cores, as TOML.
     pub fn workers(mut self, value: &str) -> Settings {
         value.clone_into(&mut self.workers);
@@ -227,6 +245,16 @@ impl Settings {
     pub fn toml(&self, directory: &Path) -> String {
         let mut out = format!("workers = {}\n", self.workers);
         let _ = writeln!(out, "[admin]\naddress = \"{}\"", self.admin.address());
+        for line in &self.admin_lines {
+            let _ = writeln!(
+                out,
+                "{}",
+                line.replace("DIRECTORY", &directory.to_string_lossy())
+            );
+        }
+        if self.store {
+            let _ = writeln!(out, "[store]\npath = {:?}", directory.join("store.redb"));
+        }
         if let Some(format) = self.access_log {
             let path = directory.join("access.log");
             let _ = writeln!(out, "[access_log]\npath = {path:?}\nformat = {format:?}");

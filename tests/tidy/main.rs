@@ -103,6 +103,12 @@ const BANNED_PARTS: [&str; 7] = [
     "manager", "helper", "util", "utils", "common", "misc", "data2",
 ];
 
+/// Names that others have given: they stay, whatever we would call it.
+const GIVEN_NAMES: [&str; 1] = [
+    // One of the five calls of the specification.
+    "get_next_server",
+];
+
 /// Words of work that is not finished. Spelled apart, because this file is read as well.
 const MARKERS: [&str; 6] = [
     concat!("TO", "DO"),
@@ -331,7 +337,7 @@ fn names_say_something() {
             if let Some(part) = empty {
                 breaches.push(format!("{}: `{name}`: `{part}` says nothing", source.path));
             }
-            if name.starts_with("get_") {
+            if name.starts_with("get_") && !GIVEN_NAMES.contains(&&*name) {
                 breaches.push(format!("{}: `{name}`: name what it gives", source.path));
             }
         }

@@ -5,6 +5,7 @@
 //! mistake is reported once. The result is thrown away if anything was noted as an error.
 
 mod address;
+pub(super) mod admin;
 mod backend;
 mod group;
 mod listener;
@@ -13,15 +14,14 @@ mod route;
 mod values;
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use self::address::Listening;
 use self::names::{GroupNames, Names};
 use self::values::{choice, duration, missing};
 use super::checked::{
-    AccessLog, AccessLogFormat, Admin, Config, Dns, Log, LogDestination, LogFormat, LogLevel,
-    Sealed, Shutdown, Workers,
+    AccessLog, AccessLogFormat, Config, Dns, Log, LogDestination, LogFormat, LogLevel, Sealed,
+    Shutdown, Workers,
 };
 use super::problem::Problems;
 use super::raw;
@@ -43,7 +43,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
     let admin = raw
         .admin
         .as_ref()
-        .and_then(|raw| check_admin(raw, &mut listening, problems));
+        .and_then(|raw| admin::check(raw, &mut listening, problems));
     let mut groups = GroupNames::new(&raw.groups);
     let mut listener_names = Names::new("listener");
     let mut listeners = Vec::new();
@@ -57,21 +57,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
             problems,
         ));
     }
-    if raw.listeners.is_empty() {
-        let fix = "add a [[listener]] with name, address and group";
-        problems.error(&raw.at.key("listener"), "there is no listener", fix);
-    }
-    if let Some(excess) = raw.listeners.get(LISTENERS_MAX) {
-        let fix = format!("write at most {LISTENERS_MAX}");
-        problems.error(&excess.at, "too many listeners", fix);
-    }
-    if let Some(excess) = raw.groups.get(GROUPS_MAX) {
-        problems.error(
-            &excess.at,
-            "too many groups",
-            format!("write at most {GROUPS_MAX}"),
-        );
-    }
+    check_counts(raw, problems);
     groups.warn_unused(&raw.groups, problems);
     let mut group_names = Names::new("group");
     let mut checked_groups = Vec::new();
@@ -86,6 +72,10 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
             .access_log
             .as_ref()
             .and_then(|raw| check_access_log(raw, problems)),
+        store: raw
+            .store
+            .as_ref()
+            .and_then(|raw| admin::check_store(raw, problems)),
         shutdown: Shutdown {
             drain_timeout: duration(
                 &raw.drain_timeout,
@@ -106,6 +96,24 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
         groups: checked_groups,
         warnings: Vec::new(),
         _sealed: Sealed,
+    }
+}
+
+fn check_counts(raw: &raw::File, problems: &mut Problems<'_>) {
+    if raw.listeners.is_empty() {
+        let fix = "add a [[listener]] with name, address and group";
+        problems.error(&raw.at.key("listener"), "there is no listener", fix);
+    }
+    if let Some(excess) = raw.listeners.get(LISTENERS_MAX) {
+        let fix = format!("write at most {LISTENERS_MAX}");
+        problems.error(&excess.at, "too many listeners", fix);
+    }
+    if let Some(excess) = raw.groups.get(GROUPS_MAX) {
+        problems.error(
+            &excess.at,
+            "too many groups",
+            format!("write at most {GROUPS_MAX}"),
+        );
     }
 }
 
@@ -154,27 +162,6 @@ fn check_cores(cores: &[Written<i64>], problems: &mut Problems<'_>) -> Vec<usize
     checked
 }
 
-fn check_admin(
-    raw: &raw::Admin,
-    listening: &mut Listening,
-    problems: &mut Problems<'_>,
-) -> Option<Admin> {
-    let Some(written) = &raw.address else {
-        missing(&raw.at, "address", "\"127.0.0.1:9901\"", problems);
-        return None;
-    };
-    let address = address::listen(written, problems)?;
-    listening.add(address, &written.at, problems);
-    if !address.ip().is_loopback() {
-        problems.warning(
-            &written.at,
-            "the admin interface is open to other machines and has no authentication",
-            "listen on 127.0.0.1, or guard the port",
-        );
-    }
-    Some(Admin { address })
-}
-
 fn check_log(raw: &raw::Log, problems: &mut Problems<'_>) -> Log {
     Log {
         level: choice(&raw.level, LogLevel::Info, &LEVELS, problems),
@@ -195,12 +182,10 @@ fn check_access_log(raw: &raw::AccessLog, problems: &mut Problems<'_>) -> Option
     };
     let destination = match path.value.as_str() {
         "-" => LogDestination::Stdout,
-        value if value.is_empty() || value.contains('\0') => {
+        _ => {
             let fix = "write the path of a file, or \"-\" for standard output";
-            problems.error(&path.at, format!("{value:?} is not a path"), fix);
-            return None;
+            LogDestination::File(values::path(path, fix, problems)?)
         }
-        value => LogDestination::File(PathBuf::from(value)),
     };
     Some(AccessLog {
         destination,

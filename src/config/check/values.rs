@@ -4,11 +4,12 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::problem::{At, Problems, nearest};
 use super::super::raw::{Boolean, Integer, Size, Text};
-use super::super::reader::Scalar;
+use super::super::reader::{Scalar, Written};
 use super::super::units;
 
 /// Timeouts and intervals. A day is longer than any of them makes sense, and keeps every
@@ -161,6 +162,20 @@ pub(super) fn choice<T: Copy>(
             default
         }
     }
+}
+
+/// The path of a file.
+pub(super) fn path(
+    written: &Written<String>,
+    fix: &str,
+    problems: &mut Problems<'_>,
+) -> Option<PathBuf> {
+    let value = &written.value;
+    if value.is_empty() || value.contains('\0') {
+        problems.error(&written.at, format!("{value:?} is not a path"), fix);
+        return None;
+    }
+    Some(PathBuf::from(value))
 }
 
 /// Notes that a key must be there.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::checked::*;
 use super::*;
 
+mod admin;
 mod backends;
 pub(crate) mod round_trip;
 mod routes;
@@ -95,7 +96,7 @@ const ALL_FOUND: [&str; 20] = [
     "weir.toml:1:18: workers[#3]: CPU 5000 is out of range; \
          fix: write a value from 0 to 1023",
     "weir.toml:2:1: colour: unknown key; fix: remove it; known here: workers, admin, log, \
-         access_log, shutdown, dns, listener, group",
+         access_log, store, shutdown, dns, listener, group",
     "weir.toml:6:9: log.level: unknown value \"inof\"; fix: write \"info\"",
     "weir.toml:8:17: shutdown.drain_timeout: a duration without a unit; \
          fix: write a string with a unit, such as drain_timeout = \"500ms\" or \"30s\"",
@@ -355,12 +356,12 @@ fn a_value_of_the_wrong_type_is_one_mistake() {
 #[test]
 fn what_looks_like_a_slip_is_a_warning() {
     let text = format!(
-        "[admin]\naddress = \"0.0.0.0:9901\"\n{LISTENER}[[listener.route]]\ngroup = \"app\"\n\
+        "{LISTENER}[[listener.route]]\ngroup = \"app\"\n\
          {GROUP}{}",
         GROUP.replace("app", "spare")
     );
     let config = sound(&text);
     let lines: Vec<usize> = config.warnings.iter().map(|problem| problem.line).collect();
-    assert_eq!(lines, [2, 6, 13], "{:?}", config.warnings);
-    assert!(config.warnings[2].what.contains("leads to group \"spare\""));
+    assert_eq!(lines, [4, 11], "{:?}", config.warnings);
+    assert!(config.warnings[1].what.contains("leads to group \"spare\""));
 }

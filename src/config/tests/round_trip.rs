@@ -116,7 +116,12 @@ fn any_node() -> BoxedStrategy<String> {
     let workers = key("workers", &["\"auto\"", "3", "[0, 2, 1]"]);
     let admin = key(
         "[admin]\naddress",
-        &["\"127.0.0.1:9901\"", "\"[::1]:9902\""],
+        &[
+            "\"127.0.0.1:9901\"",
+            "\"[::1]:9902\"\nunix = \"/run/a b.sock\"",
+            "\"0.0.0.0:9903\"\ntoken = \"0123456789abcdef\"",
+            "\"0.0.0.0:9903\"\ntoken_file = \"/etc/token\"",
+        ],
     );
     let level = key(
         "[log]\nlevel",
@@ -135,6 +140,7 @@ fn any_node() -> BoxedStrategy<String> {
     lines(vec![
         workers,
         admin,
+        key("[store]\npath", &["\"/var/lib/weir/store.redb\""]),
         level,
         access,
         time("[shutdown]\ndrain_timeout"),

@@ -2,7 +2,6 @@
 //! Whoever comes when all places are taken waits in the backlog.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,7 +9,6 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -20,13 +18,13 @@ use crate::base::limits::ADMIN_CONNECTIONS_MAX;
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
 /// A listener that admits at most [`ADMIN_CONNECTIONS_MAX`] connections.
-pub(super) struct Gate {
-    listener: TcpListener,
+pub(super) struct Gate<L> {
+    listener: L,
     places: Arc<Semaphore>,
 }
 
-impl Gate {
-    pub(super) fn new(listener: TcpListener) -> Self {
+impl<L> Gate<L> {
+    pub(super) fn new(listener: L) -> Self {
         Gate {
             listener,
             places: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
@@ -34,13 +32,13 @@ impl Gate {
     }
 }
 
-impl Listener for Gate {
-    type Io = Guarded;
-    type Addr = SocketAddr;
+impl<L: Listener> Listener for Gate<L> {
+    type Io = Guarded<L::Io>;
+    type Addr = L::Addr;
 
-    async fn accept(&mut self) -> (Guarded, SocketAddr) {
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let (stream, address) = self.listener.accept().await;
         let guarded = Guarded {
             stream,
             silence: Box::pin(sleep(SILENCE_MAX)),
@@ -49,19 +47,19 @@ impl Listener for Gate {
         (guarded, address)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    fn local_addr(&self) -> io::Result<L::Addr> {
         self.listener.local_addr()
     }
 }
 
 /// A connection with its place and its deadline.
-pub(super) struct Guarded {
-    stream: TcpStream,
+pub(super) struct Guarded<S> {
+    stream: S,
     silence: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl Guarded {
+impl<S> Guarded<S> {
     /// Passes `polled` on unless it waits for too long already.
     fn within<T>(
         &mut self,
@@ -77,7 +75,7 @@ impl Guarded {
     }
 }
 
-impl AsyncRead for Guarded {
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -88,7 +86,7 @@ impl AsyncRead for Guarded {
     }
 }
 
-impl AsyncWrite for Guarded {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

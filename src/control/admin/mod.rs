@@ -1,18 +1,23 @@
-//! The admin interface: a few read-only pages on an address of their own.
+//! The admin interface: what this node does, what it is configured by, and how to change that.
 //!
 //! | path | for | answer |
 //! |---|---|---|
 //! | `/metrics` | Prometheus | text format 0.0.4 |
 //! | `/live` | a supervisor | 200 while every core runs |
 //! | `/ready` | whoever sends traffic here | 200 from the first epoch on every core to the drain |
-//! | `/v1/epoch` | rollouts | JSON: the published epoch, each core's, the stragglers |
-//! | `/v1/status` | people | JSON: listeners, groups, backends, cores, process |
+//! | `/v1/...` | operators and programs | JSON; `/v1/openapi.json` describes it |
 //!
-//! Nothing here changes anything and nobody is asked who they are: the address decides who may
-//! look. It runs on the control thread beside planning, so a page costs no worker anything.
+//! The first three are open to whoever reaches the address; `/v1` asks for the token where there
+//! is one. It runs on the control thread beside planning, so a page costs no worker anything, and
+//! it holds that thread up by no more than bounds allow: connections, bytes of a body, waiting
+//! changes, time.
 
+mod doors;
 mod gate;
+mod problem;
 mod status;
+mod token;
+mod v1;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,9 +31,11 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::token::Token;
+use crate::config::checked::Admin;
+use crate::control::handle::Handle;
 use crate::control::process;
 use crate::control::publisher::{Phase, Progress};
 use crate::control::view::View;
@@ -40,6 +47,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What the pages are made from.
 pub struct Sources {
+    /// To what is in effect, and to change it.
+    pub handle: Handle,
     /// The present plan.
     pub view: Arc<ArcSwapOption<View>>,
     /// How far the cores are.
@@ -56,38 +65,46 @@ pub struct Sources {
     pub config_path: PathBuf,
 }
 
-/// Opens the admin interface at `address` and serves it in a task; answers where it is bound.
+/// Opens the admin interface and serves it in tasks; answers where its address is bound, if it
+/// has one.
 ///
 /// # Errors
-/// When the address cannot be had; the message names it.
-pub async fn start(address: SocketAddr, sources: Sources) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("admin cannot listen on {address}: {error}"),
-        )
-    })?;
+/// When the address, the socket or the token cannot be had; the message names it.
+pub async fn start(admin: &Admin, sources: Sources) -> io::Result<Option<SocketAddr>> {
+    let token = token::read(admin.token.as_ref())?;
+    let router = router(Arc::new(sources), token);
+    if let Some(path) = &admin.unix {
+        serve(doors::unix(path)?, router.clone());
+    }
+    let Some(address) = admin.address else {
+        return Ok(None);
+    };
+    let listener = doors::tcp(address).await?;
     let bound = listener.local_addr()?;
-    tokio::spawn(async move {
-        if let Err(error) = serve(listener, Arc::new(sources)).await {
-            tracing::error!(%error, "admin ended");
-        }
-    });
-    Ok(bound)
+    serve(listener, router);
+    Ok(Some(bound))
 }
 
 /// Serves the pages on `listener` until the runtime ends.
-async fn serve(listener: TcpListener, sources: Arc<Sources>) -> io::Result<()> {
-    axum::serve(gate::Gate::new(listener), router(sources)).await
+fn serve<L>(listener: L, router: Router)
+where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+{
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(gate::Gate::new(listener), router).await {
+            tracing::error!(%error, "admin ended");
+        }
+    });
 }
 
-fn router(sources: Arc<Sources>) -> Router {
-    Router::new()
+fn router(sources: Arc<Sources>, token: Option<Token>) -> Router {
+    let open = Router::new()
         .route("/metrics", get(metrics))
         .route("/live", get(live))
-        .route("/ready", get(ready))
-        .route("/v1/epoch", get(epoch))
-        .route("/v1/status", get(whole_status))
+        .route("/ready", get(ready));
+    token::guard(v1::router(), token)
+        .merge(open)
         .with_state(sources)
 }
 
@@ -129,20 +146,8 @@ async fn ready(State(sources): State<Arc<Sources>>) -> Response {
     }
 }
 
-async fn epoch(State(sources): State<Arc<Sources>>) -> Response {
-    json(&status::epoch(&sources.progress.borrow()))
-}
-
-async fn whole_status(State(sources): State<Arc<Sources>>) -> Response {
-    json(&status::whole(&sources))
-}
-
 fn plain(status: StatusCode, word: &str) -> Response {
     answer(status, "text/plain; charset=utf-8", format!("{word}\n"))
-}
-
-fn json(value: &serde_json::Value) -> Response {
-    answer(StatusCode::OK, "application/json", format!("{value:#}\n"))
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response {

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
+use crate::control::change::{Change, Snapshot};
 use crate::control::publisher::{CoreProgress, CoreState};
 
 struct Site {
     address: SocketAddr,
     progress: watch::Sender<Progress>,
+    _changes: tokio::sync::mpsc::Receiver<Change>,
 }
 
 async fn site() -> Site {
@@ -28,7 +30,9 @@ async fn site() -> Site {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let (handle, changes) = Handle::new(Snapshot::default(), Arc::default(), progress.subscribe());
     let sources = Sources {
+        handle,
         view: Arc::default(),
         progress: progress.subscribe(),
         cores: (0..2).map(|_| Arc::default()).collect(),
@@ -37,8 +41,12 @@ async fn site() -> Site {
         started: SystemTime::now(),
         config_path: "weir.toml".into(),
     };
-    tokio::spawn(serve(listener, Arc::new(sources)));
-    Site { address, progress }
+    serve(listener, router(Arc::new(sources), None));
+    Site {
+        address,
+        progress,
+        _changes: changes,
+    }
 }
 
 async fn fetch(site: &Site, path: &str) -> (u16, String, String) {

@@ -1,0 +1,93 @@
+//! The admin interface: who may reach it, and what they must show. And the store behind it.
+
+use std::sync::Arc;
+
+use super::super::checked::{Admin, Secret, Store, Token};
+use super::super::problem::Problems;
+use super::super::raw;
+use super::address::{self, Listening};
+use super::values::{missing, path};
+
+/// Characters of a token; fewer can be guessed.
+const TOKEN_BYTES_MIN: usize = 16;
+const TOKEN_BYTES_MAX: usize = 512;
+
+pub(super) fn check(
+    raw: &raw::Admin,
+    listening: &mut Listening,
+    problems: &mut Problems<'_>,
+) -> Option<Admin> {
+    let token = check_token(raw, problems);
+    let said_token = raw.token.is_some() || raw.token_file.is_some();
+    let mut address = None;
+    if let Some(written) = &raw.address {
+        address = address::listen(written, problems);
+        if let Some(address) = address {
+            listening.add(address, &written.at, problems);
+            if !address.ip().is_loopback() && !said_token {
+                problems.error(
+                    &written.at,
+                    "other machines reach this address, and nobody is asked for a token",
+                    "listen on 127.0.0.1, or add token_file = \"/etc/weir/token\"",
+                );
+            }
+        }
+    }
+    let fix = "write unix = \"/run/weir.sock\"";
+    let unix = raw.unix.as_ref();
+    let unix = unix.and_then(|written| path(written, fix, problems));
+    if raw.address.is_none() && raw.unix.is_none() {
+        missing(&raw.at, "address", "\"127.0.0.1:9901\"", problems);
+        return None;
+    }
+    Some(Admin {
+        address,
+        unix,
+        token,
+    })
+}
+
+fn check_token(raw: &raw::Admin, problems: &mut Problems<'_>) -> Option<Token> {
+    if let (Some(_), Some(file)) = (&raw.token, &raw.token_file) {
+        problems.error(
+            &file.at,
+            "there is a token already",
+            "remove one of the two",
+        );
+        return None;
+    }
+    if let Some(file) = &raw.token_file {
+        let fix = "write token_file = \"/etc/weir/token\"";
+        return path(file, fix, problems).map(Token::File);
+    }
+    let written = raw.token.as_ref()?;
+    if let Some(what) = token_mistake(&written.value) {
+        problems.error(
+            &written.at,
+            what,
+            "write what `openssl rand -hex 32` prints",
+        );
+        return None;
+    }
+    Some(Token::Text(Secret(Arc::from(&*written.value))))
+}
+
+/// Why a text is no token, if it is none.
+pub(in super::super) fn token_mistake(text: &str) -> Option<&'static str> {
+    if !(TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&text.len()) {
+        Some("a token has 16 to 512 characters")
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Some("a token has only visible ASCII characters")
+    } else {
+        None
+    }
+}
+
+pub(super) fn check_store(raw: &raw::Store, problems: &mut Problems<'_>) -> Option<Store> {
+    let Some(written) = &raw.path else {
+        missing(&raw.at, "path", "\"/var/lib/weir/store.redb\"", problems);
+        return None;
+    };
+    let fix = "write path = \"/var/lib/weir/store.redb\"";
+    path(written, fix, problems).map(|path| Store { path })
+}

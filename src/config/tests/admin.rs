@@ -1,0 +1,77 @@
+//! The admin interface and the store.
+
+use std::path::Path;
+
+use super::*;
+
+fn admin(keys: &str) -> Result<Admin, Vec<String>> {
+    let text = format!("[admin]\n{keys}\n{LISTENER}{GROUP}");
+    match load(&text, "weir.toml") {
+        Ok(config) => Ok(config.admin.unwrap()),
+        Err(errors) => Err(errors.errors.iter().map(ToString::to_string).collect()),
+    }
+}
+
+#[test]
+fn an_address_or_a_socket_will_do() {
+    let both = admin("address = \"127.0.0.1:1\"\nunix = \"/run/weir.sock\"").unwrap();
+    assert!(both.address.is_some() && both.token.is_none());
+    assert_eq!(both.unix.as_deref(), Some(Path::new("/run/weir.sock")));
+    assert!(
+        admin("unix = \"/run/weir.sock\"")
+            .unwrap()
+            .address
+            .is_none()
+    );
+    let none = admin("").unwrap_err();
+    assert!(none[0].contains("admin.address: is missing"), "{none:?}");
+    let empty = admin("unix = \"\"").unwrap_err();
+    assert!(
+        empty[0].contains("admin.unix: \"\" is not a path"),
+        "{empty:?}"
+    );
+}
+
+#[test]
+fn who_is_reached_by_others_asks_for_a_token() {
+    let open = admin("address = \"0.0.0.0:9901\"").unwrap_err();
+    assert!(
+        open[0].starts_with("weir.toml:2:11: admin.address: other machines reach"),
+        "{open:?}"
+    );
+    let token = "token = \"0123456789abcdef\"";
+    let guarded = admin(&format!("address = \"[::]:9901\"\n{token}")).unwrap();
+    assert_eq!(
+        guarded.token,
+        Some(Token::Text(Secret("0123456789abcdef".into())))
+    );
+    assert!(!format!("{guarded:?}").contains("0123456789abcdef"));
+    let file = admin("address = \"10.0.0.1:9901\"\ntoken_file = \"/etc/t\"").unwrap();
+    assert_eq!(file.token, Some(Token::File("/etc/t".into())));
+    let two = admin(&format!(
+        "address = \"0.0.0.0:1\"\n{token}\ntoken_file = \"/etc/t\""
+    ));
+    assert!(two.unwrap_err()[0].contains("admin.token_file: there is a token already"));
+}
+
+#[test]
+fn a_token_that_can_be_guessed_or_not_be_sent_is_refused() {
+    for token in ["short", "", "0123456789 abcdef", "0123456789\u{e4}bcdef"] {
+        let told = admin(&format!("address = \"127.0.0.1:1\"\ntoken = \"{token}\"")).unwrap_err();
+        assert!(told[0].contains("admin.token: a token has"), "{told:?}");
+    }
+}
+
+#[test]
+fn a_store_has_a_path() {
+    let with = |keys: &str| load(&format!("[store]\n{keys}\n{LISTENER}{GROUP}"), "weir.toml");
+    let store = with("path = \"/var/lib/weir/store.redb\"")
+        .unwrap()
+        .store
+        .unwrap();
+    assert_eq!(store.path, Path::new("/var/lib/weir/store.redb"));
+    for keys in ["", "path = \"\""] {
+        let told = with(keys).unwrap_err().to_string();
+        assert!(told.contains("store.path: "), "{told}");
+    }
+}

@@ -1,0 +1,118 @@
+//! Changes from outside, as the control loop takes them: what is wanted, under which conditions,
+//! and what became of it.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::oneshot;
+
+use crate::base::epoch::Epoch;
+use crate::control::document::{Document, Mistake, ObjectPath, Op, Section};
+
+/// One change of the configuration; all of its operations or none.
+pub struct Change {
+    /// What to do, in this order.
+    pub ops: Vec<Op>,
+    /// When to do it.
+    pub conditions: Conditions,
+    /// Who wants to know.
+    pub answer: oneshot::Sender<Result<Done, Refusal>>,
+}
+
+/// What must hold for a change to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// The node is at one of these epochs.
+    pub epochs: Option<Vec<Epoch>>,
+    /// These objects are not there.
+    pub absent: Vec<ObjectPath>,
+    /// These objects are there.
+    pub present: Vec<ObjectPath>,
+}
+
+/// A change that was made: stored and published.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// What was before.
+    pub before: Arc<Snapshot>,
+    /// What is now; the same when nothing had to change.
+    pub after: Arc<Snapshot>,
+}
+
+/// Why a change was not made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// An object that is not there.
+    Absent(ObjectPath),
+    /// Too many changes wait already.
+    Busy,
+    /// The store was changed by somebody else.
+    Conflict(String),
+    /// The node is ending.
+    Ending,
+    /// An object that must not be there.
+    Exists(ObjectPath),
+    /// The result would have these mistakes.
+    Invalid(Vec<Mistake>),
+    /// An address cannot be listened on.
+    Machine(String),
+    /// The node is at this epoch, not at one that was asked for.
+    NotAt(Epoch),
+    /// The store failed.
+    Store(String),
+    /// Cores take no table; when it was stored before that showed, it counts at the next start.
+    Stuck(String),
+}
+
+/// What is in effect, for readers that never wait.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Its number.
+    pub epoch: Epoch,
+    /// What belongs to the process.
+    pub process: Section,
+    /// Everything else.
+    pub document: Document,
+    /// Filled when first asked for.
+    hash: OnceLock<u64>,
+}
+
+impl Snapshot {
+    /// What is in effect at `epoch`.
+    #[must_use]
+    pub fn new(epoch: Epoch, process: Section, document: Document) -> Self {
+        Snapshot {
+            epoch,
+            process,
+            document,
+            hash: OnceLock::new(),
+        }
+    }
+
+    /// The hash of the document's content.
+    #[must_use]
+    pub fn content_hash(&self) -> u64 {
+        *self.hash.get_or_init(|| self.document.content_hash())
+    }
+}
+
+impl Conditions {
+    /// Whether they hold.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check(&self, snapshot: &Snapshot) -> Result<(), Refusal> {
+        if let Some(epochs) = &self.epochs
+            && !epochs.contains(&snapshot.epoch)
+        {
+            return Err(Refusal::NotAt(snapshot.epoch));
+        }
+        let there = |path: &&ObjectPath| snapshot.document.contains(path);
+        if let Some(path) = self.absent.iter().find(there) {
+            return Err(Refusal::Exists(path.clone()));
+        }
+        match self.present.iter().find(|path| !there(path)) {
+            Some(path) => Err(Refusal::Absent(path.clone())),
+            None => Ok(()),
+        }
+    }
+}

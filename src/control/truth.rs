@@ -1,0 +1,170 @@
+//! What a node is configured by at its start: the file for what belongs to the process, and the
+//! store for everything else, which the file fills while it is empty.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::base::epoch::Epoch;
+use crate::config::Config;
+use crate::control::document::{Document, Mistake, NotADocument, Section, Split, judge, split};
+use crate::control::store::{Content, Embedded, Memory, Revision, Store, StoreError};
+
+/// What is true at the start.
+pub struct Truth {
+    /// Where changes go.
+    pub store: Arc<dyn Store>,
+    /// Whether the store outlives the process, so that the file is no longer the truth.
+    pub lasting: bool,
+    /// What belongs to the process.
+    pub process: Section,
+    /// Everything else.
+    pub document: Document,
+    /// Both together, as meant.
+    pub config: Config,
+    /// The state of the store.
+    pub revision: Revision,
+}
+
+/// Why there is no truth to be had.
+#[derive(Debug)]
+pub enum NoTruth {
+    /// The file cannot be taken apart, though it loads.
+    File(String),
+    /// What is in the store, with what is in the file, has mistakes.
+    Mistakes(Vec<Mistake>),
+    /// The store holds something else.
+    Strange(PathBuf, NotADocument),
+    /// The store cannot be used.
+    Unusable(PathBuf, StoreError),
+}
+
+impl fmt::Display for NoTruth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoTruth::File(error) => f.write_str(error),
+            NoTruth::Mistakes(mistakes) => {
+                f.write_str("the store and the file do not go together:")?;
+                mistakes
+                    .iter()
+                    .try_for_each(|mistake| write!(f, "\n{mistake}"))
+            }
+            NoTruth::Strange(path, error) => write!(f, "store {}: {error}", path.display()),
+            NoTruth::Unusable(path, error) => write!(f, "store {}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for NoTruth {}
+
+/// The truth by a file whose text was found to mean `config`.
+///
+/// # Errors
+/// When the store cannot be used, or does not go together with the file.
+pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
+    let Split { process, document } = split(text).map_err(NoTruth::File)?;
+    let path = config.store.as_ref().map(|store| store.path.clone());
+    let lasting = path.is_some();
+    let unusable = |error| NoTruth::Unusable(path.clone().unwrap_or_default(), error);
+    let store: Arc<dyn Store> = match &path {
+        Some(path) => Arc::new(Embedded::open(path).map_err(unusable)?),
+        None => Arc::new(Memory::default()),
+    };
+    let Content { revision, records } = store.load().await.map_err(unusable)?;
+    if records.is_empty() {
+        let config = judge(&process, &document).map_err(NoTruth::Mistakes)?;
+        let writes = document.records_since(&Document::default());
+        let revision = store.commit(revision, writes).await.map_err(unusable)?;
+        return Ok(Truth {
+            store,
+            lasting,
+            process,
+            document,
+            config,
+            revision,
+        });
+    }
+    let stored = records.iter().map(|(key, record)| (&**key, &**record));
+    let strange = |error| NoTruth::Strange(path.clone().unwrap_or_default(), error);
+    let stored = Document::from_records(stored).map_err(strange)?;
+    if stored != document {
+        tracing::info!(%revision, "the store is the truth; the file differs");
+    }
+    let config = judge(&process, &stored).map_err(NoTruth::Mistakes)?;
+    Ok(Truth {
+        store,
+        lasting,
+        process,
+        document: stored,
+        config,
+        revision,
+    })
+}
+
+impl Revision {
+    /// The epoch of tables planned from this state.
+    #[must_use]
+    pub fn epoch(self) -> Epoch {
+        Epoch(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::control::document::{ObjectPath, Op};
+
+    const FILE: &str = "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:1\"\ngroup = \"app\"\n\
+                        [[group]]\nname = \"app\"\nbackends = [\"127.0.0.1:9\"]\n";
+
+    async fn truth(text: &str) -> Result<Truth, NoTruth> {
+        establish(text, &config::load(text, "weir.toml").unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn a_file_fills_an_empty_store_and_only_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        let text = format!("[store]\npath = {path:?}\n{FILE}");
+        let first = truth(&text).await.unwrap();
+        assert_eq!((first.revision, first.lasting), (Revision(1), true));
+        let path: ObjectPath = "groups/app".parse().unwrap();
+        let value = [("retries".to_owned(), 7.into())].into_iter().collect();
+        let changed = first.document.apply(&[Op::Patch { path, value }]).unwrap();
+        let writes = changed.records_since(&first.document);
+        first.store.commit(Revision(1), writes).await.unwrap();
+        assert!(matches!(
+            truth(&text).await,
+            Err(NoTruth::Unusable(_, StoreError::Busy))
+        ));
+        drop(first);
+        let other = text
+            .replace("127.0.0.1:9", "127.0.0.1:10")
+            .replace("[store]", "workers = 3\n[store]");
+        let again = truth(&other).await.unwrap();
+        assert_eq!((again.revision, &again.document), (Revision(2), &changed));
+        assert_eq!(again.config.groups[0].retries, 7);
+        assert_eq!(again.config.workers, config::checked::Workers::Count(3));
+        drop(again);
+        let clash = "[admin]\naddress = \"127.0.0.1:1\"\n[store]\npath";
+        let clash = other.replace("[store]\npath", clash);
+        let clash = clash.replace(
+            "address = \"127.0.0.1:1\"\ngroup",
+            "address = \"127.0.0.1:2\"\ngroup",
+        );
+        let told = truth(&clash).await.err().unwrap().to_string();
+        assert!(
+            told.contains("listeners/web: address: 127.0.0.1:1 is already"),
+            "{told}"
+        );
+    }
+
+    #[tokio::test]
+    async fn without_a_store_the_file_is_the_truth_each_time() {
+        for _ in 0..2 {
+            let truth = truth(FILE).await.unwrap();
+            assert_eq!((truth.revision.epoch(), truth.lasting), (Epoch(1), false));
+        }
+    }
+}

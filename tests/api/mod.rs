@@ -1,0 +1,8 @@
+//! The admin API from outside: every verb, every refusal, what survives a kill.
+
+mod conditions;
+mod objects;
+mod security;
+mod servers;
+mod store;
+mod transactions;
