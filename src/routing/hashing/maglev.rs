@@ -10,8 +10,8 @@
 //! weight `w` its `k`-th row in turn `(k + 1/2) * heaviest / w`. The half rounds shares to the
 //! nearest row instead of up. The first row comes by the middle of the table at the latest, so
 //! that nobody is left without one. Members wait in a bucket for the turn of their next claim;
-//! looking at all of them in every turn would take minutes for ten thousand light members and a
-//! heavy one.
+//! looking at all of them in every turn would take 10^10 steps for ten thousand light members and
+//! a heavy one.
 //!
 //! The number of rows comes from a short list of primes, not from the exact `100 * n`: all keys
 //! move when it changes, and it should not change with every member. It is bounded by the last of

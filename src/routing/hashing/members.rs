@@ -3,7 +3,7 @@
 /// Something keys are placed on: a backend of a group, or a group of a shard rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The hash of its id, never its position.
+    /// The hash of its id, never its position. For [`Jump`](super::Jump) its ordinal.
     pub key: u64,
     /// Its share, in proportion to the others; 0 gets nothing.
     pub weight: u32,
@@ -36,6 +36,18 @@ pub(super) fn weighted(members: &[Member]) -> Vec<Entry> {
     let mut entries = by_key(members);
     entries.retain(|entry| entry.weight > 0);
     entries
+}
+
+/// The greatest common divisor of all weights above 0; 1 if there is none.
+pub(super) fn unit(entries: &[Entry]) -> u32 {
+    let divisor = |a: u32, entry: &Entry| {
+        let (mut a, mut b) = (a, entry.weight);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    entries.iter().fold(0, divisor).max(1)
 }
 
 /// The places of `entries` in the list they were given in.

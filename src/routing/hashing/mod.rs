@@ -10,14 +10,24 @@
 //! way.
 
 pub mod bounded;
+mod jump;
 mod key;
+mod log2;
 mod maglev;
 mod members;
+mod placement;
+mod rendezvous;
+mod ring;
 mod rows;
+mod table;
 #[cfg(test)]
 mod tests;
 mod walk;
 
+pub use jump::Jump;
 pub use key::hash_key;
 pub use maglev::Maglev;
 pub use members::Member;
+pub use placement::{Algorithm, Candidates, Placement};
+pub use rendezvous::Rendezvous;
+pub use ring::Ring;

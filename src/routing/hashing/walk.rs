@@ -38,7 +38,7 @@ pub(super) trait Course {
 }
 
 /// All members for one hash, in order.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Walk<'a, C: Course> {
     course: &'a C,
     place: C::Place,
