@@ -13,8 +13,10 @@
 //! one key in a million gets there.
 //!
 //! A member has as many buckets as its weight in units of the greatest common divisor, halved
-//! until all fit [`BUCKETS_MAX`]. So equal members have one each, and where weights differ, the
-//! promise holds for a weight that does not change the divisor.
+//! until all fit [`BUCKETS_MAX`], and a hole is one. So the promises hold where all weights are
+//! equal; with different ones they hold for who joins at the end without changing the divisor, but
+//! a member of several buckets that becomes a hole shifts those behind it. Where weights differ
+//! and members leave, rendezvous is the one to use.
 
 use super::key::{STEP, mix};
 use super::members::{Entry, Member, by_key, indices, unit};

@@ -1,7 +1,7 @@
 //! Balance and disruption of maglev.
 
-use super::{SEED, equal, hashes, members};
-use crate::routing::hashing::{Maglev, Member};
+use super::{SEED, equal, hashes, members, mixed, without};
+use crate::routing::hashing::{Maglev, Member, hash_key};
 
 /// Rows of each member.
 fn shares(maglev: &Maglev, members: usize) -> Vec<u32> {
@@ -85,4 +85,70 @@ fn every_member_is_a_candidate_once() {
     let none: [Member; 0] = [];
     assert_eq!(Maglev::new(&none).lookup(1), None);
     assert_eq!(Maglev::new(&none).candidates(1).count(), 0);
+}
+
+/// Acceptance A5. The weights of the acceptance line, a quarter of the members each. A member of
+/// weight 1 has 14 or 15 rows of 65537, so a share can be off by half a row in 14.6 there.
+#[test]
+fn shares_are_in_proportion_to_weights() {
+    for (size, least, most) in [
+        (65_537, 0.98, 1.03),
+        (131_101, 0.98, 1.03),
+        (655_373, 0.995, 1.005),
+    ] {
+        for seed in 0..5 {
+            let weights: Vec<u32> = mixed(1000).collect();
+            let maglev = Maglev::with_size(&members(seed, weights.clone()), size);
+            let total: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
+            let shares = shares(&maglev, 1000);
+            let ratios = shares.iter().zip(&weights).map(|(share, weight)| {
+                f64::from(*share) * total / f64::from(*weight) / f64::from(size)
+            });
+            let (low, high) = ratios.fold((f64::MAX, 0.0_f64), |(low, high), ratio| {
+                (low.min(ratio), high.max(ratio))
+            });
+            if seed == 0 {
+                println!("maglev, 1000 of 1, 2, 5, 10, {size} rows: {low:.4} to {high:.4}");
+            }
+            assert!(
+                low >= least && high <= most,
+                "{size}, seed {seed}: {low} to {high}"
+            );
+        }
+    }
+}
+
+/// Acceptance A6: rows that change hands when one of `count` leaves, its own included, in units
+/// of 1/n.
+fn disruption(count: usize, size: u32, trials: usize) -> f64 {
+    let given = equal(SEED, count);
+    let before = owners(&Maglev::with_size(&given, size));
+    let mut changed = 0;
+    for trial in 0..trials {
+        let leaving = (hash_key(SEED, &trial.to_le_bytes()) % count as u64) as usize;
+        let after = owners(&Maglev::with_size(&without(&given, leaving), size));
+        changed += before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| before != after)
+            .count();
+    }
+    changed as f64 * count as f64 / f64::from(size) / trials as f64
+}
+
+#[test]
+fn few_rows_change_hands_when_one_leaves() {
+    let cases = [
+        (10, 65_537, 200, 1.1),
+        (50, 65_537, 200, 1.4),
+        (100, 65_537, 200, 1.8),
+        (1000, 65_537, 200, 7.5),
+        (1000, 655_373, 20, 4.8),
+    ];
+    for (count, size, trials, most) in cases {
+        let disruption = disruption(count, size, trials);
+        println!("maglev, 1 of {count} leaves {size} rows: {disruption:.2}/n change hands");
+        assert!(disruption <= most, "{count} of {size}: {disruption}");
+        assert!(disruption >= 1.0, "its own rows at least");
+    }
 }

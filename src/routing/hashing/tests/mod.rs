@@ -2,7 +2,8 @@
 //! The acceptance lines A4 to A10 are named where they are tested.
 
 mod bounded;
-
+mod figures;
+mod golden;
 mod jump;
 mod key;
 mod log2;

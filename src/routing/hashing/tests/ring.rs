@@ -98,7 +98,8 @@ proptest! {
     ) {
         let leaving = leaving.index(weights.len());
         // Weights as they are, or with a divisor that stays.
-        let given = members(seed, weights.iter().map(|weight| if as_they_are { *weight } else { 7 }));
+        let weights = weights.iter().map(|weight| if as_they_are { *weight } else { 7 });
+        let given = members(seed, weights);
         let make = |members: &[Member]| match as_they_are {
             true => Ring::with_points(members, 40),
             false => Ring::new(members),
