@@ -62,6 +62,8 @@ pub enum Command {
     Check(Check),
     /// Start a few backends and a proxy before them, to look around
     Demo(Demo),
+    /// Print what is in effect as a configuration file
+    Export(Export),
     /// Serve traffic
     Run(Run),
 }
@@ -102,6 +104,32 @@ pub struct Demo {
     pub admin: Option<SocketAddr>,
 }
 
+/// Exporting: from where.
+#[derive(Args, Clone, Debug)]
+pub struct Export {
+    /// From where
+    #[command(flatten)]
+    pub source: ExportSource,
+    /// With --admin: a file with the token
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "store"])]
+    pub token_file: Option<PathBuf>,
+}
+
+/// From where to export; one of them.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub struct ExportSource {
+    /// This configuration file, and the store it names
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// This store, without what belongs to a process
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+    /// The weir whose admin interface is here: an address and port, or the path of a socket
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<String>,
+}
+
 /// What the command line asks for, its spellings resolved.
 #[derive(Debug)]
 pub enum Task {
@@ -109,6 +137,8 @@ pub enum Task {
     Check(Check),
     /// Run the demonstration.
     Demo(Demo),
+    /// Print what is in effect.
+    Export(Export),
     /// Serve by this file.
     Run(PathBuf),
 }
@@ -120,6 +150,7 @@ impl Cli {
         match (self.command, self.run) {
             (Some(Command::Check(check)), _) => Some(Task::Check(check)),
             (Some(Command::Demo(demo)), _) => Some(Task::Demo(demo)),
+            (Some(Command::Export(export)), _) => Some(Task::Export(export)),
             (Some(Command::Run(run)), _) | (None, Some(run)) => Some(match run {
                 Run {
                     config,
@@ -170,6 +201,13 @@ mod tests {
         assert!(matches!(task("weir run -c f"), Some(Task::Run(_))));
         assert!(matches!(task("weir -c f"), Some(Task::Run(_))));
         assert!(matches!(task("weir demo"), Some(Task::Demo(_))));
+        for line in [
+            "weir export -c f",
+            "weir export --store f",
+            "weir export --admin /run/weir.sock --token-file t",
+        ] {
+            assert!(matches!(task(line), Some(Task::Export(_))), "{line}");
+        }
     }
 
     #[test]
@@ -178,6 +216,9 @@ mod tests {
             "weir run",
             "weir run -c f --nonsense",
             "weir -t",
+            "weir export",
+            "weir export -c f --admin 127.0.0.1:1",
+            "weir export -c f --token-file t",
             "weir walk",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     let exit = match Cli::parse().task() {
         Some(Task::Check(check)) => node::check(&check.config, check.print),
         Some(Task::Demo(demo)) => demo::run(&demo),
+        Some(Task::Export(export)) => node::export(&export),
         Some(Task::Run(file)) => node::run(&file, None),
         None => Exit::Usage,
     };

@@ -16,11 +16,12 @@ use std::thread::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
 use crate::base::id::CoreId;
-use crate::cli::Exit;
+use crate::cli::{Exit, Export};
 use crate::config::checked::{AccessLogFormat, LogDestination, LogFormat, LogLevel, Workers};
 use crate::config::{self, Config};
 use crate::control::access_log::{self, LogHandle};
 use crate::control::core::{ControlSetup, Outcome, Ready};
+use crate::control::export;
 use crate::control::truth::{self, NoTruth, Truth};
 use crate::data::{self, IoKind, WorkerSetup};
 use crate::link::{ControlEnd, link};
@@ -51,6 +52,31 @@ pub fn check(file: &Path, print: bool) -> Exit {
     }
     eprintln!("{}: valid", file.display());
     Exit::Ok
+}
+
+/// Prints what is in effect as a configuration file.
+#[must_use]
+pub fn export(export: &Export) -> Exit {
+    let source = &export.source;
+    let text = match (&source.config, &source.store, &source.admin) {
+        (Some(file), _, _) => match load(file) {
+            Some((text, config)) => export::of_file(&text, &config),
+            None => return Exit::Config,
+        },
+        (None, Some(store), _) => export::of_store(store),
+        (None, None, Some(admin)) => export::of_node(admin, export.token_file.as_deref()),
+        (None, None, None) => return Exit::Usage,
+    };
+    match text {
+        Ok(text) => {
+            print!("{text}");
+            Exit::Ok
+        }
+        Err(error) => {
+            eprintln!("weir cannot export: {error}");
+            Exit::Start
+        }
+    }
 }
 
 /// Serves by a file until told to end.

@@ -9,6 +9,7 @@ pub mod change;
 pub mod core;
 pub mod document;
 mod events;
+pub mod export;
 #[cfg(test)]
 mod fake_worker;
 pub mod handle;

@@ -1,6 +1,8 @@
 //! The admin API from outside: every verb, every refusal, what survives a kill.
 
 mod conditions;
+mod described;
+mod export;
 mod objects;
 mod security;
 mod servers;

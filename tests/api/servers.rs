@@ -89,7 +89,7 @@ fn asking_for_a_server_sends_it_nothing() {
         let body = json!({"server_id": id.address().to_string()});
         rpc(&api, "health_check_failed", body).expect(200);
     }
-    next(&api, json!({})).refused(503);
+    next(&api, json!({})).refused(409);
 }
 
 #[test]

@@ -69,7 +69,8 @@ impl Embedded {
         Ok(store)
     }
 
-    fn read_all(&self) -> Result<Content, StoreError> {
+    /// Everything it holds, on this thread.
+    pub(in crate::control) fn read_all(&self) -> Result<Content, StoreError> {
         let reading = self.database.begin_read().map_err(failed)?;
         let Some(revision) = revision(&reading)? else {
             return Ok(Content::default());

@@ -152,7 +152,7 @@ pub(super) async fn next_server(State(sources): State<Arc<Sources>>, Body(body):
         }
         Err(NoServer::Nobody(group)) => {
             let detail = format!("no server of group {group} takes traffic now");
-            problem(StatusCode::SERVICE_UNAVAILABLE, &detail)
+            problem(StatusCode::CONFLICT, &detail)
         }
         Err(NoServer::Refused(refusal)) => super::super::problem::refused(&refusal, false),
     }
@@ -161,8 +161,14 @@ pub(super) async fn next_server(State(sources): State<Arc<Sources>>, Body(body):
 fn read<T: DeserializeOwned>(body: Section) -> Result<T, Box<Response>> {
     serde_json::from_value(Value::Object(body)).map_err(|error| {
         let text = error.to_string();
-        // serde names the key in backquotes.
-        let field = text.split('`').nth(1).unwrap_or("").to_owned();
+        // serde names a key that is too many or too few in backquotes.
+        let named = text.starts_with("unknown field") || text.starts_with("missing field");
+        let field = text
+            .split('`')
+            .nth(1)
+            .filter(|_| named)
+            .unwrap_or("")
+            .to_owned();
         let mistake = Mistake {
             object: None,
             field,
