@@ -1,8 +1,8 @@
 //! Question: what do choosing a group and choosing a backend cost one request?
 //!
 //! Routes: none, 10, 1000, by host and by path, and a path that must be normalised first. Picks:
-//! both policies with 1, 10 and 1000 backends, idle and busy (least-connections then has to look
-//! at all of them). Run with `cargo bench --bench route`.
+//! every policy with 10, 1000 and 10,000 backends of mixed weights, all of them busy. Run with
+//! `cargo bench --bench route`, picks alone with `cargo bench --bench route -- pick`.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use weir::base::id::{BackendSlot, CoreId, GroupIndex, GroupSlot};
+use weir::routing::load::Board;
 use weir::routing::matcher::{HostRule, PathRule, RouteRule, RouteSet};
-use weir::routing::policy::{PickState, PolicyKind, Tried, pick};
+use weir::routing::policy::{Ask, PickState, Policy, PolicyKind, Tried, pick};
 use weir::routing::table::{Backend, BackendState, Group, GroupTimeouts};
 use weir::telemetry::stats::PerCore;
 
 const CORES: usize = 2;
+const NOW_MICROS: u64 = 1_790_000_000_000_000;
 
 fn routes(count: u32, rule: impl Fn(u32) -> RouteRule) -> RouteSet {
     let rules: Vec<RouteRule> = (0..count).map(rule).collect();
@@ -38,28 +40,47 @@ fn by_path(number: u32) -> RouteRule {
     }
 }
 
-fn group(policy: PolicyKind, backends: u32, in_flight: u32) -> Group {
-    let backend = |index: u32| {
-        let stats: PerCore<weir::telemetry::stats::BackendStats> = PerCore::new(CORES);
-        stats.of(CoreId(0)).in_flight.set(in_flight);
+/// Weights 1 to 4 in no order, and a realistic load: a few requests at each, none idle.
+fn group(kind: PolicyKind, backends: u32) -> Group {
+    let mut board = Board::new(CORES);
+    let stats = PerCore::new(CORES);
+    let mut backend = |index: u32| {
+        let mixed = index.wrapping_mul(2_654_435_769) >> 16;
+        let load = board.claim(index);
+        load.set(CoreId(0), 1 + mixed % 5);
+        load.set(CoreId(1), mixed % 7);
+        load.observe(
+            CoreId(0),
+            u64::from(1000 + mixed % 4096),
+            NOW_MICROS - 500_000,
+        );
+        load.observe(
+            CoreId(1),
+            u64::from(1000 + mixed % 5000),
+            NOW_MICROS - 700_000,
+        );
         Backend {
             slot: BackendSlot(index),
             id: Arc::from("b"),
-            weight: 1,
+            address: ([127, 0, 0, 1], 9000).into(),
+            weight: 1 + (mixed % 4) as u16,
             state: BackendState::Ready,
             labels: Vec::new(),
             connections_max: None,
             requests_max: None,
-            address: ([127, 0, 0, 1], 9000).into(),
-            stats,
+            stats: stats.clone(),
+            load,
+            gate: None,
         }
     };
+    let backends: Vec<Backend> = (0..backends).map(&mut backend).collect();
     let second = Duration::from_secs(1);
     Group {
         slot: GroupSlot(0),
         name: Arc::from("app"),
-        policy,
-        backends: (0..backends).map(backend).collect(),
+        policy: Policy::new(kind, &backends, &board),
+        backends,
+        load: Board::new(CORES).claim(0),
         timeouts: GroupTimeouts {
             connect: second,
             response: second,
@@ -96,17 +117,29 @@ fn route(c: &mut Criterion) {
 
 fn choose(c: &mut Criterion) {
     let mut bench = c.benchmark_group("pick");
-    let cases = [
-        ("round_robin", PolicyKind::RoundRobin, 1),
-        ("least_connections_idle", PolicyKind::LeastConnections, 0),
-        ("least_connections_busy", PolicyKind::LeastConnections, 1),
+    let policies = [
+        PolicyKind::RoundRobin,
+        PolicyKind::WeightedRoundRobin,
+        PolicyKind::Random,
+        PolicyKind::LeastConnections,
+        PolicyKind::WeightedLeastConnections,
+        PolicyKind::LeastRequest { choices: 2 },
+        PolicyKind::PeakEwma,
     ];
-    for (name, policy, in_flight) in cases {
-        for backends in [1, 10, 1000] {
-            let group = group(policy, backends, in_flight);
+    for kind in policies {
+        for backends in [10, 1000, 10_000] {
+            let group = group(kind, backends);
             let mut state = PickState::new(1, CoreId(0), GroupSlot(0));
-            bench.bench_function(format!("{name}/{backends}"), |b| {
-                b.iter(|| pick(black_box(&group), &mut state, black_box(&Tried::NONE)));
+            let mut key = 0_u64;
+            bench.bench_function(format!("{}/{backends}", kind.name()), |b| {
+                b.iter(|| {
+                    key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                    let ask = Ask {
+                        key: Some(key),
+                        ..Ask::new(&Tried::NONE, NOW_MICROS)
+                    };
+                    pick(black_box(&group), &mut state, black_box(&ask))
+                });
             });
         }
     }

@@ -17,6 +17,8 @@ pub enum Fault {
     NoRoute,
     /// The group has no backend that could be tried.
     NoBackend,
+    /// Every backend that could be tried is at a hard limit.
+    GroupFull,
     /// Every attempt to connect was refused or unreachable.
     ConnectFailed,
     /// Connecting took longer than the connect timeout.
@@ -35,12 +37,13 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault, in the order of its discriminant.
-    pub const ALL: [Fault; 12] = [
+    pub const ALL: [Fault; 13] = [
         Fault::ClientAborted,
         Fault::ClientBadRequest,
         Fault::ClientTimeout,
         Fault::NoRoute,
         Fault::NoBackend,
+        Fault::GroupFull,
         Fault::ConnectFailed,
         Fault::ConnectTimeout,
         Fault::UpstreamAborted,
@@ -59,6 +62,7 @@ impl Fault {
             Fault::ClientTimeout => "client_timeout",
             Fault::NoRoute => "no_route",
             Fault::NoBackend => "no_backend",
+            Fault::GroupFull => "group_full",
             Fault::ConnectFailed => "connect_failed",
             Fault::ConnectTimeout => "connect_timeout",
             Fault::UpstreamAborted => "upstream_aborted",
@@ -77,7 +81,7 @@ impl Fault {
             Fault::ClientBadRequest => 400,
             Fault::ClientTimeout => 408,
             Fault::NoRoute => 404,
-            Fault::NoBackend | Fault::Overload | Fault::Shutdown => 503,
+            Fault::NoBackend | Fault::GroupFull | Fault::Overload | Fault::Shutdown => 503,
             Fault::ConnectFailed | Fault::UpstreamAborted | Fault::UpstreamBadResponse => 502,
             Fault::ConnectTimeout | Fault::UpstreamTimeout => 504,
         }

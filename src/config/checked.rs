@@ -18,8 +18,8 @@ mod group;
 
 pub use admin::{Admin, Secret, Store, Token};
 pub use group::{
-    Backend, BackendAddress, BackendState, Group, GroupLimits, GroupTimeouts, Policy, RETRIES_MAX,
-    WEIGHT_DEFAULT,
+    Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,
+    Policy, RETRIES_MAX, WEIGHT_DEFAULT,
 };
 
 /// One whole configuration file.

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -17,8 +18,8 @@ use crate::base::id::{BackendIndex, CoreId, GroupSlot};
 use crate::control::change::{Conditions, Done, Refusal};
 use crate::control::document::{Family, HEALTH_KEY, Mistake, ObjectPath, Op, Section, is_name};
 use crate::control::handle::Handle;
-use crate::routing::policy::{PickState, Tried, pick};
-use crate::routing::table::{BackendState, Group};
+use crate::routing::policy::{Ask, PickState, Tried, pick};
+use crate::routing::table::Group;
 
 /// Weight of a server that is given none.
 const WEIGHT_DEFAULT: u64 = 1;
@@ -234,17 +235,13 @@ impl Handle {
     }
 }
 
-/// The choice of a group's policy among those that take traffic.
+/// The choice of a group's policy, made now.
 fn next_of(group: &Group, state: &mut PickState, _key: Option<&[u8]>) -> Option<BackendIndex> {
-    let mut tried = Tried::NONE;
-    loop {
-        let index = pick(group, state, &tried)?;
-        let backend = &group.backends[index.index()];
-        if backend.state == BackendState::Ready && backend.weight > 0 {
-            return Some(index);
-        }
-        tried.insert(index);
-    }
+    let unix = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let now_micros = u64::try_from(unix.as_micros()).unwrap_or(0);
+    pick(group, state, &Ask::new(&Tried::NONE, now_micros)).ok()
 }
 
 fn mistake(field: &str, problem: String, fix: &str) -> Refusal {

@@ -68,6 +68,7 @@ impl View {
             group: &entry.group,
             name: &entry.id,
             address: entry.address.to_string(),
+            in_flight: entry.load.in_flight(),
             stats: &entry.stats,
         });
         facts.collect()

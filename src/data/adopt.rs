@@ -15,7 +15,7 @@ use crate::data::conn::Role;
 use crate::data::worker::Worker;
 use crate::link::{FromWorker, ListenSocket};
 use crate::routing::policy::PickState;
-use crate::routing::table::Table;
+use crate::routing::table::{BackendState, Table};
 use crate::runtime::driver::Driver;
 
 /// A table in use on this core.
@@ -98,11 +98,11 @@ impl<D: Driver> Worker<D> {
             .resize_with(listeners.max(self.listeners.len()), || None);
     }
 
-    /// Idle connections to backends that left the table are of no use any more.
+    /// Idle connections to backends that left the table, or are to get nothing, are of no use.
     fn close_pools_without_backend(&mut self, table: &Pinned) {
         let mut used = vec![false; self.pools.len()];
         for backend in table.groups.iter().flat_map(|group| &group.backends) {
-            used[backend.slot.index()] = true;
+            used[backend.slot.index()] |= backend.state != BackendState::Maint;
         }
         for slot in (0..used.len()).filter(|slot| !used[*slot]) {
             for key in std::mem::take(&mut self.pools[slot]) {

@@ -91,13 +91,11 @@ impl<D: Driver> Worker<D> {
         };
         let replay = exchange.replay.take();
         let upstream = exchange.upstream.take();
-        if let Some(stats) = exchange.backend().map(|backend| backend.stats.of(core)) {
-            if upstream.is_some() {
-                stats.in_flight.down();
-            }
-            if let Some(fault) = fault {
-                stats.faults[fault as usize].inc();
-            }
+        if upstream.is_some() {
+            exchange.leave_backend(core);
+        }
+        if let (Some(fault), Some(backend)) = (fault, exchange.backend()) {
+            backend.stats.of(core).faults[fault as usize].inc();
         }
         replay
             .into_iter()

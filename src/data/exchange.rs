@@ -1,10 +1,11 @@
 //! One request from its first byte to the last of its response: what is remembered about it.
 
 use crate::base::fault::Fault;
-use crate::base::id::{BackendIndex, GroupIndex, ListenerSlot};
+use crate::base::id::{BackendIndex, CoreId, GroupIndex, ListenerSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::http::{Body, BodyLimits, Framing, Method, Output, Version};
+use crate::routing::limit::Permit;
 use crate::routing::policy::Tried;
 use crate::routing::table::{Backend, Group, Listener};
 use crate::runtime::buffers::Segment;
@@ -32,6 +33,8 @@ pub(super) struct Exchange {
     pub(super) backend: Option<BackendIndex>,
     /// The connection that serves it.
     pub(super) upstream: Option<Key>,
+    /// The right to one request at the backend, where requests are limited.
+    pub(super) permit: Option<Permit>,
     pub(super) tried: Tried,
     pub(super) retries: u8,
     /// Interim responses so far.
@@ -73,6 +76,7 @@ impl Exchange {
             group: None,
             backend: None,
             upstream: None,
+            permit: None,
             tried: Tried::default(),
             retries: 0,
             interims: 0,
@@ -111,6 +115,14 @@ impl Exchange {
 
     pub(super) fn backend(&self) -> Option<&Backend> {
         self.group()?.backends.get(self.backend?.index())
+    }
+
+    /// The backend has no more to do for this exchange.
+    pub(super) fn leave_backend(&mut self, core: CoreId) {
+        if let (Some(group), Some(backend)) = (self.group(), self.backend) {
+            group.leave(backend, core);
+        }
+        self.permit = None;
     }
 
     /// Everything of the request has been received.

@@ -87,6 +87,7 @@ impl<D: Driver> Worker<D> {
         self.now.unix_base_micros = unix.saturating_sub(self.now.micros);
         self.accept_everywhere();
         self.give_back_tables();
+        self.give_back_connections();
         self.driver.buffers().trim();
         if self.conns.is_empty() {
             self.pipes.clear();

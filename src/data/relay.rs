@@ -8,11 +8,12 @@
 //! another backend.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
 use crate::base::fault::Fault;
-use crate::base::id::{BackendIndex, BackendSlot, GroupIndex, ListenerSlot};
+use crate::base::id::{BackendIndex, BackendSlot, CoreId, GroupIndex, ListenerSlot};
 use crate::base::limits::BUFFER_BYTES;
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
@@ -20,8 +21,9 @@ use crate::data::bulk::BULK_AFTER;
 use crate::data::conn::{Conn, OutQueue, Role};
 use crate::data::exchange::Exchange;
 use crate::data::worker::{Worker, ticks};
-use crate::routing::policy::Tried;
-use crate::routing::table::Backend;
+use crate::routing::limit::Permit;
+use crate::routing::policy::{Ask, NoPick, PickState, Tried, pick};
+use crate::routing::table::{Backend, Group};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
@@ -56,6 +58,8 @@ impl RelayDown {
 /// The backend's side of a relay.
 pub(super) struct RelayUp {
     pub(super) slot: BackendSlot,
+    /// The rights to the connection and to a request, where these are limited.
+    pub(super) _permits: [Option<Permit>; 2],
 }
 
 impl<D: Driver> Worker<D> {
@@ -208,10 +212,11 @@ impl<D: Driver> Worker<D> {
             let stats = backend.stats.of(core);
             stats.connect_failures.inc();
             stats.connections_open.down();
-            stats.in_flight.down();
             stats.retries.inc();
         }
-        relay.backend = None;
+        if let Some(backend) = relay.backend.take() {
+            relay.table.group(relay.group).leave(backend, core);
+        }
     }
 
     /// Connects a relay to the next backend of its group, with what is queued for it.
@@ -223,51 +228,30 @@ impl<D: Driver> Worker<D> {
         failure: Option<Errno>,
     ) {
         let core = self.core;
+        let unix = self.now.unix_micros();
         let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) else {
             return self.give_queue(out);
         };
         let table = Pinned::clone(&relay.table);
         let group = table.group(relay.group);
-        let mut failure = failure;
-        let found = loop {
-            if failure.is_some() && u32::from(relay.retries) >= group.retries_max {
-                break None;
-            }
-            let picks = &mut self.picks[group.slot.index()];
-            let Some(index) = crate::routing::policy::pick(group, picks, &relay.tried) else {
-                break None;
-            };
-            let backend = &group.backends[index.index()];
-            relay.tried.insert(index);
-            if failure.is_some() {
-                relay.retries += 1;
-            }
-            match net::connect(&backend.address) {
-                Ok(fd) => {
-                    relay.backend = Some(index);
-                    break Some((fd, backend));
-                }
-                Err(error) => {
-                    let stats = backend.stats.of(core);
-                    stats.connect_failures.inc();
-                    stats.retries.inc();
-                    failure = Some(error);
-                }
+        let picks = &mut self.picks[group.slot.index()];
+        let Found {
+            fd,
+            backend,
+            permits,
+        } = match search(relay, group, picks, failure, core, unix) {
+            Ok(found) => found,
+            Err(fault) => {
+                self.give_queue(out);
+                return self.reset_relay(down, fault);
             }
         };
-        let Some((fd, backend)) = found else {
-            self.give_queue(out);
-            let fault = match failure {
-                Some(Errno::TIMEDOUT) => Fault::ConnectTimeout,
-                Some(_) => Fault::ConnectFailed,
-                None => Fault::NoBackend,
-            };
-            return self.reset_relay(down, fault);
+        backend.stats.of(core).connections_open.up();
+        let up = RelayUp {
+            slot: backend.slot,
+            _permits: permits,
         };
-        let stats = backend.stats.of(core);
-        stats.connections_open.up();
-        stats.in_flight.up();
-        let mut conn = Conn::new(fd, Role::RelayUp(RelayUp { slot: backend.slot }));
+        let mut conn = Conn::new(fd, Role::RelayUp(up));
         conn.peer = Some(down);
         conn.finish_when_sent = finish;
         let up = self.add(conn);
@@ -336,10 +320,12 @@ impl<D: Driver> Worker<D> {
         let Role::RelayDown(relay) = &mut conn.role else {
             return;
         };
+        if let Some(backend) = relay.backend {
+            relay.table.group(relay.group).leave(backend, core);
+        }
         let established = relay.backend().map(|backend| backend.stats.of(core));
         if let Some(stats) = established {
             stats.connections_open.down();
-            stats.in_flight.down();
             if let Some(fault) = fault {
                 stats.faults[fault as usize].inc();
             }
@@ -352,5 +338,76 @@ impl<D: Driver> Worker<D> {
         while let Some(segment) = out.pop() {
             self.driver.buffers().give(segment);
         }
+    }
+}
+
+/// A connection under way to a backend.
+struct Found<'g> {
+    fd: OwnedFd,
+    backend: &'g Backend,
+    permits: [Option<Permit>; 2],
+}
+
+/// Picks backends until one can be connected to, and notes that the relay is there.
+fn search<'g>(
+    relay: &mut RelayDown,
+    group: &'g Group,
+    picks: &mut PickState,
+    mut failure: Option<Errno>,
+    core: CoreId,
+    unix_micros: u64,
+) -> Result<Found<'g>, Fault> {
+    // Who was full when it came to it is passed over for now, and not tried.
+    let mut passed = relay.tried;
+    let mut full = false;
+    loop {
+        if failure.is_some() && u32::from(relay.retries) >= group.retries_max {
+            return Err(fault_of(failure, NoPick::Nobody));
+        }
+        let index = match pick(group, picks, &Ask::new(&passed, unix_micros)) {
+            Ok(index) => index,
+            Err(NoPick::Nobody) if !full => return Err(fault_of(failure, NoPick::Nobody)),
+            Err(_) => return Err(fault_of(failure, NoPick::Full)),
+        };
+        let backend = &group.backends[index.index()];
+        passed.insert(index);
+        let permits = match (backend.take_connection(), backend.take_request()) {
+            (Ok(connection), Ok(request)) => [connection, request],
+            _ => {
+                full = true;
+                continue;
+            }
+        };
+        relay.tried.insert(index);
+        if failure.is_some() {
+            relay.retries += 1;
+        }
+        match net::connect(&backend.address) {
+            Ok(fd) => {
+                relay.backend = Some(index);
+                group.enter(index, core);
+                return Ok(Found {
+                    fd,
+                    backend,
+                    permits,
+                });
+            }
+            Err(error) => {
+                let stats = backend.stats.of(core);
+                stats.connect_failures.inc();
+                stats.retries.inc();
+                failure = Some(error);
+            }
+        }
+    }
+}
+
+/// Why a relay ends that found no backend.
+fn fault_of(failure: Option<Errno>, why: NoPick) -> Fault {
+    match (failure, why) {
+        (Some(Errno::TIMEDOUT), _) => Fault::ConnectTimeout,
+        (Some(_), _) => Fault::ConnectFailed,
+        (None, NoPick::Full) => Fault::GroupFull,
+        (None, NoPick::Nobody) => Fault::NoBackend,
     }
 }

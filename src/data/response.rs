@@ -22,6 +22,7 @@ use crate::http::{
     self, Body, FIELDS_MAX, FieldStorage, HeadLimits, Parsed, ResponseEdits, ResponseHead, Version,
     parse_response,
 };
+use crate::routing::policy::PolicyKind;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
 
@@ -163,7 +164,7 @@ impl<D: Driver> Worker<D> {
     }
 
     fn begin_response(&mut self, client: Key, head: &ResponseHead<'_, '_>) {
-        let now = self.now.micros;
+        let (now, unix) = (self.now.micros, self.now.unix_micros());
         let closing = self.is_last_request(client);
         let core = self.core;
         let Some(exchange) = self.exchange(client) else {
@@ -182,6 +183,11 @@ impl<D: Driver> Worker<D> {
         if let Some(stats) = exchange.backend().map(|backend| backend.stats.of(core)) {
             stats.requests.inc(head.status());
             stats.latency.record_micros(latency);
+        }
+        if let (Some(group), Some(backend)) = (exchange.group(), exchange.backend())
+            && group.policy.kind() == PolicyKind::PeakEwma
+        {
+            backend.load.observe(core, latency, unix);
         }
         let upstream = exchange.upstream;
         let reusable = head.keeps_alive() && framing != http::Framing::UntilClose;
@@ -400,9 +406,14 @@ impl<D: Driver> Worker<D> {
             conn.role = Role::RelayDown(Box::new(relay));
         }
         if let Some(conn) = self.conns.at_mut(key) {
-            if let Role::Upstream(upstream) = &conn.role {
+            if let Role::Upstream(upstream) = &mut conn.role {
                 let slot = upstream.slot;
-                conn.role = Role::RelayUp(RelayUp { slot });
+                // The exchange goes on with the relay and keeps the permit of the request.
+                let permits = [upstream.permit.take(), None];
+                conn.role = Role::RelayUp(RelayUp {
+                    slot,
+                    _permits: permits,
+                });
             }
             conn.deadline = NEVER;
         }

@@ -15,7 +15,8 @@ use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, NEVER, Role};
 use crate::data::exchange::Answered;
 use crate::data::worker::{Worker, ticks};
-use crate::routing::policy::{Tried, pick};
+use crate::routing::limit::{Full, Permit};
+use crate::routing::policy::{Ask, NoPick, Tried, pick};
 use crate::routing::table::{Backend, Group};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
@@ -45,6 +46,8 @@ pub(super) struct Upstream {
     pub(super) keeps_alive: bool,
     /// Begin of a response head that came in pieces.
     pub(super) stash: Vec<u8>,
+    /// The right to the connection, where these are limited.
+    pub(super) permit: Option<Permit>,
 }
 
 /// Why a connection is looked for again.
@@ -61,6 +64,8 @@ struct Search {
     tried: Tried,
     retries: u8,
     again: Option<Again>,
+    /// The right to a request, kept from before if the same backend is tried again.
+    permit: Option<Permit>,
 }
 
 impl<D: Driver> Worker<D> {
@@ -81,6 +86,7 @@ impl<D: Driver> Worker<D> {
             tried: exchange.tried,
             retries: exchange.retries,
             again,
+            permit: exchange.permit.take(),
         };
         let found = self.search_upstream(group, &mut search);
         let now = self.now.micros;
@@ -89,12 +95,9 @@ impl<D: Driver> Worker<D> {
             exchange.retries = search.retries;
         }
         let (upstream, index) = found?;
-        group.backends[index.index()]
-            .stats
-            .of(self.core)
-            .in_flight
-            .up();
+        group.enter(index, self.core);
         if let Some(exchange) = self.exchange(key) {
+            exchange.permit = search.permit;
             exchange.backend = Some(index);
             exchange.upstream = Some(upstream);
             exchange.handed_micros = now;
@@ -123,46 +126,100 @@ impl<D: Driver> Worker<D> {
         group: &Group,
         search: &mut Search,
     ) -> Result<(Key, BackendIndex), Fault> {
+        // Who was full when it came to it is passed over for now, and not tried.
+        let mut passed = search.tried;
+        let mut why = NoPick::Nobody;
         loop {
             let refused = search.again == Some(Again::Elsewhere);
             if refused && u32::from(search.retries) >= group.retries_max {
                 return Err(Fault::ConnectFailed);
             }
-            let picked = match search.again {
-                Some(Again::Fresh(index)) => Some(index),
-                _ => pick(group, &mut self.picks[group.slot.index()], &search.tried),
+            let index = match self.pick_upstream(group, search.again, &passed) {
+                Ok(index) => index,
+                Err(_) if refused => return Err(Fault::ConnectFailed),
+                Err(NoPick::Nobody) if why == NoPick::Nobody => return Err(Fault::NoBackend),
+                Err(_) => return Err(Fault::GroupFull),
             };
-            let index = match picked {
-                Some(index) => index,
-                None if refused => return Err(Fault::ConnectFailed),
-                None => return Err(Fault::NoBackend),
+            let backend = &group.backends[index.index()];
+            passed.insert(index);
+            let pooled = search.again.is_none();
+            let Ok((pooled, permit)) = self.take_permits(backend, pooled, &mut search.permit)
+            else {
+                if matches!(search.again, Some(Again::Fresh(_))) {
+                    return Err(Fault::GroupFull);
+                }
+                why = NoPick::Full;
+                continue;
             };
             search.tried.insert(index);
             search.retries = search
                 .retries
                 .saturating_add(u8::from(search.again.is_some()));
-            let backend = &group.backends[index.index()];
             let stats = backend.stats.of(self.core);
-            // A connection that is looked for again must not come from the pool that failed.
-            if search.again.is_none()
-                && let Some(upstream) = self.pools[backend.slot.index()].pop()
-            {
+            if let Some(upstream) = pooled {
                 stats.reuses.inc();
                 return Ok((upstream, index));
             }
-            match self.connect_upstream(group, backend) {
+            match self.connect_upstream(group, backend, permit) {
                 Ok(upstream) => return Ok((upstream, index)),
                 Err(error) => {
                     tracing::debug!(%error, backend = %backend.id, "connect failed");
                     stats.connect_failures.inc();
                     stats.retries.inc();
+                    search.permit = None;
                     search.again = Some(Again::Elsewhere);
                 }
             }
         }
     }
 
-    fn connect_upstream(&mut self, group: &Group, backend: &Backend) -> Result<Key, Errno> {
+    fn pick_upstream(
+        &mut self,
+        group: &Group,
+        again: Option<Again>,
+        passed: &Tried,
+    ) -> Result<BackendIndex, NoPick> {
+        if let Some(Again::Fresh(index)) = again {
+            return Ok(index);
+        }
+        let pools = &self.pools;
+        let ask = Ask {
+            // A connection that is looked for again does not come from a pool.
+            has_idle: &|slot| again.is_none() && !pools[slot.index()].is_empty(),
+            ..Ask::new(passed, self.now.unix_micros())
+        };
+        pick(group, &mut self.picks[group.slot.index()], &ask)
+    }
+
+    /// Takes the right to a request at `backend` and, from the pool if it may be `pooled`, a
+    /// connection, or the right to open one.
+    fn take_permits(
+        &mut self,
+        backend: &Backend,
+        pooled: bool,
+        request: &mut Option<Permit>,
+    ) -> Result<(Option<Key>, Option<Permit>), Full> {
+        let right = match request.take() {
+            None => backend.take_request()?,
+            kept => kept,
+        };
+        let found = match pooled
+            .then(|| self.pools[backend.slot.index()].pop())
+            .flatten()
+        {
+            Some(upstream) => (Some(upstream), None),
+            None => (None, backend.take_connection()?),
+        };
+        *request = right;
+        Ok(found)
+    }
+
+    fn connect_upstream(
+        &mut self,
+        group: &Group,
+        backend: &Backend,
+        permit: Option<Permit>,
+    ) -> Result<Key, Errno> {
         let fd = net::connect(&backend.address)?;
         backend.stats.of(self.core).connections_open.up();
         let key = self.add(Conn::new(
@@ -174,6 +231,7 @@ impl<D: Driver> Worker<D> {
                 untouched: true,
                 keeps_alive: false,
                 stash: Vec::new(),
+                permit,
             }),
         ));
         self.receive_more(key);
@@ -238,9 +296,12 @@ impl<D: Driver> Worker<D> {
         let replay = exchange.replay.take();
         let table = Pinned::clone(&exchange.table);
         let group = exchange.group.map(|index| table.group(index));
-        if let Some(backend) = exchange.backend() {
-            backend.stats.of(core).in_flight.down();
-        }
+        exchange.leave_backend(core);
+        let idle_max = |group: &Group| match exchange.backend() {
+            Some(backend) if !backend.is_starved() => backend.idle_max(group.idle_connections_max),
+            _ => 0,
+        };
+        let idle_max = group.map_or(0, idle_max);
         replay
             .into_iter()
             .for_each(|segment| self.driver.buffers().give(segment));
@@ -257,7 +318,7 @@ impl<D: Driver> Worker<D> {
             return self.close_upstream(key);
         };
         let pool = &mut self.pools[upstream.slot.index()];
-        let room = pool.len() < group.idle_connections_max as usize;
+        let room = pool.len() < idle_max as usize;
         if !(reusable && upstream.keeps_alive && flushed && open && room && !draining) {
             return self.close_upstream(key);
         }
@@ -266,6 +327,20 @@ impl<D: Driver> Worker<D> {
         pool.push(key);
         self.set_deadline(key, self.now.tick + ticks(group.timeouts.idle));
         self.release(key);
+    }
+
+    /// Closes idle connections to backends whose limit keeps another core from opening one.
+    pub(super) fn give_back_connections(&mut self) {
+        let Some(table) = self.current.as_ref().map(Pinned::clone) else {
+            return;
+        };
+        let backends = table.groups.iter().flat_map(|group| &group.backends);
+        let starved = backends.filter(|backend| backend.is_starved());
+        for backend in starved {
+            for key in std::mem::take(&mut self.pools[backend.slot.index()]) {
+                self.close_upstream(key);
+            }
+        }
     }
 
     /// Keeps the first segment of a request, sent wholly, if that is all of it and the request
@@ -326,18 +401,22 @@ impl<D: Driver> Worker<D> {
         let index = exchange.backend;
         let replay = exchange.replay.take();
         let answered = exchange.answered;
-        if let Some(stats) = exchange.backend().map(|backend| backend.stats.of(core)) {
-            stats.in_flight.down();
-            if !established {
-                stats.connect_failures.inc();
-            }
-        }
         let again = match index {
             _ if answered != Answered::NotYet => None,
             Some(index) if reused && (untouched || replay.is_some()) => Some(Again::Fresh(index)),
             _ if !established && untouched => Some(Again::Elsewhere),
             _ => None,
         };
+        // Who tries the same backend again keeps its place there.
+        let kept = match again {
+            Some(Again::Fresh(_)) => exchange.permit.take(),
+            _ => None,
+        };
+        exchange.leave_backend(core);
+        exchange.permit = kept;
+        if let Some(backend) = exchange.backend().filter(|_| !established) {
+            backend.stats.of(core).connect_failures.inc();
+        }
         let Some(again) = again else {
             self.give_queue(out);
             replay

@@ -15,7 +15,7 @@ use crate::base::epoch::Epoch;
 use crate::base::id::{GroupIndex, ListenerSlot};
 use crate::config::checked::{self, BackendAddress, Config, GroupRef};
 use crate::routing::matcher::{HostRule, PathRule, RouteRule, RouteSet};
-use crate::routing::policy::{PolicyKind, TRIED_MAX};
+use crate::routing::policy::{Policy, PolicyKind, TRIED_MAX};
 use crate::routing::table::{
     Backend, BackendState, ForwardedHeaders, Group, GroupTimeouts, HttpOptions, Listener,
     ListenerTimeouts, Protocol, Table,
@@ -104,6 +104,11 @@ pub enum PlanWarning {
         /// Addresses kept from before.
         kept: usize,
     },
+    /// The weights of a group make too long a cycle and are rounded.
+    WeightsScaled {
+        /// Name of the group.
+        group: Arc<str>,
+    },
 }
 
 impl fmt::Display for PlanWarning {
@@ -135,6 +140,11 @@ impl fmt::Display for PlanWarning {
                 f,
                 "group {group}: backend {backend} does not resolve; its last {kept} addresses \
                  stay in use"
+            ),
+            PlanWarning::WeightsScaled { group } => write!(
+                f,
+                "group {group}: the weights make a cycle of more than 4096 turns and are rounded \
+                 to fit; smaller numbers of the same ratio are exact"
             ),
         }
     }
@@ -276,11 +286,12 @@ fn plan_group(
     registry: &mut Registry,
     warnings: &mut Vec<PlanWarning>,
 ) -> Group {
-    let slot = registry.claim_group(&group.name);
+    let (slot, load) = registry.claim_group(&group.name);
     let mut backends = Vec::new();
     for backend in &group.backends {
         for address in addresses_of(backend, group, resolved, registry, warnings) {
-            let (slot, stats) = registry.claim_backend(&group.name, &backend.id, address);
+            let limited = backend.connections_max.is_some() || backend.requests_max.is_some();
+            let (slot, kept) = registry.claim_backend(&group.name, &backend.id, address, limited);
             backends.push(Backend {
                 slot,
                 id: Arc::clone(&backend.id),
@@ -294,18 +305,24 @@ fn plan_group(
                 labels: backend.labels.clone(),
                 connections_max: backend.connections_max,
                 requests_max: backend.requests_max,
-                stats,
+                stats: kept.stats,
+                load: kept.load,
+                gate: kept.gate.filter(|_| limited),
             });
         }
+    }
+    let policy = Policy::new(kind_of(group.policy), &backends, registry.backend_loads());
+    if policy.has_scaled_weights() {
+        warnings.push(PlanWarning::WeightsScaled {
+            group: Arc::clone(&group.name),
+        });
     }
     Group {
         slot,
         name: Arc::clone(&group.name),
-        policy: match group.policy {
-            checked::Policy::LeastConnections => PolicyKind::LeastConnections,
-            checked::Policy::RoundRobin => PolicyKind::RoundRobin,
-        },
+        policy,
         backends,
+        load,
         timeouts: GroupTimeouts {
             connect: group.timeouts.connect,
             response: group.timeouts.response,
@@ -315,6 +332,18 @@ fn plan_group(
         retries_max: group.retries,
         idle_connections_max: group.idle_connections_max,
         head_bytes_max: group.limits.head_bytes,
+    }
+}
+
+fn kind_of(policy: checked::Policy) -> PolicyKind {
+    match policy {
+        checked::Policy::LeastConnections => PolicyKind::LeastConnections,
+        checked::Policy::LeastRequest { choices } => PolicyKind::LeastRequest { choices },
+        checked::Policy::PeakEwma => PolicyKind::PeakEwma,
+        checked::Policy::Random => PolicyKind::Random,
+        checked::Policy::RoundRobin => PolicyKind::RoundRobin,
+        checked::Policy::WeightedLeastConnections => PolicyKind::WeightedLeastConnections,
+        checked::Policy::WeightedRoundRobin => PolicyKind::WeightedRoundRobin,
     }
 }
 

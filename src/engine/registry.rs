@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot};
+use crate::routing::limit::Gate;
+use crate::routing::load::{Board, Load};
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
 
 /// What makes a listener the same listener.
@@ -43,10 +45,21 @@ pub struct Registry {
     cores: usize,
     epoch: Epoch,
     listeners: Slots<ListenerIdentity, ListenerState>,
-    groups: Slots<Arc<str>, ()>,
-    backends: Slots<BackendIdentity, PerCore<BackendStats>>,
+    groups: Slots<Arc<str>, Load>,
+    backends: Slots<BackendIdentity, BackendState>,
+    group_loads: Board,
+    backend_loads: Board,
     /// The last addresses each name had, by host and port.
     pub(super) known: HashMap<(Arc<str>, u16), Vec<SocketAddr>>,
+}
+
+/// What stays with a backend from epoch to epoch.
+#[derive(Clone)]
+pub(super) struct BackendState {
+    pub(super) stats: PerCore<BackendStats>,
+    pub(super) load: Load,
+    /// Made when the backend is first given a limit.
+    pub(super) gate: Option<Arc<Gate>>,
 }
 
 #[derive(Clone)]
@@ -92,6 +105,8 @@ pub struct BackendEntry {
     pub id: Arc<str>,
     /// Where it is, or was.
     pub address: SocketAddr,
+    /// What it has under way.
+    pub load: Load,
     /// Its counters.
     pub stats: PerCore<BackendStats>,
     /// Whether the last plan has it.
@@ -108,6 +123,8 @@ impl Registry {
             listeners: Slots::default(),
             groups: Slots::default(),
             backends: Slots::default(),
+            group_loads: Board::new(cores),
+            backend_loads: Board::new(cores),
             known: HashMap::new(),
         }
     }
@@ -145,9 +162,19 @@ impl Registry {
             group: Arc::clone(&entry.identity.group),
             id: Arc::clone(&entry.identity.id),
             address: entry.identity.address,
-            stats: entry.state.clone(),
+            load: entry.state.load.clone(),
+            stats: entry.state.stats.clone(),
             live: self.is_live(entry.last),
         })
+    }
+
+    /// Bytes of loads and slots of groups and backends, their counters not included.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.group_loads.memory_bytes()
+            + self.backend_loads.memory_bytes()
+            + self.groups.memory_bytes()
+            + self.backends.memory_bytes()
     }
 
     /// Frees every slot that is not live and was last in a table older than `oldest`, the oldest
@@ -184,7 +211,7 @@ impl Registry {
         let cores = self.cores;
         let (slot, state) = self
             .listeners
-            .claim(identity, self.epoch, || ListenerState {
+            .claim(identity, self.epoch, |_| ListenerState {
                 stats: PerCore::new(cores),
                 backlog,
             });
@@ -198,29 +225,43 @@ impl Registry {
         }
     }
 
-    /// The slot of a group.
-    pub(super) fn claim_group(&mut self, name: &Arc<str>) -> GroupSlot {
-        let (slot, ()) = self.groups.claim(Arc::clone(name), self.epoch, || ());
-        GroupSlot(slot)
+    /// The slot and the load of a group.
+    pub(super) fn claim_group(&mut self, name: &Arc<str>) -> (GroupSlot, Load) {
+        let loads = &mut self.group_loads;
+        let make = |slot| loads.claim(slot);
+        let (slot, load) = self.groups.claim(Arc::clone(name), self.epoch, make);
+        (GroupSlot(slot), load.clone())
     }
 
-    /// The slot and counters of a backend.
+    /// The view of all loads of backends, for policies. It is complete once all are claimed.
+    pub(super) fn backend_loads(&self) -> &Board {
+        &self.backend_loads
+    }
+
+    /// The slot of a backend and what belongs to it; with a gate if it is `limited`.
     pub(super) fn claim_backend(
         &mut self,
         group: &Arc<str>,
         id: &Arc<str>,
         address: SocketAddr,
-    ) -> (BackendSlot, PerCore<BackendStats>) {
+        limited: bool,
+    ) -> (BackendSlot, BackendState) {
         let identity = BackendIdentity {
             group: Arc::clone(group),
             id: Arc::clone(id),
             address,
         };
-        let cores = self.cores;
-        let (slot, stats) = self
-            .backends
-            .claim(identity, self.epoch, || PerCore::new(cores));
-        (BackendSlot(slot), stats.clone())
+        let (cores, loads) = (self.cores, &mut self.backend_loads);
+        let make = |slot| BackendState {
+            stats: PerCore::new(cores),
+            load: loads.claim(slot),
+            gate: None,
+        };
+        let (slot, state) = self.backends.claim(identity, self.epoch, make);
+        if limited {
+            state.gate.get_or_insert_default();
+        }
+        (BackendSlot(slot), state.clone())
     }
 
     /// Slots of the listeners that are live now, in order.
@@ -271,18 +312,18 @@ impl<K, T> Default for Slots<K, T> {
 
 impl<K: Clone + Eq + Hash, T> Slots<K, T> {
     /// The slot of `identity`, a new one if it has none, marked as named by `epoch`.
-    fn claim(&mut self, identity: K, epoch: Epoch, make: impl FnOnce() -> T) -> (u32, &T) {
+    fn claim(&mut self, identity: K, epoch: Epoch, make: impl FnOnce(u32) -> T) -> (u32, &mut T) {
         let slot = match self.by_identity.get(&identity) {
             Some(slot) => *slot,
             None => self.place(&identity),
         };
         let entry = self.entries[slot as usize].get_or_insert_with(|| Entry {
             identity,
-            state: make(),
+            state: make(slot),
             last: epoch,
         });
         entry.last = epoch;
-        (slot, &entry.state)
+        (slot, &mut entry.state)
     }
 
     fn place(&mut self, identity: &K) -> u32 {
@@ -311,6 +352,11 @@ impl<K: Clone + Eq + Hash, T> Slots<K, T> {
     fn iter(&self) -> impl Iterator<Item = (u32, &Entry<K, T>)> {
         let places = (0_u32..).zip(&self.entries);
         places.filter_map(|(slot, place)| Some((slot, place.as_ref()?)))
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Option<Entry<K, T>>>()
+            + self.by_identity.capacity() * size_of::<(K, u32)>()
     }
 
     /// One past the highest slot that was ever used.

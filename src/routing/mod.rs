@@ -1,6 +1,8 @@
 //! Routing, pure: from what a request says to the backend that serves it.
 
 pub mod hashing;
+pub mod limit;
+pub mod load;
 pub mod matcher;
 pub mod policy;
 mod radix;

@@ -3,17 +3,19 @@
 //! It is compiled on the control thread, sent whole to every core and never changed afterwards;
 //! a request keeps the table it began with until its last retry. Names and addresses are resolved
 //! already, so nothing here is looked up by text on the hot path but the request's own host and
-//! path. What changes per request (in-flight, counters) is reached through the `stats` handles,
-//! which belong to stable slots and outlive any table.
+//! path. What changes per request (in-flight, counters) is reached through the `load`, `gate` and
+//! `stats` handles, which belong to stable slots and outlive any table.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::epoch::Epoch;
-use crate::base::id::{BackendSlot, GroupIndex, GroupSlot, ListenerSlot};
+use crate::base::id::{BackendIndex, BackendSlot, CoreId, GroupIndex, GroupSlot, ListenerSlot};
+use crate::routing::limit::{Full, Gate, Limited, Permit};
+use crate::routing::load::Load;
 use crate::routing::matcher::RouteSet;
-use crate::routing::policy::PolicyKind;
+use crate::routing::policy::Policy;
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
 
 /// All routing facts of one epoch.
@@ -135,9 +137,11 @@ pub struct Group {
     /// Name from the configuration.
     pub name: Arc<str>,
     /// How a backend is chosen.
-    pub policy: PolicyKind,
+    pub policy: Policy,
     /// The backends.
     pub backends: Vec<Backend>,
+    /// What all of them have under way.
+    pub load: Load,
     /// Times.
     pub timeouts: GroupTimeouts,
     /// Further backends tried when one refuses the connection and nothing has been sent.
@@ -146,6 +150,22 @@ pub struct Group {
     pub idle_connections_max: u32,
     /// Bytes of a response head.
     pub head_bytes_max: usize,
+}
+
+impl Group {
+    /// Notes that `core` hands a request to a backend.
+    #[inline]
+    pub fn enter(&self, backend: BackendIndex, core: CoreId) {
+        self.backends[backend.index()].load.up(core);
+        self.load.up(core);
+    }
+
+    /// Notes that a request `core` had handed to a backend has left it.
+    #[inline]
+    pub fn leave(&self, backend: BackendIndex, core: CoreId) {
+        self.backends[backend.index()].load.down(core);
+        self.load.down(core);
+    }
 }
 
 /// Times on the backends' side.
@@ -192,4 +212,81 @@ pub struct Backend {
     pub requests_max: Option<u32>,
     /// Counters by core.
     pub stats: PerCore<BackendStats>,
+    /// What it has under way.
+    pub load: Load,
+    /// The account of its hard limits, if it has one.
+    pub gate: Option<Arc<Gate>>,
+}
+
+impl Backend {
+    /// Whether a hard limit keeps it from taking one more request; `has_idle` tells whether the
+    /// asking core has an idle connection to it.
+    #[must_use]
+    pub fn is_full(&self, has_idle: &dyn Fn(BackendSlot) -> bool) -> bool {
+        let Some(gate) = &self.gate else {
+            return false;
+        };
+        let is_full = |what, max: Option<u32>, seen: &dyn Fn() -> u32| {
+            max.is_some_and(|max| gate.taken(what) >= max || seen() >= max)
+        };
+        if is_full(Limited::Requests, self.requests_max, &|| {
+            self.load.in_flight()
+        }) {
+            return true;
+        }
+        let unconnected = is_full(Limited::Connections, self.connections_max, &|| self.open())
+            && !has_idle(self.slot);
+        if unconnected {
+            gate.set_starved();
+        }
+        unconnected
+    }
+
+    /// Whether some core found no connection since this was last asked: others should give back
+    /// what they keep idle.
+    #[must_use]
+    pub fn is_starved(&self) -> bool {
+        self.gate.as_ref().is_some_and(|gate| gate.take_starved())
+    }
+
+    /// Takes what a request needs, if requests are limited.
+    ///
+    /// # Errors
+    /// When there are as many as there may be.
+    pub fn take_request(&self) -> Result<Option<Permit>, Full> {
+        self.take(Limited::Requests, self.requests_max)
+    }
+
+    /// Takes what a connection needs, if connections are limited.
+    ///
+    /// # Errors
+    /// When there are as many as there may be.
+    pub fn take_connection(&self) -> Result<Option<Permit>, Full> {
+        let taken = self.take(Limited::Connections, self.connections_max);
+        if let (Err(Full), Some(gate)) = (&taken, &self.gate) {
+            gate.set_starved();
+        }
+        taken
+    }
+
+    /// Idle connections one core may keep: with a limit its share, so that no core keeps all.
+    #[must_use]
+    pub fn idle_max(&self, wanted: u32) -> u32 {
+        let cores = u32::try_from(self.stats.cores()).unwrap_or(u32::MAX);
+        self.connections_max
+            .map_or(wanted, |max| wanted.min(max / cores.max(1)))
+    }
+
+    fn take(&self, what: Limited, max: Option<u32>) -> Result<Option<Permit>, Full> {
+        match (&self.gate, max) {
+            (Some(gate), Some(max)) => gate.take(what, max).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Connections open now, all cores together.
+    fn open(&self) -> u32 {
+        let cores = self.stats.iter().map(|core| core.connections_open.read());
+        cores.fold(0, u32::wrapping_add)
+    }
 }

@@ -5,6 +5,8 @@
 //! bucket is 1 us wide, above that each power of two is cut into 64, so a bucket is never wider
 //! than 1/64 of its value and its midpoint is within 0.8 % of every value in it.
 
+use std::sync::OnceLock;
+
 use crate::telemetry::counter::Counter;
 
 const SUB_BITS: u32 = 6;
@@ -13,26 +15,19 @@ const SUB_COUNT: u64 = 1 << SUB_BITS;
 const VALUE_BITS_MAX: u32 = 36;
 const BUCKETS: usize = ((VALUE_BITS_MAX - SUB_BITS + 1) as usize) << SUB_BITS;
 
-/// Microseconds, bucketed.
+/// Microseconds, bucketed. The 16 KB of buckets are made when the first value comes.
+#[derive(Default)]
 pub struct LatencyHistogram {
-    buckets: Box<[Counter]>,
+    buckets: OnceLock<Box<[Counter]>>,
     sum_micros: Counter,
-}
-
-impl Default for LatencyHistogram {
-    fn default() -> Self {
-        LatencyHistogram {
-            buckets: (0..BUCKETS).map(|_| Counter::default()).collect(),
-            sum_micros: Counter::default(),
-        }
-    }
 }
 
 impl LatencyHistogram {
     /// Counts one value. Only the owning core may call it.
     #[inline]
     pub fn record_micros(&self, micros: u64) {
-        self.buckets[bucket_of(micros)].inc();
+        let buckets = || (0..BUCKETS).map(|_| Counter::default()).collect();
+        self.buckets.get_or_init(buckets)[bucket_of(micros)].inc();
         self.sum_micros.add(micros);
     }
 
@@ -45,7 +40,8 @@ impl LatencyHistogram {
     /// Calls `visit(lowest value of the bucket, highest value of the bucket, count)` for every
     /// bucket that is not empty, in rising order.
     pub fn visit(&self, mut visit: impl FnMut(u64, u64, u64)) {
-        for (index, bucket) in self.buckets.iter().enumerate() {
+        let buckets = self.buckets.get().into_iter().flatten();
+        for (index, bucket) in buckets.enumerate() {
             let count = bucket.read();
             if count > 0 {
                 let (low, high) = bounds_of(index);

@@ -2,9 +2,12 @@
 //! control thread reads.
 //!
 //! They live in `Arc`s of the control thread's registry, keyed by stable slots, so they survive
-//! every table. A table carries one handle per core; a core touches only its own.
+//! every table. A table carries one handle per core; a core touches only its own. The large parts
+//! (histograms, counts by status) are made when the first value comes: a backend that serves
+//! nothing costs a few hundred bytes per core, so there may be ten thousand. What policies read
+//! for each pick lies apart, on `routing::load`'s board.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::fault::Fault;
 use crate::base::id::CoreId;
@@ -40,33 +43,41 @@ impl<T> PerCore<T> {
         &self.0[core.index()].0
     }
 
+    /// How many cores there are.
+    #[must_use]
+    pub fn cores(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Bytes of all cores, without what the values allocate themselves.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.0.len() * (size_of::<Padded<T>>() + size_of::<Box<Padded<T>>>())
+    }
+
     /// The values of all cores.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|padded| &padded.0)
     }
 }
 
-/// Requests by status code.
-pub struct StatusCounts(Box<[Counter; 500]>);
-
-impl Default for StatusCounts {
-    fn default() -> Self {
-        StatusCounts(Box::new(std::array::from_fn(|_| Counter::default())))
-    }
-}
+/// Requests by status code. The 4 KB of counters are made when the first one counts.
+#[derive(Default)]
+pub struct StatusCounts(OnceLock<Box<[Counter; 500]>>);
 
 impl StatusCounts {
     /// Counts one response of `status` (100 to 599; anything else counts as 599).
     #[inline]
     pub fn inc(&self, status: u16) {
         let index = usize::from(status).wrapping_sub(100).min(499);
-        self.0[index].inc();
+        let counts = || Box::new(std::array::from_fn(|_| Counter::default()));
+        self.0.get_or_init(counts)[index].inc();
     }
 
     /// `(status, count)` of every status seen.
     pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         (100_u16..)
-            .zip(self.0.iter())
+            .zip(self.0.get().into_iter().flat_map(|counts| counts.iter()))
             .map(|(status, counter)| (status, counter.read()))
             .filter(|(_, count)| *count > 0)
     }
@@ -96,8 +107,6 @@ pub struct ListenerStats {
 /// What one core counts for one backend.
 #[derive(Default)]
 pub struct BackendStats {
-    /// Requests (HTTP) or connections (TCP) this core has there now: the load policies look at.
-    pub in_flight: Gauge,
     /// Connections established.
     pub connects: Counter,
     /// Connections that could not be established.

@@ -1,5 +1,6 @@
 //! The TCP relay.
 
+mod backend_limits;
 mod backpressure;
 mod bulk;
 mod closing;

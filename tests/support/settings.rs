@@ -61,6 +61,8 @@ pub struct Group {
     pub keys: Vec<(String, String)>,
     /// `[group.timeouts]` as TOML.
     pub timeouts: Vec<(String, String)>,
+    /// Bodies of `[[group.backend]]`.
+    pub members: Vec<String>,
 }
 
 /// What has an address a proxy can connect to.
@@ -189,7 +191,18 @@ impl Settings {
                 .collect(),
             keys: Vec::new(),
             timeouts: Vec::new(),
+            members: Vec::new(),
         });
+        self
+    }
+
+    /// Adds a backend in the long form to the last group; `keys` is TOML.
+    pub fn member(mut self, backend: &dyn Backend, keys: &str) -> Settings {
+        let group = self.groups.last_mut().expect("a group comes first");
+        let address = backend.backend_address();
+        group
+            .members
+            .push(format!("address = \"{address}\"\n{keys}"));
         self
     }
 
@@ -298,6 +311,9 @@ impl Group {
         let _ = writeln!(out, "backends = [{}]", backends.join(", "));
         write_keys(out, &self.keys);
         write_table(out, "[group.timeouts]", &self.timeouts);
+        for member in &self.members {
+            let _ = writeln!(out, "[[group.backend]]\n{member}");
+        }
     }
 }
 

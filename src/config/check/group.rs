@@ -1,8 +1,11 @@
 //! Groups: their backends, and how these are treated.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::checked::{Group, GroupLimits, GroupTimeouts, Policy, RETRIES_MAX};
+use super::super::checked::{
+    CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts, Policy, RETRIES_MAX,
+};
 use super::super::problem::Problems;
 use super::super::raw;
 use super::names::Names;
@@ -16,15 +19,7 @@ pub(super) fn check(
 ) -> Option<Group> {
     let name = names.required(&raw.name, &raw.at, problems);
     let backends = backend::check(raw, problems);
-    let policy = choice(
-        &raw.policy,
-        Policy::RoundRobin,
-        &[
-            ("round_robin", Policy::RoundRobin),
-            ("least_connections", Policy::LeastConnections),
-        ],
-        problems,
-    );
+    let policy = check_policy(raw, problems);
     let retries = number(&raw.retries, 2, 0..=RETRIES_MAX, problems);
     let idle_connections_max = number(&raw.idle_connections_max, 1024, 0..=1_000_000, problems);
     let mut time =
@@ -48,3 +43,39 @@ pub(super) fn check(
         limits,
     })
 }
+
+fn check_policy(raw: &raw::Group, problems: &mut Problems<'_>) -> Policy {
+    let choices = number(&raw.choices, u32::from(CHOICES_DEFAULT), CHOICES, problems);
+    let policy = choice(&raw.policy, Policy::RoundRobin, &POLICIES, problems);
+    if let Policy::LeastRequest { .. } = policy {
+        let choices = u8::try_from(choices).unwrap_or(CHOICES_DEFAULT);
+        return Policy::LeastRequest { choices };
+    }
+    if let Some(written) = &raw.choices {
+        let fix = "remove it, or write policy = \"least_request\"";
+        problems.error(&written.at, "has a meaning for least_request only", fix);
+    }
+    policy
+}
+
+/// Backends drawn by `least_request`.
+const CHOICES: RangeInclusive<u32> = 2..=16;
+
+/// The words of `policy`.
+const POLICIES: [(&str, Policy); 7] = [
+    ("round_robin", Policy::RoundRobin),
+    ("weighted_round_robin", Policy::WeightedRoundRobin),
+    ("random", Policy::Random),
+    ("least_connections", Policy::LeastConnections),
+    (
+        "weighted_least_connections",
+        Policy::WeightedLeastConnections,
+    ),
+    (
+        "least_request",
+        Policy::LeastRequest {
+            choices: CHOICES_DEFAULT,
+        },
+    ),
+    ("peak_ewma", Policy::PeakEwma),
+];

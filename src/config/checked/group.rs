@@ -10,9 +10,40 @@ use std::time::Duration;
 pub enum Policy {
     /// The one with the fewest requests in flight, all cores of the node together.
     LeastConnections,
+    /// The least loaded of some that are drawn by weight.
+    LeastRequest {
+        /// How many are drawn.
+        choices: u8,
+    },
+    /// Of two drawn by weight the one that promises the shorter wait.
+    PeakEwma,
+    /// Drawn by weight.
+    Random,
     /// One after the other.
     RoundRobin,
+    /// The one with the fewest requests in flight for its weight.
+    WeightedLeastConnections,
+    /// In turn, as often as the weight says.
+    WeightedRoundRobin,
 }
+
+impl Policy {
+    /// The word of the file.
+    pub(in super::super) fn name(self) -> &'static str {
+        match self {
+            Policy::LeastConnections => "least_connections",
+            Policy::LeastRequest { .. } => "least_request",
+            Policy::PeakEwma => "peak_ewma",
+            Policy::Random => "random",
+            Policy::RoundRobin => "round_robin",
+            Policy::WeightedLeastConnections => "weighted_least_connections",
+            Policy::WeightedRoundRobin => "weighted_round_robin",
+        }
+    }
+}
+
+/// Backends drawn by `least_request` when the file does not say.
+pub const CHOICES_DEFAULT: u8 = 2;
 
 /// A named set of interchangeable backends.
 #[derive(Clone, Debug, PartialEq, Eq)]

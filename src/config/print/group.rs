@@ -7,13 +7,10 @@ use super::Page;
 pub(super) fn print(group: &Group, page: &mut Page) {
     page.section("[[group]]");
     page.text("name", &group.name);
-    page.text(
-        "policy",
-        match group.policy {
-            Policy::LeastConnections => "least_connections",
-            Policy::RoundRobin => "round_robin",
-        },
-    );
+    page.text("policy", group.policy.name());
+    if let Policy::LeastRequest { choices } = group.policy {
+        page.raw("choices", choices);
+    }
     let short = group
         .backends
         .iter()

@@ -7,6 +7,7 @@ use super::{Integer, Size, Text, Texts};
 pub(in super::super) struct Group {
     pub(in super::super) name: Text,
     pub(in super::super) policy: Text,
+    pub(in super::super) choices: Integer,
     pub(in super::super) backends: Texts,
     pub(in super::super) retries: Integer,
     pub(in super::super) idle_connections_max: Integer,
@@ -41,6 +42,7 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
         at: section.at.clone(),
         name: section.text("name", "\"app\"", problems),
         policy: section.text("policy", "\"round_robin\"", problems),
+        choices: section.integer("choices", "2", problems),
         backends: section.texts("backends", "[\"127.0.0.1:9001\"]", problems),
         retries: section.integer("retries", "2", problems),
         idle_connections_max: section.integer("idle_connections_max", "1024", problems),

@@ -113,3 +113,38 @@ fn a_group_nobody_of_which_takes_traffic_is_suspicious() {
         "no backend of this group takes new traffic"
     );
 }
+
+#[test]
+fn every_policy_has_its_word() {
+    let policies = [
+        ("least_connections", Policy::LeastConnections),
+        ("least_request", Policy::LeastRequest { choices: 2 }),
+        ("peak_ewma", Policy::PeakEwma),
+        ("random", Policy::Random),
+        ("round_robin", Policy::RoundRobin),
+        (
+            "weighted_least_connections",
+            Policy::WeightedLeastConnections,
+        ),
+        ("weighted_round_robin", Policy::WeightedRoundRobin),
+    ];
+    for (word, policy) in policies {
+        let group = group(&format!(
+            "policy = \"{word}\"\nbackends = [\"127.0.0.1:1\"]\n"
+        ));
+        assert_eq!(group.policy, policy);
+    }
+    let three = group("policy = \"least_request\"\nchoices = 3\nbackends = [\"127.0.0.1:1\"]\n");
+    assert_eq!(three.policy, Policy::LeastRequest { choices: 3 });
+}
+
+#[test]
+fn choices_belong_to_least_request() {
+    let found = group_errors("choices = 3\nbackends = [\"127.0.0.1:1\"]\n");
+    let expected = "weir.toml:7:11: group[app].choices: has a meaning for least_request only; \
+                    fix: remove it, or write policy = \"least_request\"";
+    assert_eq!(found, [expected]);
+    let found =
+        group_errors("policy = \"least_request\"\nchoices = 17\nbackends = [\"127.0.0.1:1\"]\n");
+    assert!(found[0].contains("from 2 to 16"), "{found:?}");
+}

@@ -200,7 +200,19 @@ fn any_listener(index: usize) -> BoxedStrategy<String> {
 
 fn any_group(index: usize) -> BoxedStrategy<String> {
     let group = lines(vec![
-        key("policy", &["\"round_robin\"", "\"least_connections\""]),
+        key(
+            "policy",
+            &[
+                "\"least_connections\"",
+                "\"least_request\"",
+                "\"least_request\"\nchoices = 5",
+                "\"peak_ewma\"",
+                "\"random\"",
+                "\"round_robin\"",
+                "\"weighted_least_connections\"",
+                "\"weighted_round_robin\"",
+            ],
+        ),
         number("retries", 0..=15),
         number("idle_connections_max", 0..=5000),
         time("timeouts.connect"),

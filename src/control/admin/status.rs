@@ -136,7 +136,7 @@ fn groups(view: &View) -> Vec<Value> {
     for group in &view.table.groups {
         groups.push(json!({
             "name": &*group.name,
-            "policy": format!("{:?}", group.policy),
+            "policy": group.policy.kind().name(),
             "live": true,
             "backends": backends.remove(&*group.name).unwrap_or_default(),
         }));
@@ -155,7 +155,7 @@ fn backend(entry: &BackendEntry) -> Value {
         "name": &*entry.id,
         "address": entry.address.to_string(),
         "live": entry.live,
-        "in_flight": sum(stats, |core| u64::from(core.in_flight.read())),
+        "in_flight": entry.load.in_flight(),
         "connections": sum(stats, |core| u64::from(core.connections_open.read())),
         "connects": sum(stats, |core| core.connects.read()),
         "connect_failures": sum(stats, |core| core.connect_failures.read()),

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::id::CoreId;
+use crate::base::id::{BackendIndex, CoreId};
 use crate::config;
 
 fn load(text: &str) -> Config {
@@ -227,7 +227,10 @@ fn routes_lead_where_the_file_says() {
     assert_eq!(listener.http.body_bytes_max, 1 << 20);
     assert_eq!(listener.http.requests_max, u32::MAX);
     assert_eq!(listener.http.via.as_deref(), Some("weir"));
-    assert_eq!(plan.table.groups[1].policy, PolicyKind::LeastConnections);
+    assert_eq!(
+        plan.table.groups[1].policy.kind(),
+        PolicyKind::LeastConnections
+    );
 }
 
 proptest! {
@@ -248,4 +251,99 @@ proptest! {
             prop_assert_eq!(found, Some(GroupIndex(0)));
         }
     }
+}
+
+/// A group `app` with one backend in the long form, and keys of the group.
+fn long(group: &str, backend: &str) -> Config {
+    load(&format!(
+        "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:8101\"\ngroup = \"app\"\n\
+         [[group]]\nname = \"app\"\n{group}\n\
+         [[group.backend]]\nid = \"b1\"\naddress = {ONE}\n{backend}\n"
+    ))
+}
+
+#[test]
+fn weight_state_label_limit_and_policy_change_nothing_of_what_is_counted() {
+    let mut registry = Registry::new(2);
+    let resolved = Resolved::default();
+    let first = plan(&long("", ""), &resolved, Epoch(1), &mut registry);
+    let group = &first.table.groups[0];
+    group.enter(BackendIndex(0), CoreId(1));
+    group.backends[0].stats.of(CoreId(1)).connects.add(5);
+    let changes = [
+        ("policy = \"peak_ewma\"", "weight = 7"),
+        ("policy = \"least_request\"", "state = \"drain\""),
+        ("policy = \"random\"", "labels = [\"gpu\"]"),
+        ("policy = \"round_robin\"", "requests_max = 1"),
+    ];
+    for (epoch, (policy, keys)) in (2..).map(Epoch).zip(changes) {
+        let next = plan(&long(policy, keys), &resolved, epoch, &mut registry);
+        let group = &next.table.groups[0];
+        let backend = &group.backends[0];
+        assert_eq!(backend.slot, first.table.groups[0].backends[0].slot);
+        assert_eq!((backend.load.in_flight(), group.load.in_flight()), (1, 1));
+        assert_eq!(backend.stats.of(CoreId(1)).connects.read(), 5);
+        assert_eq!(backend.gate.is_some(), keys.contains("max"));
+    }
+    group.leave(BackendIndex(0), CoreId(1));
+    let entry = registry.backends().next().unwrap();
+    assert_eq!((&*entry.id, entry.load.in_flight()), ("b1", 0));
+}
+
+#[test]
+fn permits_that_are_out_count_against_the_next_epochs_limit() {
+    let mut registry = Registry::new(1);
+    let resolved = Resolved::default();
+    let first = plan(
+        &long("", "requests_max = 5"),
+        &resolved,
+        Epoch(1),
+        &mut registry,
+    );
+    let permit = first.table.groups[0].backends[0].take_request().unwrap();
+    let second = plan(
+        &long("", "requests_max = 1"),
+        &resolved,
+        Epoch(2),
+        &mut registry,
+    );
+    let backend = &second.table.groups[0].backends[0];
+    assert!(backend.take_request().is_err());
+    drop(permit);
+    assert!(backend.take_request().is_ok());
+}
+
+#[test]
+fn weights_that_make_too_long_a_cycle_are_warned_of() {
+    let mut registry = Registry::new(1);
+    let config = long(
+        "policy = \"weighted_round_robin\"\nbackends = [\"127.0.0.1:9002\"]",
+        "weight = 65535",
+    );
+    let plan = plan(&config, &Resolved::default(), Epoch(1), &mut registry);
+    let warning = plan.warnings[0].to_string();
+    assert!(
+        warning.contains("app") && warning.contains("rounded"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn ten_thousand_idle_backends_take_less_than_sixteen_megabytes() {
+    const COUNT: usize = 10_000;
+    let addresses: Vec<String> = (0..COUNT)
+        .map(|index| format!("\"10.{}.{}.1:80\"", index / 256, index % 256))
+        .collect();
+    let mut registry = Registry::new(2);
+    let config = simple(8101, &addresses.join(", "));
+    let plan = plan(&config, &Resolved::default(), Epoch(1), &mut registry);
+    let group = &plan.table.groups[0];
+    let stats: usize = group.backends.iter().map(|b| b.stats.memory_bytes()).sum();
+    let names: usize = group.backends.iter().map(|b| b.id.len() + 16).sum();
+    let table = COUNT * size_of::<Backend>() + group.policy.memory_bytes();
+    let board = registry.memory_bytes();
+    let total = stats + names + table + board;
+    eprintln!("stats {stats}, names {names}, table {table}, board and slots {board}: {total}");
+    assert_eq!(group.backends.len(), COUNT);
+    assert!(total < 16 * 1024 * 1024, "{total}");
 }

@@ -1,153 +1,307 @@
 //! Policies: which backend of a group serves one exchange.
 //!
-//! A policy looks at the group (immutable, from the table) and at a small state of its own core,
-//! so it never waits for anyone. The state lives outside the table, one per core and group slot,
-//! and survives every epoch. Each core begins at its own seeded offset: cores that all began at
-//! the first backend would send it one burst each.
+//! A policy is made with the table and immutable: who may be chosen, weights turned into a cycle
+//! or a lottery, and a view of the load board. What changes with each pick is a small state of
+//! each core, outside the table, one per group slot; it survives every epoch, also one that
+//! changes the policy. So a pick waits for no one and allocates nothing. Each core begins at its
+//! own seeded place: cores that all began at the first backend would send it one burst each.
 //!
-//! A backend that was tried for the same exchange is not chosen again; when none is left the
-//! answer is `None`, and the caller gives up. Backends are tried in an exchange at most
-//! [`TRIED_MAX`] times.
+//! Who can be chosen: a backend that is ready, has a weight, was not tried for this exchange and
+//! is below its hard limits. The first two are settled when the table is made. When nobody is
+//! left the answer says whether that is because of limits, so that waiting may help. It is exact:
+//! a policy that found nobody by its own rule looks at all that are left, in constant time while
+//! few are full or tried, in time linear in the group when nearly all are.
 
+mod alias;
+mod cycle;
+mod kind;
 mod least_load;
-mod round_robin;
+mod sample;
+mod state;
 #[cfg(test)]
 mod tests;
+mod tried;
 
-use crate::base::id::{BackendIndex, CoreId, GroupSlot};
-use crate::routing::table::Group;
+use std::cell::Cell;
 
-/// Which policy a group uses.
+pub use kind::PolicyKind;
+pub use state::PickState;
+pub use tried::{TRIED_MAX, Tried};
+
+use self::alias::{Alias, below};
+use self::cycle::Cycle;
+use crate::base::id::{BackendIndex, BackendSlot};
+use crate::routing::load::Board;
+use crate::routing::table::{Backend, BackendState, Group};
+
+/// What one pick is about.
+pub struct Ask<'a> {
+    /// The hash of the exchange's key, for policies that place by it.
+    pub key: Option<u64>,
+    /// Who is not to be chosen again.
+    pub tried: &'a Tried,
+    /// The time, on a clock all cores share.
+    pub now_micros: u64,
+    /// Whether the asking core has an idle connection to a backend: it serves even when no
+    /// further one may be opened.
+    pub has_idle: &'a dyn Fn(BackendSlot) -> bool,
+}
+
+impl<'a> Ask<'a> {
+    /// A pick by no key, with no idle connections.
+    #[must_use]
+    pub fn new(tried: &'a Tried, now_micros: u64) -> Self {
+        Ask {
+            key: None,
+            tried,
+            now_micros,
+            has_idle: &|_| false,
+        }
+    }
+}
+
+/// Why nobody was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PolicyKind {
-    /// The backend with the fewest requests in flight, all cores of the node together; in groups
-    /// of more than 64, the best of the next 64.
+pub enum NoPick {
+    /// Somebody would do and is at a hard limit: waiting may help.
+    Full,
+    /// There is nobody left to try.
+    Nobody,
+}
+
+/// How one group chooses.
+pub struct Policy {
+    kind: PolicyKind,
+    /// Every backend, by its index.
+    candidates: Box<[Candidate]>,
+    /// Those that get new traffic, in order.
+    ready: Box<[u32]>,
+    rule: Rule,
+    board: Board,
+}
+
+/// What a policy must know of a backend for most picks, packed: a thousand of them fit where the
+/// caches are fast.
+struct Candidate {
+    slot: u32,
+    weight: u16,
+    /// It has a hard limit.
+    limited: bool,
+}
+
+/// What the weights were made into.
+enum Rule {
+    Draw { lottery: Lottery, choices: usize },
     LeastConnections,
-    /// One after the other.
+    PeakEwma(Lottery),
     RoundRobin,
+    WeightedLeastConnections(Cycle),
+    WeightedRoundRobin(Cycle),
 }
 
-/// Backends one exchange may try: the first and its retries. It bounds [`Tried`], which is copied
-/// with every exchange, and nobody waits for a sixteenth failure.
-pub const TRIED_MAX: usize = 16;
-
-/// What a core remembers about a group between picks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PickState {
-    /// Where the next search begins; reduced to the number of backends when it is used.
-    cursor: u32,
+/// Drawing from those that are ready: evenly where the weights are equal.
+enum Lottery {
+    Even,
+    Weighted(Alias),
 }
 
-impl PickState {
-    /// The state a core begins with: an offset that differs by node (seed), core and group.
+impl Policy {
+    /// The policy of a group of `backends`, whose loads are on `board`.
     #[must_use]
-    pub fn new(seed: u64, core: CoreId, group: GroupSlot) -> Self {
-        let place = u64::from(group.0) << 16 | u64::from(core.0);
-        let mixed = mix(seed ^ mix(place.wrapping_add(0x9e37_79b9_7f4a_7c15)));
-        PickState {
-            cursor: (mixed >> 32) as u32,
+    pub fn new(kind: PolicyKind, backends: &[Backend], board: &Board) -> Policy {
+        let candidates = backends.iter().map(|backend| Candidate {
+            slot: backend.slot.0,
+            weight: backend.weight,
+            limited: backend.gate.is_some(),
+        });
+        let is_ready =
+            |backend: &Backend| backend.weight > 0 && backend.state == BackendState::Ready;
+        let ready: Box<[u32]> = (0_u32..)
+            .zip(backends)
+            .filter(|(_, backend)| is_ready(backend))
+            .map(|(index, _)| index)
+            .collect();
+        let weights: Vec<u16> = ready
+            .iter()
+            .map(|index| backends[*index as usize].weight)
+            .collect();
+        Policy {
+            kind,
+            candidates: candidates.collect(),
+            rule: Rule::new(kind, &ready, &weights),
+            ready,
+            board: board.clone(),
         }
     }
 
-    /// The cursor as a position among `count` backends.
-    fn start(self, count: u32) -> u32 {
-        if self.cursor < count {
-            self.cursor
-        } else {
-            self.cursor % count
+    /// Which one it is.
+    #[must_use]
+    pub fn kind(&self) -> PolicyKind {
+        self.kind
+    }
+
+    /// Whether the weights had to be scaled to make a cycle that is not too long.
+    #[must_use]
+    pub fn has_scaled_weights(&self) -> bool {
+        match &self.rule {
+            Rule::WeightedLeastConnections(cycle) | Rule::WeightedRoundRobin(cycle) => cycle.scaled,
+            _ => false,
         }
     }
 
-    /// The next search begins behind `chosen`.
-    fn advance(&mut self, chosen: u32, count: u32) {
-        self.cursor = if chosen + 1 < count { chosen + 1 } else { 0 };
+    /// Bytes it holds, the load board not included.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let rule = match &self.rule {
+            Rule::Draw { lottery, .. } | Rule::PeakEwma(lottery) => match lottery {
+                Lottery::Even => 0,
+                Lottery::Weighted(alias) => alias.memory_bytes(),
+            },
+            Rule::LeastConnections | Rule::RoundRobin => 0,
+            Rule::WeightedLeastConnections(cycle) | Rule::WeightedRoundRobin(cycle) => {
+                cycle.memory_bytes()
+            }
+        };
+        rule + size_of_val(&*self.candidates) + size_of_val(&*self.ready)
+    }
+
+    fn in_flight(&self, index: u32) -> u32 {
+        self.board.in_flight(self.candidates[index as usize].slot)
+    }
+
+    fn weight(&self, index: u32) -> u64 {
+        u64::from(self.candidates[index as usize].weight)
     }
 }
 
-/// The backends an exchange has tried, by their index in its table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tried {
-    indices: [u32; TRIED_MAX],
-    count: u8,
-}
-
-impl Default for Tried {
-    fn default() -> Self {
-        Tried::NONE
-    }
-}
-
-impl Tried {
-    /// Nothing was tried yet.
-    pub const NONE: Tried = Tried {
-        indices: [0; TRIED_MAX],
-        count: 0,
-    };
-
-    /// Notes that `backend` was tried. Beyond [`TRIED_MAX`] nothing is noted, but then
-    /// [`pick`] offers nothing any more.
-    pub fn insert(&mut self, backend: BackendIndex) {
-        if !self.contains(backend) && !self.is_full() {
-            self.indices[usize::from(self.count)] = backend.0;
-            self.count += 1;
+impl Rule {
+    fn new(kind: PolicyKind, ready: &[u32], weights: &[u16]) -> Rule {
+        let lottery = || match weights.iter().all(|weight| *weight == weights[0]) {
+            true => Lottery::Even,
+            false => Lottery::Weighted(Alias::new(ready, weights)),
+        };
+        match kind {
+            PolicyKind::LeastConnections => Rule::LeastConnections,
+            PolicyKind::LeastRequest { choices } => Rule::Draw {
+                lottery: lottery(),
+                choices: usize::from(choices),
+            },
+            PolicyKind::PeakEwma => Rule::PeakEwma(lottery()),
+            PolicyKind::Random => Rule::Draw {
+                lottery: lottery(),
+                choices: 1,
+            },
+            PolicyKind::RoundRobin => Rule::RoundRobin,
+            PolicyKind::WeightedLeastConnections => {
+                Rule::WeightedLeastConnections(Cycle::new(weights))
+            }
+            PolicyKind::WeightedRoundRobin => Rule::WeightedRoundRobin(Cycle::new(weights)),
         }
     }
+}
 
-    /// Whether `backend` was tried.
+impl Lottery {
     #[inline]
-    #[must_use]
-    pub fn contains(&self, backend: BackendIndex) -> bool {
-        self.indices[..usize::from(self.count)].contains(&backend.0)
-    }
-
-    /// How many were tried.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        usize::from(self.count)
-    }
-
-    /// Whether none was tried.
-    #[inline]
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Whether the exchange has no further try.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.len() == TRIED_MAX
+    fn draw(&self, ready: &[u32], random: u64) -> Option<u32> {
+        match self {
+            Lottery::Even => ready.get(below(random, ready.len())).copied(),
+            Lottery::Weighted(alias) => alias.draw(random),
+        }
     }
 }
 
-/// Chooses a backend that was not tried; `None` when there is none.
+/// Chooses a backend.
+///
+/// # Errors
+/// When nobody can be chosen, and whether limits are why.
 #[inline]
-#[must_use]
-pub fn pick(group: &Group, state: &mut PickState, tried: &Tried) -> Option<BackendIndex> {
-    match group.backends.len() {
-        0 => None,
-        _ if tried.is_full() => None,
-        1 => (!tried.contains(BackendIndex(0))).then_some(BackendIndex(0)),
-        _ => match group.policy {
-            PolicyKind::LeastConnections => least_load::pick(group, state, tried),
-            PolicyKind::RoundRobin => round_robin::pick(group, state, tried),
-        },
+pub fn pick(group: &Group, state: &mut PickState, ask: &Ask<'_>) -> Result<BackendIndex, NoPick> {
+    let choice = Choice {
+        group,
+        policy: &group.policy,
+        ask,
+        full: Cell::new(false),
+    };
+    if ask.tried.is_full() || choice.policy.ready.is_empty() {
+        return Err(NoPick::Nobody);
+    }
+    let found = match &choice.policy.rule {
+        Rule::Draw { lottery, choices } => {
+            sample::pick(&choice, state, lottery, *choices, |left, right| {
+                least_load::is_less(&choice, left, right)
+            })
+        }
+        Rule::LeastConnections => least_load::pick(&choice, state),
+        Rule::PeakEwma(lottery) => sample::pick_fastest(&choice, state, lottery),
+        Rule::RoundRobin => choice.in_turn(state),
+        Rule::WeightedLeastConnections(cycle) => least_load::pick_weighted(&choice, state, cycle),
+        Rule::WeightedRoundRobin(cycle) => choice.in_cycle(state, cycle),
+    };
+    found.map(BackendIndex).ok_or(match choice.full.get() {
+        true => NoPick::Full,
+        false => NoPick::Nobody,
+    })
+}
+
+/// One pick under way.
+struct Choice<'c> {
+    group: &'c Group,
+    policy: &'c Policy,
+    ask: &'c Ask<'c>,
+    /// Somebody was passed over because of a limit.
+    full: Cell<bool>,
+}
+
+impl Choice<'_> {
+    /// Whether one that is ready can be chosen now. What else may speak against a backend (its
+    /// health) belongs here.
+    #[inline]
+    fn is_eligible(&self, index: u32) -> bool {
+        if self.ask.tried.contains(BackendIndex(index)) {
+            return false;
+        }
+        if !self.policy.candidates[index as usize].limited {
+            return true;
+        }
+        let is_full = self.group.backends[index as usize].is_full(self.ask.has_idle);
+        if is_full {
+            self.full.set(true);
+        }
+        !is_full
+    }
+
+    /// The first that can be chosen, looking at all who are ready from the `start`-th on.
+    fn first_from(&self, start: u32) -> Option<(u32, u32)> {
+        let ready = &self.policy.ready;
+        around(start, ready.len() as u32)
+            .map(|at| (at, ready[at as usize]))
+            .find(|(_, index)| self.is_eligible(*index))
+    }
+
+    /// One after the other: the cursor belongs to one core, because a shared one would cost a
+    /// contended line per request to be exact over all of them.
+    fn in_turn(&self, state: &mut PickState) -> Option<u32> {
+        let count = self.policy.ready.len() as u32;
+        let (at, index) = self.first_from(state.start(count))?;
+        state.advance(at, count);
+        Some(index)
+    }
+
+    /// By weight. A turn of one that cannot be chosen is skipped, not made up for.
+    fn in_cycle(&self, state: &mut PickState, cycle: &Cycle) -> Option<u32> {
+        let count = cycle.len();
+        let mut turns = around(state.start(count), count);
+        let is_eligible = |turn: &u32| {
+            let index = self.policy.ready[cycle.at(*turn) as usize];
+            self.is_eligible(index)
+        };
+        let turn = turns.find(is_eligible)?;
+        state.advance(turn, count);
+        Some(self.policy.ready[cycle.at(turn) as usize])
     }
 }
 
-/// The number of backends; a table is bounded far below `u32::MAX`.
-fn count(group: &Group) -> u32 {
-    u32::try_from(group.backends.len()).unwrap_or(u32::MAX)
-}
-
-/// The positions of all backends, beginning at `start` and wrapping around.
+/// All positions below `count`, beginning at `start` and wrapping around.
 fn around(start: u32, count: u32) -> impl Iterator<Item = u32> {
     (start..count).chain(0..start)
-}
-
-/// The finisher of splitmix64: every bit of the input moves every bit of the output.
-fn mix(mut value: u64) -> u64 {
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }

@@ -156,11 +156,14 @@ pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
         page,
         of: of.collect(),
     };
-    all.gauge(
+    all.page.family(
         "weir_backend_in_flight",
+        Kind::Gauge,
         "Requests or TCP connections there now.",
-        |s| &s.in_flight,
     );
+    for ((labels, _), facts) in all.of.iter().zip(backends) {
+        all.page.sample(labels, u64::from(facts.in_flight));
+    }
     all.gauge(
         "weir_backend_connections",
         "Connections open, idle ones included.",

@@ -39,6 +39,8 @@ pub struct BackendFacts<'a> {
     pub name: &'a str,
     /// The address in use; a name can stand for several.
     pub address: String,
+    /// Requests (HTTP) or connections (TCP) it has now.
+    pub in_flight: u32,
     /// Its counters.
     pub stats: &'a PerCore<BackendStats>,
 }

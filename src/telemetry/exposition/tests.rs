@@ -34,7 +34,6 @@ fn world() -> World {
         listener.requests.inc(if index == 0 { 404 } else { 503 });
         listener.faults[Fault::NoRoute as usize].inc();
         let backend = world.backend.of(core);
-        backend.in_flight.set(2);
         backend.requests.inc(200);
         backend.faults[Fault::UpstreamTimeout as usize].inc();
         for micros in [
@@ -70,6 +69,7 @@ fn page(world: &World) -> String {
             group: "app",
             name: "app.internal:80",
             address: "10.0.0.1:80".into(),
+            in_flight: 4,
             stats: &world.backend,
         }],
         cores: &world.cores,

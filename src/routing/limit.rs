@@ -1,0 +1,150 @@
+//! Hard limits of one backend over all cores: permits that are taken before and given back after.
+//!
+//! Only a backend with a limit has a gate, so only its requests pay for the one shared word they
+//! must agree on. A permit gives itself back when it is dropped, with whatever held it: there is
+//! no path on which it could be forgotten.
+//!
+//! A limit that a reload brings finds requests and connections that hold no permit. They are
+//! seen on the counters the cores keep anyway ([`Gate::take`] is told their number), so the limit
+//! holds from the first moment, but for as many as there are cores that start one in the same
+//! instant while the last of them are still running.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    /// Open connections, idle ones included.
+    Connections,
+    /// Requests under way.
+    Requests,
+}
+
+/// There is no permit left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// The shared account of one limited backend.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Gate {
+    connections: AtomicU32,
+    requests: AtomicU32,
+    starved: AtomicBool,
+}
+
+impl Gate {
+    /// Permits that are out.
+    #[inline]
+    #[must_use]
+    pub fn taken(&self, what: Limited) -> u32 {
+        self.account(what).load(Ordering::Relaxed)
+    }
+
+    /// Takes a permit if fewer than `max` are out.
+    ///
+    /// # Errors
+    /// When none is left.
+    pub fn take(self: &Arc<Self>, what: Limited, max: u32) -> Result<Permit, Full> {
+        let one_more = |taken: u32| (taken < max).then_some(taken + 1);
+        let account = self.account(what);
+        match account.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more) {
+            Ok(_) => Ok(Permit {
+                gate: Arc::clone(self),
+                what,
+            }),
+            Err(_) => Err(Full),
+        }
+    }
+
+    /// Notes that a core found no connection while others may keep idle ones.
+    pub fn set_starved(&self) {
+        self.starved.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether some core found no connection since this was last asked.
+    #[must_use]
+    pub fn take_starved(&self) -> bool {
+        // Looking first keeps the line shared while nobody starves.
+        self.starved.load(Ordering::Relaxed) && self.starved.swap(false, Ordering::Relaxed)
+    }
+
+    fn account(&self, what: Limited) -> &AtomicU32 {
+        match what {
+            Limited::Connections => &self.connections,
+            Limited::Requests => &self.requests,
+        }
+    }
+}
+
+/// The right to one request or one connection; dropping it gives it back.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    what: Limited,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.gate.account(self.what).fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_holds_and_a_dropped_permit_is_free_again() {
+        let gate = Arc::new(Gate::default());
+        let first = gate.take(Limited::Requests, 2).unwrap();
+        let _second = gate.take(Limited::Requests, 2).unwrap();
+        assert_eq!(gate.take(Limited::Requests, 2).unwrap_err(), Full);
+        let _other = gate.take(Limited::Connections, 1).unwrap();
+        drop(first);
+        assert_eq!(gate.taken(Limited::Requests), 1);
+        assert!(gate.take(Limited::Requests, 2).is_ok());
+        assert_eq!(gate.taken(Limited::Connections), 1);
+    }
+
+    #[test]
+    fn a_lower_limit_waits_for_what_is_out() {
+        let gate = Arc::new(Gate::default());
+        let out: Vec<Permit> = (0..5)
+            .map(|_| gate.take(Limited::Requests, 5).unwrap())
+            .collect();
+        assert!(gate.take(Limited::Requests, 2).is_err());
+        drop(out);
+        assert!(gate.take(Limited::Requests, 2).is_ok());
+    }
+
+    #[test]
+    fn threads_never_hold_more_than_the_limit() {
+        let gate = Arc::new(Gate::default());
+        let held = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        if let Ok(permit) = gate.take(Limited::Requests, 3) {
+                            let now = held.fetch_add(1, Ordering::SeqCst) + 1;
+                            assert!(now <= 3);
+                            held.fetch_sub(1, Ordering::SeqCst);
+                            drop(permit);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(gate.taken(Limited::Requests), 0);
+    }
+
+    #[test]
+    fn starving_is_told_once() {
+        let gate = Gate::default();
+        assert!(!gate.take_starved());
+        gate.set_starved();
+        assert!(gate.take_starved() && !gate.take_starved());
+    }
+}

@@ -1,0 +1,39 @@
+//! The policies there are.
+
+/// How a group chooses among its backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// The fewest requests in flight, all cores of the node together, weights aside.
+    LeastConnections,
+    /// The least loaded of some that are drawn by weight.
+    LeastRequest {
+        /// How many are drawn, at least 2.
+        choices: u8,
+    },
+    /// Of two drawn by weight the one that promises the shorter wait.
+    PeakEwma,
+    /// Drawn by weight.
+    Random,
+    /// One after the other, weights aside.
+    RoundRobin,
+    /// The fewest requests in flight for its weight.
+    WeightedLeastConnections,
+    /// In turn, as often as the weight says, smoothly.
+    WeightedRoundRobin,
+}
+
+impl PolicyKind {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            PolicyKind::LeastConnections => "least_connections",
+            PolicyKind::LeastRequest { .. } => "least_request",
+            PolicyKind::PeakEwma => "peak_ewma",
+            PolicyKind::Random => "random",
+            PolicyKind::RoundRobin => "round_robin",
+            PolicyKind::WeightedLeastConnections => "weighted_least_connections",
+            PolicyKind::WeightedRoundRobin => "weighted_round_robin",
+        }
+    }
+}

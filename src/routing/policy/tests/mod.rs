@@ -1,0 +1,113 @@
+//! What every policy promises, and each by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::base::id::{BackendSlot, CoreId, GroupSlot};
+use crate::routing::limit::Limited;
+use crate::routing::table::{Backend, GroupTimeouts};
+use crate::telemetry::stats::PerCore;
+
+mod promises;
+mod shares;
+mod turns;
+
+const CORES: usize = 2;
+
+const POLICIES: [PolicyKind; 8] = [
+    PolicyKind::LeastConnections,
+    PolicyKind::LeastRequest { choices: 2 },
+    PolicyKind::LeastRequest { choices: 16 },
+    PolicyKind::PeakEwma,
+    PolicyKind::Random,
+    PolicyKind::RoundRobin,
+    PolicyKind::WeightedLeastConnections,
+    PolicyKind::WeightedRoundRobin,
+];
+
+/// A group of backends with these weights.
+fn weighted(kind: PolicyKind, weights: &[u16]) -> Group {
+    changed(kind, weights, |_, _| {})
+}
+
+/// A group of so many equal backends.
+fn even(kind: PolicyKind, backends: usize) -> Group {
+    weighted(kind, &vec![1; backends])
+}
+
+/// The same, each backend changed as it likes before the policy is made.
+fn changed(kind: PolicyKind, weights: &[u16], change: impl Fn(u32, &mut Backend)) -> Group {
+    let mut board = Board::new(CORES);
+    let stats = PerCore::new(CORES);
+    let backend = |(index, weight): (u32, &u16)| {
+        let mut backend = Backend {
+            slot: BackendSlot(index),
+            id: Arc::from(format!("b{index}")),
+            address: ([127, 0, 0, 1], 9000).into(),
+            weight: *weight,
+            state: BackendState::Ready,
+            labels: Vec::new(),
+            connections_max: None,
+            requests_max: None,
+            stats: stats.clone(),
+            load: board.claim(index),
+            gate: None,
+        };
+        change(index, &mut backend);
+        let limited = backend.requests_max.is_some() || backend.connections_max.is_some();
+        backend.gate = limited.then(Arc::default);
+        backend
+    };
+    let backends: Vec<Backend> = (0..).zip(weights).map(backend).collect();
+    group_of(kind, backends, &board)
+}
+
+fn group_of(kind: PolicyKind, backends: Vec<Backend>, board: &Board) -> Group {
+    let second = Duration::from_secs(1);
+    Group {
+        slot: GroupSlot(0),
+        name: Arc::from("app"),
+        policy: Policy::new(kind, &backends, board),
+        backends,
+        load: Board::new(CORES).claim(0),
+        timeouts: GroupTimeouts {
+            connect: second,
+            response: second,
+            idle: second,
+            tunnel: second,
+        },
+        retries_max: 2,
+        idle_connections_max: 8,
+        head_bytes_max: 16384,
+    }
+}
+
+/// Sets the load of a backend, spread over the cores.
+fn load(group: &Group, backend: usize, in_flight: u32) {
+    let load = &group.backends[backend].load;
+    load.set(CoreId(0), in_flight / 2);
+    load.set(CoreId(1), in_flight - in_flight / 2);
+}
+
+fn one(group: &Group, state: &mut PickState, tried: &Tried) -> Result<BackendIndex, NoPick> {
+    pick(group, state, &Ask::new(tried, 0))
+}
+
+fn picks(group: &Group, state: &mut PickState, count: usize) -> Vec<u32> {
+    let next = |_| one(group, state, &Tried::NONE).unwrap().0;
+    (0..count).map(next).collect()
+}
+
+/// How often each backend was picked.
+fn counts(group: &Group, picks: &[u32]) -> Vec<usize> {
+    let mut counts = vec![0; group.backends.len()];
+    for index in picks {
+        counts[*index as usize] += 1;
+    }
+    counts
+}
+
+fn seeded(seed: u64) -> PickState {
+    PickState::new(seed, CoreId(0), GroupSlot(0))
+}
