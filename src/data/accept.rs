@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::base::fault::Fault;
-use crate::base::id::ListenerSlot;
+use crate::base::id::{GroupIndex, ListenerSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::client::Client;
@@ -33,6 +33,12 @@ impl<D: Driver> Worker<D> {
         let Some(listener) = table.listener(slot) else {
             return self.driver.close(fd);
         };
+        let relay_to = match (listener.protocol, listener.routes.default_group) {
+            (Protocol::Http, _) => None,
+            (Protocol::Tcp, Some(group)) => Some(group),
+            // Nowhere to go: refused before anything counts it as open.
+            (Protocol::Tcp, None) => return self.driver.close(fd),
+        };
         state.open += 1;
         let stats = listener.stats.of(core);
         stats.connections.inc();
@@ -40,9 +46,9 @@ impl<D: Driver> Worker<D> {
         if is_full(listener) {
             self.stop_accepting(slot);
         }
-        match listener.protocol {
-            Protocol::Http => self.begin_client(listener, fd),
-            Protocol::Tcp => self.begin_relay(&table, listener, fd),
+        match relay_to {
+            None => self.begin_client(listener, fd),
+            Some(group) => self.begin_relay(&table, listener, group, fd),
         }
     }
 
@@ -58,10 +64,7 @@ impl<D: Driver> Worker<D> {
         self.set_deadline(key, self.now.tick + ticks(head));
     }
 
-    fn begin_relay(&mut self, table: &Pinned, listener: &Listener, fd: OwnedFd) {
-        let Some(group) = listener.routes.default_group else {
-            return self.driver.close(fd);
-        };
+    fn begin_relay(&mut self, table: &Pinned, listener: &Listener, group: GroupIndex, fd: OwnedFd) {
         let idle = ticks(listener.timeouts.idle);
         // Asked for now, because a connection that is gone has no address to log.
         let client = self
