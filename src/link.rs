@@ -1,28 +1,41 @@
-//! Where the two planes meet: the messages between the control thread and one worker.
+//! Where the two planes meet: the messages between the control thread and one worker, and the
+//! protocol they follow.
 //!
-//! Both directions are single-producer single-consumer rings without locks (`rtrb`). A sender
-//! that wants to be noticed at once kicks the other side's eventfd; see `runtime::kick`.
+//! A table is published ([`control_side`]), adopted, acknowledged and, when nobody works with it
+//! any more, given back ([`worker_side`]) to be freed on the control thread. Both directions are
+//! single-producer single-consumer rings without locks (`rtrb`); a sender kicks the other side's
+//! eventfd. Both sides are written over [`parts`], so that `model` runs this very code through
+//! every interleaving of the threads.
+
+pub mod control_side;
+pub mod parts;
+pub mod worker_side;
+
+#[cfg(test)]
+mod model;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::RingBuffer;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::ListenerSlot;
 use crate::base::limits::{FROM_WORKER_MAX, TO_WORKER_MAX};
+use crate::link::control_side::ControlEnd;
+use crate::link::worker_side::{LastKick, WorkerEnd};
 use crate::routing::table::Table;
 use crate::runtime::kick::Kick;
 
 /// What the control thread tells a worker.
-pub enum ToWorker {
+pub enum ToWorker<T = Arc<Table>> {
     /// Serve new requests by this table; accept on these sockets, and stop accepting on
     /// listeners the table no longer has.
     Adopt {
-        /// The new table; ignored unless its epoch is newer.
-        table: Arc<Table>,
+        /// The new table; refused unless its epoch is newer.
+        table: T,
         /// Listening sockets of this core for listeners that are new in this table.
         sockets: Vec<ListenSocket>,
     },
@@ -43,11 +56,11 @@ pub struct ListenSocket {
 }
 
 /// What a worker tells the control thread.
-pub enum FromWorker {
+pub enum FromWorker<T = Arc<Table>> {
     /// New requests are served by this epoch from now on.
     Adopted(Epoch),
     /// No request uses this table any more; the receiver frees it.
-    Retired(Arc<Table>),
+    Retired(T),
     /// Every connection ended, or the drain deadline passed; the worker's thread ends.
     /// Connections cut at the deadline.
     Stopped {
@@ -56,27 +69,15 @@ pub enum FromWorker {
     },
 }
 
-/// The control thread's end.
-pub struct ControlEnd {
-    /// Messages to the worker.
-    pub to_worker: Producer<ToWorker>,
-    /// Messages from the worker.
-    pub from_worker: Consumer<FromWorker>,
-    /// Wakes the worker.
-    pub kick_worker: Kick,
+/// Tables a worker may owe an answer to, over a ring of `capacity` towards it: an order to drain
+/// and one to stop always find room behind them.
+#[must_use]
+pub const fn tables_unanswered_max(capacity: usize) -> usize {
+    capacity - 2
 }
 
-/// The worker's end.
-pub struct WorkerEnd {
-    /// Messages from the control thread.
-    pub from_control: Consumer<ToWorker>,
-    /// Messages to the control thread.
-    pub to_control: Producer<FromWorker>,
-    /// What the worker listens on for kicks.
-    pub kicked: Kick,
-    /// Wakes the control thread (one kick shared by all workers).
-    pub kick_control: Kick,
-}
+// Beside the answers and the last word there is room for tables that go back.
+const _: () = assert!(FROM_WORKER_MAX > tables_unanswered_max(TO_WORKER_MAX) + 1);
 
 /// A fresh pair of ends. `kick_control` is shared by all workers.
 ///
@@ -86,17 +87,16 @@ pub fn link(kick_control: &Kick) -> std::io::Result<(ControlEnd, WorkerEnd)> {
     let (to_worker, from_control) = RingBuffer::new(TO_WORKER_MAX);
     let (to_control, from_worker) = RingBuffer::new(FROM_WORKER_MAX);
     let kick = Kick::new()?;
-    Ok((
-        ControlEnd {
-            to_worker,
-            from_worker,
-            kick_worker: kick.clone(),
-        },
-        WorkerEnd {
-            from_control,
-            to_control,
-            kicked: kick,
-            kick_control: kick_control.clone(),
-        },
-    ))
+    let control = ControlEnd {
+        to_worker,
+        from_worker,
+        kick_worker: kick.clone(),
+    };
+    let worker = WorkerEnd {
+        from_control,
+        to_control,
+        kicked: kick,
+        kick_control: LastKick(kick_control.clone()),
+    };
+    Ok((control, worker))
 }

@@ -11,12 +11,13 @@ pub const RECEIVE_BYTES_MAX: usize = 4 * BUFFER_BYTES;
 /// Worker cores of one node; per-core counters are allocated for this many at most.
 pub const CORES_MAX: usize = 256;
 
-/// Messages in flight from the control thread to one worker. Tables are rare; a full channel
-/// means the worker is stuck, and the control thread then waits rather than queues.
+/// Messages in flight from the control thread to one worker, two of them the orders of its end.
+/// Tables are rare; as many without an answer mean that the worker is stuck, and the control
+/// thread then refuses rather than queues.
 pub const TO_WORKER_MAX: usize = 64;
 
-/// Messages in flight from one worker to the control thread: every message to the worker is
-/// answered by at most two (adopted, retired), plus the words of its end.
+/// Messages in flight from one worker to the control thread: an answer to every table on its way
+/// and the last word; the rest is for tables that go back, and those can wait.
 pub const FROM_WORKER_MAX: usize = 4 * TO_WORKER_MAX;
 
 /// Bytes of one core's access log ring. A record is about 250 bytes, so 4,000 of them fit: 40 ms

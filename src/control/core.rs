@@ -14,7 +14,7 @@ use crate::control::handle::Handle;
 use crate::control::orders::Order;
 use crate::control::resolver;
 use crate::control::truth::Truth;
-use crate::link::ControlEnd;
+use crate::link::control_side::ControlEnd;
 use crate::runtime::kick::Kick;
 use crate::telemetry::stats::CoreStats;
 

@@ -30,11 +30,12 @@ use crate::control::document::{Document, Section};
 use crate::control::handle::Handle;
 use crate::control::orders::{Order, Orders};
 use crate::control::plans::Plans;
-use crate::control::publisher::{Cores, Phase, Publisher};
+use crate::control::publisher::{Phase, Publisher};
 use crate::control::resolver;
 use crate::control::store::{Revision, Store, StoreError};
 use crate::control::truth::Truth;
 use crate::engine::planner::Resolved;
+use crate::link::control_side::Cores;
 use crate::runtime::kick_waiter::KickWaiter;
 use crate::telemetry::stats::ControlStats;
 

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::base::epoch::Epoch;
 use crate::base::id::ListenerSlot;
-use crate::link::{FromWorker, ToWorker, WorkerEnd};
-use crate::routing::table::Table;
+use crate::link::ToWorker;
+use crate::link::parts::Live;
+use crate::link::worker_side::{WorkerEnd, WorkerSide};
 
 /// How a worker behaves.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,41 +28,34 @@ pub(super) fn start(ends: Vec<WorkerEnd>, habit: Habit) -> Vec<JoinHandle<()>> {
         .collect()
 }
 
-fn run(mut end: WorkerEnd, habit: Habit) {
-    let mut table: Option<Arc<Table>> = None;
+fn run(end: WorkerEnd, habit: Habit) {
+    let kicked = end.kicked.clone();
+    let mut side = WorkerSide::<Live>::new(end);
     let mut sockets = HashMap::<ListenerSlot, OwnedFd>::new();
     loop {
-        while let Ok(message) = end.from_control.pop() {
+        kicked.clear();
+        while let Some(message) = side.next_message() {
             match message {
                 ToWorker::Adopt {
-                    table: next,
+                    table,
                     sockets: new,
                 } => {
-                    if habit == Habit::DiesAt(next.epoch.0) {
+                    if habit == Habit::DiesAt(table.epoch.0) {
                         return;
                     }
-                    assert!(table.as_ref().map_or(Epoch(0), |t| t.epoch) < next.epoch);
+                    let table = side.admit(table).expect("epochs grow");
                     sockets.extend(new.into_iter().map(|socket| (socket.listener, socket.fd)));
-                    sockets.retain(|slot, _| next.listener(*slot).is_some());
-                    tell(&mut end, FromWorker::Adopted(next.epoch));
-                    if let Some(old) = table.replace(next) {
-                        tell(&mut end, FromWorker::Retired(old));
-                    }
+                    sockets.retain(|slot, _| table.listener(*slot).is_some());
+                    side.adopt(table);
                 }
                 ToWorker::Drain(_) if habit == Habit::NeverDrains => {}
-                ToWorker::Drain(_) => return tell(&mut end, FromWorker::Stopped { cut: 0 }),
-                ToWorker::Stop => return tell(&mut end, FromWorker::Stopped { cut: 1 }),
+                ToWorker::Drain(_) => return side.stopped(0),
+                ToWorker::Stop => return side.stopped(1),
             }
         }
-        if end.from_control.is_abandoned() {
+        if side.is_abandoned() {
             return;
         }
-        end.kicked.clear();
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn tell(end: &mut WorkerEnd, message: FromWorker) {
-    let _ = end.to_control.push(message);
-    end.kick_control.kick();
 }

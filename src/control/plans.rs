@@ -15,11 +15,12 @@ use crate::base::epoch::Epoch;
 use crate::config::Config;
 use crate::control::access_log::LogHandle;
 use crate::control::listen::{self, ListenError};
-use crate::control::publisher::{PublishError, Publisher};
+use crate::control::publisher::Publisher;
 use crate::control::view::View;
 use crate::engine::planner::{OpenListener, Plan, Resolved, plan};
 use crate::engine::registry::Registry;
 use crate::link::ListenSocket;
+use crate::link::control_side::PublishError;
 use crate::routing::table::Table;
 
 /// How many epochs something may be out of the configuration and still get its counters back. A

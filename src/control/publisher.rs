@@ -1,10 +1,8 @@
 //! Sends tables to the cores and follows who serves by which.
 //!
-//! A table goes to every core or to none: room is made sure of first, and a core that has not
-//! taken earlier messages refuses the whole publication rather than letting cores drift apart.
-//! Tables come back here to be freed, so that freeing a large one never stalls a request. What
-//! the cores say is kept as one [`Progress`], which anyone may watch; only the owner of the
-//! publisher changes it, by calling [`Publisher::receive`] after a kick.
+//! How that is done without a word lost is the matter of `link::control_side`. Here it becomes one
+//! [`Progress`], which anyone may watch; only the owner of the publisher changes it, by calling
+//! [`Publisher::receive`] after a kick.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,33 +12,9 @@ use tokio::sync::watch;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
-use crate::link::{ControlEnd, FromWorker, ListenSocket, ToWorker};
+use crate::link::ListenSocket;
+use crate::link::control_side::{ControlEnd, ControlSide, CoreProgress, CoreState, PublishError};
 use crate::routing::table::Table;
-
-/// What a core is doing, as far as it has told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CoreState {
-    /// Its thread ended without a word: a defect.
-    Died,
-    /// Serving, or finishing what runs.
-    Running,
-    /// Ended as it was told to.
-    Stopped {
-        /// Connections it cut.
-        cut: usize,
-    },
-}
-
-/// One core's part of the progress.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CoreProgress {
-    /// Epoch it serves new requests with; 0 before the first.
-    pub adopted: Epoch,
-    /// Epochs of the tables it has, oldest first, those on the way included.
-    pub held: Vec<Epoch>,
-    /// What it is doing.
-    pub state: CoreState,
-}
 
 /// Where the node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,45 +102,9 @@ pub async fn wait_adopted(
     }
 }
 
-/// Why a table was not published; no core has seen any of it.
-#[derive(Debug, PartialEq, Eq)]
-pub enum PublishError {
-    /// These cores do not take messages any more.
-    Ended(Vec<CoreId>),
-    /// The epoch is not newer than the one before.
-    NotNewer,
-    /// These cores have not read their earlier messages.
-    Stuck(Vec<CoreId>),
-}
-
-impl std::fmt::Display for PublishError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            PublishError::Ended(cores) => write!(f, "cores ended: {}", Cores(cores)),
-            PublishError::NotNewer => f.write_str("epoch not newer than the published one"),
-            PublishError::Stuck(cores) => write!(f, "cores stuck: {}", Cores(cores)),
-        }
-    }
-}
-
-impl std::error::Error for PublishError {}
-
-/// Core numbers for people.
-pub struct Cores<'a>(pub &'a [CoreId]);
-
-impl std::fmt::Display for Cores<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (position, core) in self.0.iter().enumerate() {
-            let comma = if position == 0 { "" } else { ", " };
-            write!(f, "{comma}{}", core.0)?;
-        }
-        Ok(())
-    }
-}
-
-/// The control thread's ends of all links.
+/// The control thread's side of all links, for everyone who watches.
 pub struct Publisher {
-    ends: Vec<ControlEnd>,
+    side: ControlSide,
     progress: watch::Sender<Progress>,
     table: Arc<ArcSwapOption<Table>>,
 }
@@ -175,18 +113,14 @@ impl Publisher {
     /// A publisher to these cores, in their order.
     #[must_use]
     pub fn new(ends: Vec<ControlEnd>) -> Self {
-        let fresh = CoreProgress {
-            adopted: Epoch(0),
-            held: Vec::new(),
-            state: CoreState::Running,
-        };
+        let side = ControlSide::new(ends);
         let progress = Progress {
             phase: Phase::Starting,
-            published: Epoch(0),
-            cores: vec![fresh; ends.len()],
+            published: side.published(),
+            cores: side.cores().to_vec(),
         };
         Publisher {
-            ends,
+            side,
             progress: watch::Sender::new(progress),
             table: Arc::default(),
         }
@@ -207,7 +141,7 @@ impl Publisher {
     /// Cores to publish to.
     #[must_use]
     pub fn cores(&self) -> usize {
-        self.ends.len()
+        self.side.cores().len()
     }
 
     /// Whether a table could be published now; to be asked before sockets are bound for it.
@@ -215,23 +149,7 @@ impl Publisher {
     /// # Errors
     /// What [`Publisher::publish`] would answer.
     pub fn check_room(&self) -> Result<(), PublishError> {
-        let ended = self
-            .progress
-            .borrow()
-            .select(|core| core.state != CoreState::Running);
-        if !ended.is_empty() {
-            return Err(PublishError::Ended(ended));
-        }
-        let full = (0_u16..).map(CoreId).zip(&self.ends);
-        let full = full
-            .filter(|(_, end)| end.to_worker.is_full())
-            .map(|(id, _)| id);
-        let stuck: Vec<_> = full.collect();
-        if stuck.is_empty() {
-            Ok(())
-        } else {
-            Err(PublishError::Stuck(stuck))
-        }
+        self.side.check_room()
     }
 
     /// Sends a table to every core, each with its sockets of new listeners (one list per core).
@@ -243,64 +161,46 @@ impl Publisher {
         table: Arc<Table>,
         sockets: Vec<Vec<ListenSocket>>,
     ) -> Result<(), PublishError> {
-        assert_eq!(
-            sockets.len(),
-            self.ends.len(),
-            "one list of sockets per core"
-        );
-        if table.epoch <= self.progress.borrow().published {
-            return Err(PublishError::NotNewer);
-        }
-        self.check_room()?;
-        self.table.store(Some(Arc::clone(&table)));
-        for (index, sockets) in sockets.into_iter().enumerate() {
-            let table = Arc::clone(&table);
-            self.send(index, ToWorker::Adopt { table, sockets });
-        }
-        self.progress.send_modify(|progress| {
-            progress.published = table.epoch;
-            progress
-                .cores
-                .iter_mut()
-                .for_each(|core| core.held.push(table.epoch));
-        });
+        self.side.publish(&table, sockets)?;
+        self.table.store(Some(table));
+        self.show(|_| {});
         Ok(())
     }
 
     /// Tells every core to finish what runs within `within` and to end.
     pub fn drain(&mut self, within: Duration) {
-        self.progress
-            .send_modify(|progress| progress.phase = Phase::Draining);
-        (0..self.ends.len()).for_each(|index| self.send(index, ToWorker::Drain(within)));
+        self.show(|progress| progress.phase = Phase::Draining);
+        self.side.drain(within);
     }
 
     /// Tells every core to end at once.
     pub fn stop(&mut self) {
-        self.progress
-            .send_modify(|progress| progress.phase = Phase::Draining);
-        (0..self.ends.len()).for_each(|index| self.send(index, ToWorker::Stop));
-    }
-
-    /// A core that is gone or stuck misses the message, which shows in the progress.
-    fn send(&mut self, index: usize, message: ToWorker) {
-        let end = &mut self.ends[index];
-        let _ = end.to_worker.push(message);
-        end.kick_worker.kick();
+        self.show(|progress| progress.phase = Phase::Draining);
+        self.side.stop();
     }
 
     /// Takes in what the cores have told since, frees the tables they gave back, and notices
-    /// cores that died. Call it after every kick, and now and then without one, because a thread
-    /// that dies may not kick any more.
+    /// cores that died. Call it after every kick, and now and then without one, in case that a
+    /// thread ended without unwinding.
     pub fn receive(&mut self) {
-        let mut next = self.progress.borrow().clone();
-        for (end, core) in self.ends.iter_mut().zip(&mut next.cores) {
-            receive_core(end, core);
-        }
-        let first = next.published > Epoch(0) && next.stragglers(Epoch(1)).is_empty();
-        if next.phase == Phase::Starting && first {
-            next.phase = Phase::Serving;
-        }
+        self.side.receive();
+        self.show(|next| {
+            let first = next.published > Epoch(0) && next.stragglers(Epoch(1)).is_empty();
+            if next.phase == Phase::Starting && first {
+                next.phase = Phase::Serving;
+            }
+        });
+    }
+
+    /// Brings the progress up to date, wakes those who watch it if that changed it.
+    fn show(&self, change: impl FnOnce(&mut Progress)) {
         self.progress.send_if_modified(|progress| {
+            let mut next = Progress {
+                phase: progress.phase,
+                published: self.side.published(),
+                cores: self.side.cores().to_vec(),
+            };
+            change(&mut next);
             let changed = *progress != next;
             *progress = next;
             changed
@@ -315,30 +215,13 @@ impl Drop for Publisher {
     }
 }
 
-fn receive_core(end: &mut ControlEnd, core: &mut CoreProgress) {
-    // Asked first: what a thread said before it ended is then surely seen below.
-    let gone = end.from_worker.is_abandoned();
-    while let Ok(message) = end.from_worker.pop() {
-        match message {
-            FromWorker::Adopted(epoch) => core.adopted = core.adopted.max(epoch),
-            FromWorker::Retired(table) => {
-                core.held.retain(|epoch| *epoch != table.epoch);
-                drop(table);
-            }
-            FromWorker::Stopped { cut } => core.state = CoreState::Stopped { cut },
-        }
-    }
-    if gone && core.state == CoreState::Running {
-        core.state = CoreState::Died;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::limits::TO_WORKER_MAX;
     use crate::control::fake_worker::{self, Habit};
-    use crate::link::{WorkerEnd, link};
+    use crate::link::worker_side::{WorkerEnd, WorkerSide};
+    use crate::link::{ToWorker, link, tables_unanswered_max};
     use crate::runtime::kick::Kick;
     use crate::runtime::kick_waiter::KickWaiter;
 
@@ -425,8 +308,8 @@ mod tests {
 
     #[tokio::test]
     async fn stragglers_are_named_and_a_full_link_refuses_for_all() {
-        let (mut publisher, _waiter, mut workers) = links(2);
-        let mut sleeper = workers.pop().unwrap();
+        let (mut publisher, waiter, mut workers) = links(2);
+        let mut sleeper = WorkerSide::new(workers.pop().unwrap());
         let _threads = fake_worker::start(workers, Habit::Good);
         publisher.publish(table(1), none(2)).unwrap();
         let mut watch = publisher.watch();
@@ -442,21 +325,27 @@ mod tests {
                 assert_eq!(missing, Err(vec![CoreId(1)]));
             }
         }
-        for epoch in 2..=TO_WORKER_MAX as u64 {
-            // The good core needs a moment to read, too.
-            while publisher.check_room().is_err() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+        let last = tables_unanswered_max(TO_WORKER_MAX) as u64;
+        for epoch in 2..=last {
             publisher.publish(table(epoch), none(2)).unwrap();
             publisher.receive();
         }
-        let stuck = PublishError::Stuck(vec![CoreId(1)]);
-        assert_eq!(publisher.publish(table(1000), none(2)), Err(stuck));
+        let caught_up = |now: &Progress| now.cores[0].adopted == Epoch(last);
+        until(&mut publisher, &waiter, caught_up).await;
+        let stuck = || Err(PublishError::Stuck(vec![CoreId(1)]));
+        assert_eq!(publisher.publish(table(1000), none(2)), stuck());
         assert_eq!(
             publisher.table().load().as_ref().map(|t| t.epoch.0),
-            Some(64)
+            Some(last)
         );
-        assert!(sleeper.from_control.pop().is_ok());
+        // Reading is not enough: what is read and not answered would be answered later.
+        let Some(ToWorker::Adopt { table: first, .. }) = sleeper.next_message() else {
+            panic!("a table was sent");
+        };
+        assert_eq!(publisher.publish(table(1000), none(2)), stuck());
+        let first = sleeper.admit(first).unwrap();
+        sleeper.adopt(first);
+        publisher.receive();
         publisher.publish(table(1000), none(2)).unwrap();
     }
 

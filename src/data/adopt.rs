@@ -1,11 +1,9 @@
-//! Taking over a new table between two turns of the loop, and giving old ones back.
+//! Taking over a new table between two turns of the loop.
 //!
-//! A table is pinned by the exchanges that began with it, through a core-local `Rc`: no atomic
-//! on the request path. When the last of them ends, the table goes back to the control thread,
-//! which frees it. A table that is not newer than the present one is refused.
+//! A table is pinned by the exchanges that began with it and by the listeners it was the last to
+//! have; `link::worker_side` gives it back when the last of them lets it go.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::id::{GroupSlot, ListenerSlot};
@@ -13,13 +11,14 @@ use crate::base::slab::Key;
 use crate::data::client::Phase;
 use crate::data::conn::Role;
 use crate::data::worker::Worker;
-use crate::link::{FromWorker, ListenSocket};
+use crate::link::ListenSocket;
+use crate::link::worker_side;
 use crate::routing::policy::PickState;
 use crate::routing::table::{BackendState, Table};
 use crate::runtime::driver::Driver;
 
 /// A table in use on this core.
-pub(super) type Pinned = Rc<Arc<Table>>;
+pub(super) type Pinned = worker_side::Pinned<Arc<Table>>;
 
 /// One listener as this core serves it.
 pub(super) struct ListenerState {
@@ -50,16 +49,9 @@ impl ListenerState {
 impl<D: Driver> Worker<D> {
     /// Serves new requests by `table` from now on.
     pub(super) fn adopt(&mut self, table: Arc<Table>, sockets: Vec<ListenSocket>) {
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.epoch >= table.epoch)
-        {
-            self.tell_control(FromWorker::Retired(table));
+        let Some(table) = self.link.admit(table) else {
             return;
-        }
-        let epoch = table.epoch;
-        let table: Pinned = Rc::new(table);
+        };
         self.make_room(&table);
         for listener in table.listeners.iter().flatten() {
             if let Some(state) = self.listener_mut(listener.slot) {
@@ -70,12 +62,10 @@ impl<D: Driver> Worker<D> {
             self.open_listener(&table, socket);
         }
         self.remove_listeners(&table);
-        if let Some(old) = self.current.replace(table) {
-            self.retired.push(old);
-        }
-        self.stats.epoch.add(epoch.0 - self.stats.epoch.read());
-        self.tell_control(FromWorker::Adopted(epoch));
-        self.give_back_tables();
+        self.stats
+            .epoch
+            .add(table.epoch.0 - self.stats.epoch.read());
+        self.link.adopt(table);
     }
 
     fn make_room(&mut self, table: &Pinned) {
@@ -138,6 +128,16 @@ impl<D: Driver> Worker<D> {
         }
     }
 
+    /// Lets go of removed listeners whose last connection has ended, and so of their tables.
+    pub(super) fn forget_listeners(&mut self) {
+        for listener in &mut self.listeners {
+            listener.take_if(|state| {
+                let deaf = state.socket.is_none() && !state.accepting;
+                state.removed && deaf && state.open == 0
+            });
+        }
+    }
+
     /// Closes clients that wait for nothing: of one listener, or of all.
     pub(super) fn close_idle_clients(&mut self, only: Option<ListenerSlot>) {
         let idle: Vec<Key> = self
@@ -155,29 +155,6 @@ impl<D: Driver> Worker<D> {
         for key in idle {
             self.close_client(key, None);
         }
-    }
-
-    /// Hands tables nobody uses any more back to the control thread.
-    pub(super) fn give_back_tables(&mut self) {
-        let mut index = 0;
-        while index < self.retired.len() {
-            if Rc::strong_count(&self.retired[index]) > 1 {
-                index += 1;
-                continue;
-            }
-            if let Ok(table) = Rc::try_unwrap(self.retired.swap_remove(index)) {
-                self.tell_control(FromWorker::Retired(table));
-            }
-        }
-    }
-
-    pub(super) fn tell_control(&mut self, message: FromWorker) {
-        // The channel holds an answer to everything the control thread may have in flight; if it
-        // is full all the same the control thread is gone, and so is the need to tell it.
-        if self.link.to_control.push(message).is_err() {
-            tracing::error!("control thread does not take messages");
-        }
-        self.link.kick_control.kick();
     }
 
     /// The listener in `slot`, if this core has ever had it.

@@ -7,7 +7,6 @@ use crate::base::id::ListenerSlot;
 use crate::base::slab::Key;
 use crate::data::conn::Role;
 use crate::data::worker::{Draining, HOUSEKEEPING_TICKS, Worker, ticks};
-use crate::link::FromWorker;
 use crate::runtime::driver::Driver;
 
 impl<D: Driver> Worker<D> {
@@ -71,7 +70,7 @@ impl<D: Driver> Worker<D> {
         self.stopped = true;
         // What was asked last (closing, above all) goes to the kernel before the thread ends.
         let _ = self.driver.wait(Duration::from_millis(1));
-        self.tell_control(FromWorker::Stopped { cut: cut as usize });
+        self.link.stopped(cut as usize);
     }
 
     /// What need not be done at every turn.
@@ -86,7 +85,8 @@ impl<D: Driver> Worker<D> {
         let unix = u64::try_from(unix.as_micros()).unwrap_or(0);
         self.now.unix_base_micros = unix.saturating_sub(self.now.micros);
         self.accept_everywhere();
-        self.give_back_tables();
+        self.forget_listeners();
+        self.link.give_back();
         self.give_back_connections();
         self.driver.buffers().trim();
         if self.conns.is_empty() {

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::base::id::CoreId;
-use crate::link::WorkerEnd;
+use crate::link::worker_side::WorkerEnd;
 use crate::runtime::driver::Driver;
 use crate::runtime::epoll::EpollDriver;
 use crate::runtime::executor;

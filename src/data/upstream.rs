@@ -331,7 +331,7 @@ impl<D: Driver> Worker<D> {
 
     /// Closes idle connections to backends whose limit keeps another core from opening one.
     pub(super) fn give_back_connections(&mut self) {
-        let Some(table) = self.current.as_ref().map(Pinned::clone) else {
+        let Some(table) = self.link.current().map(Pinned::clone) else {
             return;
         };
         let backends = table.groups.iter().flat_map(|group| &group.backends);

@@ -9,11 +9,12 @@ use crate::base::id::{CoreId, ListenerSlot};
 use crate::base::slab::{Key, Slab};
 use crate::base::wheel::Wheel;
 use crate::data::WorkerSetup;
-use crate::data::adopt::{ListenerState, Pinned};
+use crate::data::adopt::ListenerState;
 use crate::data::bulk::Pipes;
 use crate::data::conn::{Conn, Role};
 use crate::data::upstream::Pool;
-use crate::link::{ToWorker, WorkerEnd};
+use crate::link::ToWorker;
+use crate::link::worker_side::WorkerSide;
 use crate::routing::policy::PickState;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::{Driver, Event};
@@ -66,13 +67,9 @@ pub(super) struct Worker<D> {
     pub(super) conns: Slab<Conn>,
     pub(super) wheel: Wheel,
     pub(super) now: Now,
-    pub(super) link: WorkerEnd,
+    pub(super) link: WorkerSide,
     pub(super) log: Option<AccessLogSender>,
     pub(super) stats: Arc<CoreStats>,
-    /// The table new requests are served by.
-    pub(super) current: Option<Pinned>,
-    /// Replaced tables that exchanges may still use.
-    pub(super) retired: Vec<Pinned>,
     /// By listener slot.
     pub(super) listeners: Vec<Option<ListenerState>>,
     /// By group slot.
@@ -113,11 +110,9 @@ impl<D: Driver> Worker<D> {
                 micros: 0,
                 unix_base_micros,
             },
-            link: setup.link,
+            link: WorkerSide::new(setup.link),
             log: setup.access_log,
             stats: setup.stats,
-            current: None,
-            retired: Vec::new(),
             listeners: Vec::new(),
             picks: Vec::new(),
             pools: Vec::new(),
@@ -354,7 +349,7 @@ impl<D: Driver> Worker<D> {
     }
 
     fn take_messages(&mut self) {
-        while let Ok(message) = self.link.from_control.pop() {
+        while let Some(message) = self.link.next_message() {
             match message {
                 ToWorker::Adopt { table, sockets } => self.adopt(table, sockets),
                 ToWorker::Drain(within) => self.drain(within),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Answer, Client, Settings, Upstream, eventually, port};
+use crate::support::{Answer, Client, Proxy, Settings, Upstream, eventually, port};
 
 #[test]
 fn new_requests_go_where_the_new_file_says() {
@@ -149,6 +149,19 @@ fn listeners_come_and_go() {
     // What was open there may finish or be told to go, but not hang.
     kept.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     let _ = kept.try_response();
+    drop(kept);
+    eventually("the tables with that listener are given back", || {
+        has_one_table(&proxy)
+    });
+}
+
+/// Whether every core has given back all tables but the one it serves by.
+fn has_one_table(proxy: &Proxy) -> bool {
+    let epochs = proxy.epochs();
+    let cores = epochs["cores"].as_array().unwrap();
+    cores
+        .iter()
+        .all(|core| core["tables_held"].as_array().unwrap().len() <= 1)
 }
 
 #[test]
@@ -170,13 +183,7 @@ fn epochs_rise_by_one_and_every_core_has_them() {
             assert_eq!(core["adopted"], epochs["published"], "{epochs}");
         }
     }
-    eventually("old tables are given back", || {
-        let epochs = proxy.epochs();
-        let cores = epochs["cores"].as_array().unwrap();
-        cores
-            .iter()
-            .all(|core| core["tables_held"].as_array().unwrap().len() <= 1)
-    });
+    eventually("old tables are given back", || has_one_table(&proxy));
 }
 
 #[test]

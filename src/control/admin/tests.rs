@@ -9,7 +9,7 @@ use super::*;
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::control::change::{Change, Snapshot};
-use crate::control::publisher::{CoreProgress, CoreState};
+use crate::link::control_side::{CoreProgress, CoreState};
 
 struct Site {
     address: SocketAddr,

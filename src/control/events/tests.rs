@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::control::core::run;
 use crate::control::fake_worker::{self, Habit};
-use crate::link::{WorkerEnd, link};
+use crate::link::link;
+use crate::link::worker_side::WorkerEnd;
 use crate::runtime::kick::Kick;
 
 const PATIENCE: Duration = Duration::from_secs(20);
