@@ -2,21 +2,22 @@
 //! everything about which two backends could disagree.
 //!
 //! A port of the vectors' h1canon.py, and like it independent of the code it judges: no httparse,
-//! no shared tables. For tests and fuzzing only, so it is plain rather than fast.
+//! no shared tables. For tests and fuzzing only, so it is plain rather than fast; the whole-proxy
+//! tests include this very file.
 
 /// One request as the judge understood it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) method: Vec<u8>,
-    pub(super) target: Vec<u8>,
+pub(crate) struct Message {
+    pub(crate) method: Vec<u8>,
+    pub(crate) target: Vec<u8>,
     /// Names in lower case.
-    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(super) body: Vec<u8>,
-    pub(super) is_complete: bool,
+    pub(crate) fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) is_complete: bool,
 }
 
 impl Message {
-    pub(super) fn values(&self, name: &str) -> Vec<&[u8]> {
+    pub(crate) fn values(&self, name: &str) -> Vec<&[u8]> {
         let named = self.fields.iter().filter(|(key, _)| key == name.as_bytes());
         named.map(|(_, value)| value.as_slice()).collect()
     }
@@ -24,15 +25,15 @@ impl Message {
 
 /// What the judge made of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Verdict {
-    pub(super) messages: Vec<Message>,
-    pub(super) violations: Vec<String>,
+pub(crate) struct Verdict {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) violations: Vec<String>,
     /// What followed the last message and is none.
-    pub(super) tail: Vec<u8>,
+    pub(crate) tail: Vec<u8>,
 }
 
 /// Reads a whole stream of requests.
-pub(super) fn judge(stream: &[u8]) -> Verdict {
+pub(crate) fn judge(stream: &[u8]) -> Verdict {
     let mut verdict = Verdict::default();
     let mut rest = stream;
     while !rest.is_empty() {
@@ -218,7 +219,7 @@ fn request_line(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 }
 
 /// `name: value` or `name:value`, nothing around the value.
-pub(super) fn field_line(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn field_line(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     let value = value.strip_prefix(b" ").unwrap_or(value);
@@ -257,7 +258,7 @@ fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(allowed)
 }
 
-pub(super) fn split_crlf(text: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn split_crlf(text: &[u8]) -> Vec<&[u8]> {
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some(end) = find(rest, b"\r\n") {
@@ -268,7 +269,7 @@ pub(super) fn split_crlf(text: &[u8]) -> Vec<&[u8]> {
     lines
 }
 
-pub(super) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+pub(crate) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len())
         .position(|window| window == wanted)
 }

@@ -33,18 +33,24 @@ fn a_backend_that_dies_inside_chunks_is_seen_as_truncation() {
 
 #[test]
 fn a_backend_that_resets_inside_chunks_is_seen_as_truncation() {
-    let upstream = Upstream::scripted(|mut connection| {
+    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let broken = seen_before_reset(chunks);
+    assert!(is_cut(&broken), "{broken:?}");
+}
+
+/// What a client sees of a backend that sends this and then resets its connection.
+fn seen_before_reset(response: &'static str) -> Broken {
+    let upstream = Upstream::scripted(move |mut connection| {
         connection.request();
-        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
-        // The client has the first chunk before the reset destroys anything.
+        connection.send(response);
+        // The client has all of it before the reset destroys anything.
         std::thread::sleep(std::time::Duration::from_millis(100));
         connection.into_wire().reset();
     });
     let proxy = Settings::http_to(&[&upstream]).start();
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    let broken = client.try_response().unwrap_err();
-    assert!(is_cut(&broken), "{broken:?}");
+    client.try_response().unwrap_err()
 }
 
 #[test]
@@ -85,16 +91,7 @@ fn a_backend_that_dies_anywhere_in_a_large_body_is_seen_as_truncation() {
 
 #[test]
 fn a_reset_at_the_end_of_an_until_close_body_is_not_a_clean_end() {
-    let upstream = Upstream::scripted(|mut connection| {
-        connection.request();
-        connection.send("HTTP/1.1 200 OK\r\n\r\nhello");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        connection.into_wire().reset();
-    });
-    let proxy = Settings::http_to(&[&upstream]).start();
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    let broken = client.try_response().unwrap_err();
+    let broken = seen_before_reset("HTTP/1.1 200 OK\r\n\r\nhello");
     assert!(is_cut(&broken), "{broken:?}");
 }
 

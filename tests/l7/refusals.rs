@@ -176,14 +176,18 @@ fn an_unknown_expectation_or_coding_is_refused() {
     assert_eq!(upstream.request_count(), 0);
 }
 
+/// Everything outside of `/api` has no route.
+fn only_api(upstream: &Upstream) -> Settings {
+    Settings::new()
+        .listener("web", "http")
+        .route("path_prefix = \"/api\"\ngroup = \"app\"")
+        .group("app", &[upstream])
+}
+
 #[test]
 fn no_route_is_404_and_keeps_the_connection() {
     let upstream = Upstream::named("reached");
-    let settings = Settings::new()
-        .listener("web", "http")
-        .route("path_prefix = \"/api\"\ngroup = \"app\"")
-        .group("app", &[&upstream]);
-    let proxy = settings.start();
+    let proxy = only_api(&upstream).start();
     let mut client = proxy.client();
     for _ in 0..3 {
         let answer = client.get("/elsewhere");
@@ -199,11 +203,7 @@ fn no_route_is_404_and_keeps_the_connection() {
 #[test]
 fn a_404_with_an_unread_body_is_no_way_to_smuggle() {
     let upstream = Upstream::http(|request| crate::support::Answer::text(request.target()));
-    let settings = Settings::new()
-        .listener("web", "http")
-        .route("path_prefix = \"/api\"\ngroup = \"app\"")
-        .group("app", &[&upstream]);
-    let proxy = settings.start();
+    let proxy = only_api(&upstream).start();
     let mut client = proxy.client();
     let inner = "GET /api/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     let length = inner.len();

@@ -45,17 +45,22 @@ fn host_and_path_choose_the_group() {
     }
 }
 
+/// What matches goes to `api`, all else to `app`.
+fn app_and(matches: &str, app: &Upstream, api: &Upstream) -> Proxy {
+    Settings::new()
+        .listener("web", "http")
+        .to("app")
+        .route(&format!("{matches}\ngroup = \"api\""))
+        .group("app", &[app])
+        .group("api", &[api])
+        .start()
+}
+
 #[test]
 fn a_prefix_is_one_of_bytes() {
     // As in nginx, Envoy and HAProxy; routing/matcher.rs says how to mean a segment.
     let (app, api) = (Upstream::named("app"), Upstream::named("api"));
-    let proxy = Settings::new()
-        .listener("web", "http")
-        .to("app")
-        .route("path_prefix = \"/api\"\ngroup = \"api\"")
-        .group("app", &[&app])
-        .group("api", &[&api])
-        .start();
+    let proxy = app_and("path_prefix = \"/api\"", &app, &api);
     for (target, expected) in [
         ("/api", "api"),
         ("/api/", "api"),
@@ -70,13 +75,7 @@ fn a_prefix_is_one_of_bytes() {
 #[test]
 fn two_requests_of_one_connection_may_go_to_two_groups() {
     let (app, api) = (Upstream::named("app"), Upstream::named("api"));
-    let proxy = Settings::new()
-        .listener("web", "http")
-        .to("app")
-        .route("path_prefix = \"/api\"\ngroup = \"api\"")
-        .group("app", &[&app])
-        .group("api", &[&api])
-        .start();
+    let proxy = app_and("path_prefix = \"/api\"", &app, &api);
     let mut client = proxy.client();
     for _ in 0..5 {
         assert_eq!(client.get("/").text(), "app");
@@ -87,13 +86,8 @@ fn two_requests_of_one_connection_may_go_to_two_groups() {
 #[test]
 fn an_absolute_target_is_routed_by_its_own_host() {
     let (app, api) = (Upstream::named("app"), Upstream::named("api"));
-    let proxy = Settings::new()
-        .listener("web", "http")
-        .to("app")
-        .route("host = \"api.example.org\"\npath_prefix = \"/\"\ngroup = \"api\"")
-        .group("app", &[&app])
-        .group("api", &[&api])
-        .start();
+    let route = "host = \"api.example.org\"\npath_prefix = \"/\"";
+    let proxy = app_and(route, &app, &api);
     let target = "http://api.example.org/x";
     assert_eq!(ask(&proxy, "api.example.org", target), "api");
     // Two names for one request: only the target's counts, or it is refused.

@@ -4,15 +4,29 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Answer, PATIENCE, Settings, Upstream, eventually, port};
+use crate::support::{Answer, Client, PATIENCE, Proxy, Settings, Upstream, eventually, port};
+
+/// A proxy, and a client of it whose request the backend has and has not answered.
+fn under_way(upstream: &Upstream, settings: &Settings) -> (Proxy, Client) {
+    let proxy = settings.start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    upstream.wait_for_requests(1);
+    (proxy, client)
+}
+
+/// A backend that never answers.
+fn silent() -> Upstream {
+    Upstream::scripted(|mut connection| {
+        connection.request();
+        let _ = connection.read_to_end();
+    })
+}
 
 #[test]
 fn a_drain_finishes_requests_under_way_and_exits_with_zero() {
     let upstream = Upstream::http(|_| Answer::text("done").after(Duration::from_millis(1500)));
-    let mut proxy = Settings::http_to(&[&upstream]).start();
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    upstream.wait_for_requests(1);
+    let (mut proxy, mut client) = under_way(&upstream, &Settings::http_to(&[&upstream]));
     proxy.signal(Signal::TERM);
     eventually("it accepts no more", || !port::listens(proxy.address()));
     let answer = client.response();
@@ -45,10 +59,7 @@ fn a_drain_closes_idle_connections_at_once() {
 #[test]
 fn during_a_drain_answers_say_close() {
     let upstream = Upstream::http(|_| Answer::text("done").after(Duration::from_millis(1000)));
-    let mut proxy = Settings::http_to(&[&upstream]).start();
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    upstream.wait_for_requests(1);
+    let (mut proxy, mut client) = under_way(&upstream, &Settings::http_to(&[&upstream]));
     proxy.signal(Signal::TERM);
     let answer = client.response();
     assert!(answer.connection("close"), "{answer:?}");
@@ -90,14 +101,11 @@ fn a_drain_lets_a_relayed_connection_finish() {
 
 #[test]
 fn a_drain_is_cut_at_its_deadline() {
-    let upstream = Upstream::scripted(|mut connection| {
-        connection.request();
-        let _ = connection.read_to_end();
-    });
-    let mut proxy = Settings::http_to(&[&upstream]).drain_timeout("1s").start();
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    upstream.wait_for_requests(1);
+    let upstream = silent();
+    let (mut proxy, mut client) = under_way(
+        &upstream,
+        &Settings::http_to(&[&upstream]).drain_timeout("1s"),
+    );
     let start = Instant::now();
     proxy.signal(Signal::TERM);
     let status = proxy.wait_for_exit(PATIENCE);
@@ -116,14 +124,11 @@ fn a_drain_is_cut_at_its_deadline() {
 
 #[test]
 fn an_interrupt_ends_it_at_once() {
-    let upstream = Upstream::scripted(|mut connection| {
-        connection.request();
-        let _ = connection.read_to_end();
-    });
-    let mut proxy = Settings::http_to(&[&upstream]).drain_timeout("60s").start();
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    upstream.wait_for_requests(1);
+    let upstream = silent();
+    let (mut proxy, _client) = under_way(
+        &upstream,
+        &Settings::http_to(&[&upstream]).drain_timeout("60s"),
+    );
     let start = Instant::now();
     proxy.signal(Signal::INT);
     let status = proxy.wait_for_exit(PATIENCE);
@@ -137,14 +142,11 @@ fn an_interrupt_ends_it_at_once() {
 
 #[test]
 fn an_interrupt_cuts_a_drain_short() {
-    let upstream = Upstream::scripted(|mut connection| {
-        connection.request();
-        let _ = connection.read_to_end();
-    });
-    let mut proxy = Settings::http_to(&[&upstream]).drain_timeout("60s").start();
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    upstream.wait_for_requests(1);
+    let upstream = silent();
+    let (mut proxy, _client) = under_way(
+        &upstream,
+        &Settings::http_to(&[&upstream]).drain_timeout("60s"),
+    );
     proxy.signal(Signal::TERM);
     eventually("it accepts no more", || !port::listens(proxy.address()));
     let start = Instant::now();
@@ -160,10 +162,7 @@ fn an_interrupt_cuts_a_drain_short() {
 #[test]
 fn while_draining_it_is_not_ready() {
     let upstream = Upstream::http(|_| Answer::text("done").after(Duration::from_secs(2)));
-    let mut proxy = Settings::http_to(&[&upstream]).start();
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    upstream.wait_for_requests(1);
+    let (mut proxy, mut client) = under_way(&upstream, &Settings::http_to(&[&upstream]));
     proxy.signal(Signal::TERM);
     eventually("/ready says no", || proxy.admin("/ready").status() == 503);
     assert_eq!(client.response().text(), "done");

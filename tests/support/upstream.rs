@@ -72,7 +72,7 @@ impl Connection {
         let mut state = self.shared.state.lock().unwrap();
         state
             .complaints
-            .extend(canon::head_violations(&request.head.raw));
+            .extend(canon::judge(&request.head.raw).violations);
         if state.requests.len() < REQUESTS_KEPT {
             let mut kept = request.clone();
             kept.body.truncate(1 << 20);
@@ -95,7 +95,7 @@ impl Connection {
     /// The next request's head only, its body stays on the wire; or why there is none.
     pub fn try_request_head(&mut self) -> Result<Head, Broken> {
         let head = self.wire.read_head()?;
-        let violations = canon::head_violations(&head.raw);
+        let violations = canon::judge(&head.raw).violations;
         self.shared
             .state
             .lock()

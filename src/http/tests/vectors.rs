@@ -74,12 +74,12 @@ fn request_vectors() {
             }
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} failures\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    report(&failures);
+}
+
+fn report(failures: &[String]) {
+    let list = failures.join("\n");
+    assert!(failures.is_empty(), "{} failures\n{list}", failures.len());
 }
 
 fn score_request(case: &Case, piece: usize) -> Option<String> {
@@ -127,12 +127,7 @@ fn response_vectors() {
             }
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} failures\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    report(&failures);
 }
 
 fn score_response(case: &Case, client: Version) -> Option<String> {
