@@ -43,7 +43,7 @@ pub(super) fn render(process: &Section, document: &Document, reader: Reader) -> 
             .cloned()
             .unwrap_or_default(),
     );
-    page.mark(&ObjectPath::Settings);
+    page.marks.push((1, ObjectPath::Settings));
     page.keys(&top, "");
     for path in document.members(&Family::Shards) {
         page.object(&path, "shard", document);
@@ -70,8 +70,11 @@ fn plain_address<'d>(path: &ObjectPath, value: &'d Section) -> Option<&'d str> {
 }
 
 impl Page {
-    fn mark(&mut self, path: &ObjectPath) {
-        self.marks.push((self.line + 1, path.clone()));
+    /// Begins an object; its header is its first line.
+    fn element(&mut self, header: &str, path: &ObjectPath) {
+        let blank = usize::from(!self.text.is_empty());
+        self.marks.push((self.line + blank + 1, path.clone()));
+        self.header("[[", header, "]]");
     }
 
     fn end_line(&mut self) {
@@ -98,8 +101,7 @@ impl Page {
     }
 
     fn begin(&mut self, path: &ObjectPath, header: &str) {
-        self.header("[[", header, "]]");
-        self.mark(path);
+        self.element(header, path);
         if let Some(name) = path.name() {
             self.line_of(path.name_key(), &Value::from(&**name));
         }
@@ -132,8 +134,7 @@ impl Page {
             return;
         }
         for (path, value) in valued {
-            self.header("[[", "group.backend", "]]");
-            self.mark(path);
+            self.element("group.backend", path);
             let id = path.name().map(|id| Value::from(&**id));
             if let Some(id) = id.filter(|id| value.get("address") != Some(id)) {
                 self.line_of("id", &id);

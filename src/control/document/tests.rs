@@ -254,6 +254,10 @@ fn mistakes_name_object_and_field_and_no_line() {
                 "listeners/two",
                 json!({"address": "127.0.0.1:8080", "group": "app"}),
             ),
+            put(
+                "listeners/web/routes/late",
+                json!({"path": "/a", "group": "app"}),
+            ),
         ])
         .unwrap();
     let told = mistakes(&after);
@@ -263,6 +267,7 @@ fn mistakes_name_object_and_field_and_no_line() {
         "listeners/web: timeouts.head: ",
         "listeners/web/routes/b: group: no group is named \"nowhere\"",
         "settings: dns.refresh: ",
+        "listeners/web/routes/late: can never match: the route in listeners/web/routes/route-1 (",
         "listeners/two: address: 127.0.0.1:8080 is already listened on, by listeners/web; fix",
     ] {
         assert!(
@@ -270,7 +275,7 @@ fn mistakes_name_object_and_field_and_no_line() {
             "{beginning}: {told:#?}"
         );
     }
-    assert_eq!(told.len(), 6, "{told:#?}");
+    assert_eq!(told.len(), 7, "{told:#?}");
 }
 
 #[test]

@@ -360,3 +360,6 @@ fn refusal_of(refused: Refused) -> Refusal {
         Refused::Publish(_) => Refusal::Stuck(refused.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

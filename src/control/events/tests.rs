@@ -28,7 +28,7 @@ struct Node {
 }
 
 /// A free port on a loopback address no other test has, so that none of them takes it meanwhile.
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [process, _, _, _] = std::process::id().to_le_bytes();
     let ip = [127, 1, process, NEXT.fetch_add(1, Relaxed)];
@@ -39,7 +39,7 @@ fn free_address() -> SocketAddr {
 }
 
 /// A configuration with these listeners (name and address), one group, and what else is given.
-fn text(admin: SocketAddr, listeners: &[(&str, SocketAddr)], more: &str) -> String {
+pub(super) fn text(admin: SocketAddr, listeners: &[(&str, SocketAddr)], more: &str) -> String {
     let mut text = format!(
         "{more}\n[admin]\naddress = \"{admin}\"\n[[group]]\nname = \"app\"\n\
          backends = [\"127.0.0.1:9\", \"localhost:9\"]\n"
@@ -68,7 +68,7 @@ fn truth(text: &str) -> Truth {
 }
 
 /// A setup with this file, and the workers that belong to it.
-fn setup(dir: &Path, text: &str, truth: Truth) -> (ControlSetup, Vec<WorkerEnd>) {
+pub(super) fn setup(dir: &Path, text: &str, truth: Truth) -> (ControlSetup, Vec<WorkerEnd>) {
     std::fs::write(path(dir), text).unwrap();
     let kick = Kick::new().unwrap();
     let (ends, workers): (Vec<_>, Vec<_>) = (0..2).map(|_| link(&kick).unwrap()).unzip();
@@ -343,91 +343,4 @@ async fn new_addresses_of_a_name_make_an_epoch_and_a_failure_to_resolve_does_not
     let addresses: Vec<_> = table.groups[0].backends.iter().map(|b| b.address).collect();
     assert_eq!(addresses, ["127.0.0.1:9".parse().unwrap(), moved]);
     assert_eq!(control.stats.resolve_failures.read(), 2);
-}
-
-/// Asks the admin interface while the control loop runs.
-async fn ask(control: &mut Control, admin: SocketAddr, request: String) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let asking = async {
-        let mut stream = tokio::net::TcpStream::connect(admin).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    };
-    let looping = async {
-        loop {
-            assert!(control.step().await.unwrap().is_none(), "it goes on");
-        }
-    };
-    tokio::select! {
-        answer = asking => answer,
-        () = looping => unreachable!("the loop has no end"),
-    }
-}
-
-#[tokio::test]
-async fn who_waits_for_cores_that_do_not_adopt_is_told_which() {
-    let (admin, web) = (free_address(), free_address());
-    let dir = tempfile::tempdir().unwrap();
-    let text = text(admin, &[("web", web)], "");
-    let config = crate::config::load(&text, "weir.toml").unwrap();
-    let truth = crate::control::truth::establish(&text, &config)
-        .await
-        .unwrap();
-    let (setup, _asleep) = setup(dir.path(), &text, truth);
-    let mut control = Control::start(setup).await.unwrap();
-    let body = "{\"retries\": 7}";
-    let request = format!(
-        "PATCH /v1/groups/app?wait=node&timeout=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let answer = ask(&mut control, admin, request).await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 504"), "{head}");
-    let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(body["stragglers"], serde_json::json!([0, 1]));
-    assert_eq!(body["epoch"], 2, "the change stands");
-    assert_eq!(control.config.groups[0].retries, 7);
-}
-
-#[tokio::test]
-async fn more_changes_than_may_wait_are_refused_at_once() {
-    use crate::base::limits::CHANGES_MAX;
-    use crate::control::change::{Conditions, Refusal};
-    let (admin, web) = (free_address(), free_address());
-    let dir = tempfile::tempdir().unwrap();
-    let text = text(admin, &[("web", web)], "");
-    let config = crate::config::load(&text, "weir.toml").unwrap();
-    let truth = crate::control::truth::establish(&text, &config)
-        .await
-        .unwrap();
-    let (setup, _asleep) = setup(dir.path(), &text, truth);
-    let mut control = Control::start(setup).await.unwrap();
-    let handle = control.handle.clone();
-    let mut waiting = tokio::task::JoinSet::new();
-    for _ in 0..CHANGES_MAX + 3 {
-        let handle = handle.clone();
-        waiting.spawn(async move { handle.change(Vec::new(), Conditions::default()).await });
-    }
-    // The runtime polls a bounded number of tasks between two looks at this one.
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
-    }
-    let mut busy = 0;
-    let mut done = 0;
-    while busy + done < CHANGES_MAX + 3 {
-        tokio::select! {
-            Some(answer) = waiting.join_next() => match answer.unwrap() {
-                Ok(_) => done += 1,
-                Err(refusal) => {
-                    assert_eq!(refusal, Refusal::Busy);
-                    busy += 1;
-                }
-            },
-            step = control.step() => assert!(step.unwrap().is_none()),
-        }
-    }
-    assert_eq!((busy, done), (3, CHANGES_MAX));
 }
