@@ -86,6 +86,8 @@ struct Note {
 /// Where checks leave what they find.
 pub(super) struct Problems<'t> {
     text: &'t str,
+    /// Offsets of line ends, to find the line of a place without reading the text again.
+    newlines: Vec<usize>,
     errors: Vec<Note>,
     warnings: Vec<Note>,
 }
@@ -94,6 +96,7 @@ impl<'t> Problems<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         Problems {
             text,
+            newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
             errors: Vec::new(),
             warnings: Vec::new(),
         }
@@ -101,16 +104,15 @@ impl<'t> Problems<'t> {
 
     /// The line of a place, to point at it in the text of another problem.
     pub(super) fn line(&self, at: &At) -> usize {
-        position(self.text, at.offset).0
+        1 + self.newlines.partition_point(|end| *end < at.offset)
     }
 
     /// Whether an error was noted for this key, or an element of it, at this place or later: a
     /// value of the wrong type is not missing as well.
     pub(super) fn noted(&self, at: &At) -> bool {
         self.errors.iter().any(|note| {
-            let rest = note.at.key.strip_prefix(&at.key);
-            note.at.offset >= at.offset
-                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+            let under = |rest: &str| rest.is_empty() || rest.starts_with('[');
+            note.at.offset >= at.offset && note.at.key.strip_prefix(&at.key).is_some_and(under)
         })
     }
 
@@ -166,10 +168,11 @@ fn note(at: &At, what: String, fix: String) -> Note {
 
 fn placed(mut notes: Vec<Note>, text: &str, file: &str) -> Vec<Problem> {
     notes.sort_by_key(|note| note.at.offset);
+    let mut place = Place::default();
     notes
         .into_iter()
         .map(|note| {
-            let (line, column) = position(text, note.at.offset);
+            let Place { line, column, .. } = *place.move_to(text, note.at.offset);
             Problem {
                 file: file.to_owned(),
                 line,
@@ -182,15 +185,43 @@ fn placed(mut notes: Vec<Note>, text: &str, file: &str) -> Vec<Problem> {
         .collect()
 }
 
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
+/// A place that moves forward through a text, so that many mistakes cost one reading.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: usize,
+    line: usize,
+    column: usize,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Place {
+            offset: 0,
+            line: 1,
+            column: 1,
+        }
     }
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
-    (line, 1 + before[line_start..].chars().count())
+}
+
+impl Place {
+    /// Moves to the character at `offset`, which is not before this place.
+    fn move_to(&mut self, text: &str, offset: usize) -> &Place {
+        let passed = text.get(self.offset..).unwrap_or("");
+        for (at, letter) in passed.char_indices() {
+            if self.offset + at + letter.len_utf8() > offset {
+                self.offset += at;
+                return self;
+            }
+            if letter == '\n' {
+                self.line += 1;
+                self.column = 1;
+            } else {
+                self.column += 1;
+            }
+        }
+        self.offset = text.len();
+        self
+    }
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) between two words, case ignored, `-` and
@@ -243,6 +274,14 @@ mod tests {
     #[test]
     fn positions_count_lines_and_characters_from_one() {
         let text = "a = 1\n\u{e4}\u{e4} = 2\n";
+        let position = |text, offset| {
+            let mut place = Place::default();
+            let Place { line, column, .. } = *place.move_to(text, offset);
+            let problems = Problems::new(text);
+            let key = String::new();
+            assert_eq!(problems.line(&At { offset, key }), line);
+            (line, column)
+        };
         assert_eq!(position(text, 0), (1, 1));
         assert_eq!(position(text, 6), (2, 1));
         assert_eq!(position(text, 10), (2, 3));

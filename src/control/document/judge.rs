@@ -8,6 +8,9 @@ use super::render::{Page, Reader, render};
 use super::{Section, parts_of};
 use crate::config::{self, Config, Problem};
 
+/// Mistakes that are told at once: more are not read, and finding their objects takes time.
+const MISTAKES_MAX: usize = 100;
+
 /// One mistake in one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
@@ -57,7 +60,17 @@ pub fn judge(process: &Section, document: &Document) -> Result<Config, Vec<Mista
     let page = render(process, document, Reader::Checker);
     config::load(&page.text, "document").map_err(|errors| {
         let mistake = |problem: &Problem| told_of_object(problem, document, &page);
-        errors.errors.iter().map(mistake).collect()
+        let shown = errors.errors.iter().take(MISTAKES_MAX);
+        let mut mistakes: Vec<Mistake> = shown.map(mistake).collect();
+        if let Some(more) = errors.errors.len().checked_sub(MISTAKES_MAX + 1) {
+            mistakes.push(Mistake {
+                object: None,
+                field: String::new(),
+                problem: format!("there are {} more mistakes", more + 1),
+                fix: "correct these first".to_owned(),
+            });
+        }
+        mistakes
     })
 }
 

@@ -279,6 +279,23 @@ fn mistakes_name_object_and_field_and_no_line() {
 }
 
 #[test]
+fn ten_thousand_mistakes_are_told_as_a_hundred_and_soon() {
+    let before = file().document;
+    let addresses: Vec<String> = (0..10_000).map(|index| format!("wrong-{index}")).collect();
+    let after = before
+        .apply(&[put("groups/app", json!({"backends": addresses}))])
+        .unwrap();
+    let told = mistakes(&after);
+    assert_eq!(told.len(), 101);
+    assert!(
+        told[0].starts_with("groups/app/backends/wrong-0: address: "),
+        "{}",
+        told[0]
+    );
+    assert!(told[100].contains("9900 more"), "{}", told[100]);
+}
+
+#[test]
 fn records_bring_the_document_back_and_strange_ones_are_refused() {
     let document = file().document;
     let records = document.records_since(&Document::default());
