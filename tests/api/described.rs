@@ -4,8 +4,9 @@
 //! `WEIR_SCHEMATHESIS` names another one. Without it this test fails.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::support::tool::run_any;
+use crate::support::tool::run_within;
 use crate::support::{Settings, Upstream, from_env};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -30,7 +31,9 @@ fn schemathesis_finds_nothing() {
     let authorization = format!("Authorization: Bearer {TOKEN}");
     let examples = from_env("WEIR_TEST_EXAMPLES", 8).to_string();
     let seed = from_env("WEIR_TEST_SEED", 1).to_string();
-    let output = run_any(
+    // About 20 s on a machine that has nothing else to do.
+    let output = run_within(
+        Duration::from_secs(400),
         &program(),
         &[
             "--config-file",

@@ -47,6 +47,8 @@ fn a_verdict_takes_a_server_out_and_puts_it_back_as_it_was() {
     let server = json!({"server_id": one.address().to_string()});
     let failed = rpc(&api, "health_check_failed", server.clone());
     assert_eq!(failed.expect(200)["value"]["health"], "failed");
+    let seen: BTreeSet<String> = (0..20).map(|_| proxy.client().get("/").text()).collect();
+    assert_eq!(seen, BTreeSet::from(["two".to_owned()]));
     for _ in 0..4 {
         assert_eq!(
             next(&api, json!({})).expect(200)["address"],

@@ -21,6 +21,12 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
 /// As [`run`], whatever its exit code.
 #[track_caller]
 pub fn run_any(program: &str, arguments: &[&str]) -> Output {
+    run_within(Duration::from_secs(120), program, arguments)
+}
+
+/// As [`run_any`], for programs that have much to do.
+#[track_caller]
+pub fn run_within(deadline: Duration, program: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -34,10 +40,7 @@ pub fn run_any(program: &str, arguments: &[&str]) -> Output {
     let (start, id) = (Instant::now(), child.id());
     let watch = std::thread::spawn(move || child_output(&mut child));
     while !watch.is_finished() {
-        assert!(
-            start.elapsed() < Duration::from_secs(120),
-            "{program} (pid {id}) hangs"
-        );
+        assert!(start.elapsed() < deadline, "{program} (pid {id}) hangs");
         std::thread::sleep(Duration::from_millis(10));
     }
     watch.join().unwrap()
