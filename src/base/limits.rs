@@ -44,6 +44,9 @@ pub const ADMIN_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Changes that wait for the control loop; further ones are refused.
 pub const CHANGES_MAX: usize = 64;
 
+/// Steps of a JSON pointer; documents that are sharded by are flat.
+pub const SHARD_POINTER_TOKENS_MAX: usize = 32;
+
 const _: () = assert!(FROM_WORKER_MAX >= 2 * TO_WORKER_MAX + 2);
 // Every record fits its ring many times over: five texts and the numbers.
 const _: () = assert!(LOG_RING_BYTES >= 16 * (5 * (LOG_TEXT_BYTES_MAX + 2) + 256));

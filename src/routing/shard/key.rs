@@ -16,6 +16,7 @@ use std::net::IpAddr;
 
 use crate::base::limits::SHARD_KEY_BYTES_MAX;
 use crate::routing::matcher::{Host, Prepared, VIEW_BYTES_MAX, host_of, normalise, prepare};
+use crate::routing::shard::pointer::Pointer;
 
 /// What a rule may ask of a request.
 pub trait RequestView {
@@ -54,8 +55,8 @@ pub enum KeySource {
     Header(Box<str>),
     /// The host in lower case, without port and final dot; an IPv6 address without brackets.
     Host,
-    /// A value in the JSON of the request body; which one is the rule's business.
-    Json,
+    /// A value in the JSON of the request body.
+    Json(JsonKey),
     /// The method as sent.
     Method,
     /// This segment of the path, counted from 1.
@@ -64,6 +65,15 @@ pub enum KeySource {
     Query(Box<str>),
     /// The name a TLS client asked for; never known of an HTTP request.
     Sni,
+}
+
+/// Which value of a body is a key, and how far to look for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonKey {
+    /// Where in the document it is.
+    pub pointer: Pointer,
+    /// Bytes of body that are looked at.
+    pub body_bytes_max: usize,
 }
 
 /// What came of looking for a key.
@@ -140,7 +150,7 @@ impl KeySource {
             KeySource::Cookie(name) => cookie(request, name),
             KeySource::Header(name) => only(request.fields_named(name)),
             KeySource::Host => host(request.host(), room),
-            KeySource::Json => return body(request),
+            KeySource::Json(_) => return body(request),
             KeySource::Method => Extracted::Key(request.method()),
             KeySource::PathSegment(number) => segment(request.path(), *number, room),
             KeySource::Query(name) => query(request.target(), name, room),

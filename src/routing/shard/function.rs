@@ -1,0 +1,218 @@
+//! From a key to the group that owns it.
+//!
+//! **Integers** are read in decimal: an optional minus, then digits. Leading zeros count for
+//! nothing, so `007` and `7` are one key, as they are for whoever reads them as a number. A range
+//! rule refuses any other key as malformed; `modulo` takes an integer of any length, and hashes
+//! what is none, so that identifiers of both kinds may share a rule.
+//!
+//! Texts are compared byte by byte. Every function is a pure one of the rule and the key, and the
+//! cost of a look-up follows the key's length and the logarithm of the number of entries.
+
+use crate::base::id::GroupIndex;
+use crate::routing::hashing::hash_key;
+use crate::routing::radix::{NONE, Tree};
+
+/// How a key chooses a group.
+#[derive(Debug)]
+pub enum Function {
+    /// Ranges of integers.
+    Integers(Box<[IntegerRange]>),
+    /// Single keys.
+    Map(Keys),
+    /// The remainder of an integer; of the hash for any other key.
+    Modulo(Box<[GroupIndex]>),
+    /// Beginnings of keys, of which the longest counts.
+    Prefix(Keys),
+    /// Ranges of texts.
+    Texts(Box<[TextRange]>),
+}
+
+/// Integers that belong to a group, both ends included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntegerRange {
+    /// The least.
+    pub from: i64,
+    /// The greatest.
+    pub to: i64,
+    /// Where they belong.
+    pub group: GroupIndex,
+}
+
+/// Texts that belong to a group, in the order of their bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextRange {
+    /// The least.
+    pub from: Box<[u8]>,
+    /// The least that is not included; `None` for no end.
+    pub to: Option<Box<[u8]>>,
+    /// Where they belong.
+    pub group: GroupIndex,
+}
+
+/// Keys, or beginnings of keys, with their groups.
+#[derive(Debug, Default)]
+pub struct Keys(Tree);
+
+/// What a function says of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// It belongs there.
+    Group(GroupIndex),
+    /// It is not of the type the function is about.
+    Malformed,
+    /// It belongs nowhere.
+    Nowhere,
+}
+
+/// Separates this level of placement from the others (see `hashing`); of every key hashed here.
+const LEVEL: &[u8] = b"shard";
+
+impl Function {
+    /// Ranges of integers; they must not overlap.
+    #[must_use]
+    pub fn integers(mut ranges: Vec<IntegerRange>) -> Self {
+        ranges.sort_unstable_by_key(|range| range.from);
+        Function::Integers(ranges.into())
+    }
+
+    /// Ranges of texts; they must not overlap.
+    #[must_use]
+    pub fn texts(mut ranges: Vec<TextRange>) -> Self {
+        ranges.sort_unstable_by(|left, right| left.from.cmp(&right.from));
+        Function::Texts(ranges.into())
+    }
+
+    /// Single keys; of a key that is there twice the first one counts.
+    #[must_use]
+    pub fn map<'k>(keys: impl Iterator<Item = (&'k str, GroupIndex)>) -> Self {
+        let mut tree = Tree::default();
+        for (key, group) in keys {
+            tree.insert_exact(key.bytes(), group.0);
+        }
+        Function::Map(Keys(tree))
+    }
+
+    /// Beginnings of keys; of one that is there twice the first one counts.
+    #[must_use]
+    pub fn prefix<'k>(keys: impl Iterator<Item = (&'k str, GroupIndex)>) -> Self {
+        let mut tree = Tree::default();
+        for (key, group) in keys {
+            tree.insert_prefix(key.bytes(), group.0);
+        }
+        Function::Prefix(Keys(tree))
+    }
+
+    /// The group of `key`.
+    #[inline]
+    #[must_use]
+    pub fn place(&self, key: &[u8]) -> Placed {
+        match self {
+            Function::Integers(ranges) => match Integer::of(key) {
+                Integer::Fits(key) => place_integer(ranges, key),
+                Integer::None => Placed::Malformed,
+                Integer::TooLong => Placed::Nowhere,
+            },
+            Function::Map(keys) | Function::Prefix(keys) => keys.place(key),
+            Function::Modulo(groups) => place_remainder(groups, key),
+            Function::Texts(ranges) => place_text(ranges, key),
+        }
+    }
+}
+
+impl Keys {
+    fn place(&self, key: &[u8]) -> Placed {
+        let mut longest = NONE;
+        self.0.walk(key.iter().copied(), |group| longest = group);
+        match longest {
+            NONE => Placed::Nowhere,
+            group => Placed::Group(GroupIndex(group)),
+        }
+    }
+}
+
+fn place_integer(ranges: &[IntegerRange], key: i64) -> Placed {
+    let after = ranges.partition_point(|range| range.from <= key);
+    match ranges[..after].last() {
+        Some(range) if key <= range.to => Placed::Group(range.group),
+        _ => Placed::Nowhere,
+    }
+}
+
+fn place_text(ranges: &[TextRange], key: &[u8]) -> Placed {
+    let after = ranges.partition_point(|range| *range.from <= *key);
+    match ranges[..after].last() {
+        Some(range) if range.to.as_ref().is_none_or(|to| *key < **to) => Placed::Group(range.group),
+        _ => Placed::Nowhere,
+    }
+}
+
+fn place_remainder(groups: &[GroupIndex], key: &[u8]) -> Placed {
+    let count = groups.len() as u64;
+    if count == 0 {
+        return Placed::Nowhere;
+    }
+    let remainder = remainder(key, count).unwrap_or_else(|| key_hash(key) % count);
+    groups
+        .get(usize::try_from(remainder).unwrap_or(usize::MAX))
+        .map_or(Placed::Nowhere, |group| Placed::Group(*group))
+}
+
+/// The hash that places a key, the same for every rule: rules with the same groups agree.
+fn key_hash(key: &[u8]) -> u64 {
+    hash_key(hash_key(0, LEVEL), key)
+}
+
+/// The digits of a decimal integer and whether a minus stands before them.
+fn digits_of(key: &[u8]) -> Option<(&[u8], bool)> {
+    let (digits, negative) = match key {
+        [b'-', digits @ ..] => (digits, true),
+        digits => (digits, false),
+    };
+    let sound = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    sound.then_some((digits, negative))
+}
+
+/// What is left of an integer of any length, never negative; `None` if the key is none.
+fn remainder(key: &[u8], divisor: u64) -> Option<u64> {
+    let (digits, negative) = digits_of(key)?;
+    let next =
+        |rest: u128, digit: &u8| (rest * 10 + u128::from(digit - b'0')) % u128::from(divisor);
+    let rest = u64::try_from(digits.iter().fold(0, next)).ok()?;
+    Some(if negative && rest > 0 {
+        divisor - rest
+    } else {
+        rest
+    })
+}
+
+/// A key read as an integer.
+enum Integer {
+    Fits(i64),
+    None,
+    /// It is one that no range can contain.
+    TooLong,
+}
+
+impl Integer {
+    fn of(key: &[u8]) -> Integer {
+        let Some((digits, negative)) = digits_of(key) else {
+            return Integer::None;
+        };
+        let next = |value: i64, digit: &u8| {
+            let digit = i64::from(digit - b'0');
+            let value = value.checked_mul(10)?;
+            if negative {
+                value.checked_sub(digit)
+            } else {
+                value.checked_add(digit)
+            }
+        };
+        digits
+            .iter()
+            .try_fold(0, next)
+            .map_or(Integer::TooLong, Integer::Fits)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Where keys go, beside the plainest code that says so.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn group(number: u32) -> Placed {
+    Placed::Group(GroupIndex(number))
+}
+
+fn integers(ranges: &[(i64, i64)]) -> Function {
+    let ranges = (0..).zip(ranges).map(|(number, (from, to))| IntegerRange {
+        from: *from,
+        to: *to,
+        group: GroupIndex(number),
+    });
+    Function::integers(ranges.collect())
+}
+
+fn texts(ranges: &[(&str, Option<&str>)]) -> Function {
+    let ranges = (0..).zip(ranges).map(|(number, (from, to))| TextRange {
+        from: from.as_bytes().into(),
+        to: to.map(|to| to.as_bytes().into()),
+        group: GroupIndex(number),
+    });
+    Function::texts(ranges.collect())
+}
+
+#[test]
+fn integers_are_placed_in_ranges_with_both_ends() {
+    let function = integers(&[(1000, 1999), (i64::MIN, -1), (0, 999), (5000, i64::MAX)]);
+    for (key, expected) in [
+        ("0", group(2)),
+        ("999", group(2)),
+        ("1000", group(0)),
+        ("1999", group(0)),
+        ("2000", Placed::Nowhere),
+        ("-1", group(1)),
+        ("-0", group(2)),
+        ("007", group(2)),
+        ("-9223372036854775808", group(1)),
+        ("9223372036854775807", group(3)),
+        ("-9223372036854775809", Placed::Nowhere),
+        ("9223372036854775808", Placed::Nowhere),
+        ("123456789012345678901234567890", Placed::Nowhere),
+        ("+1", Placed::Malformed),
+        ("1.0", Placed::Malformed),
+        ("-", Placed::Malformed),
+        (" 1", Placed::Malformed),
+        ("0x1", Placed::Malformed),
+    ] {
+        assert_eq!(function.place(key.as_bytes()), expected, "{key}");
+    }
+}
+
+#[test]
+fn texts_are_placed_in_ranges_without_their_end() {
+    let function = texts(&[("n", None), ("a", Some("m")), ("", Some("a"))]);
+    for (key, expected) in [
+        ("a", group(1)),
+        ("lzzz", group(1)),
+        ("m", Placed::Nowhere),
+        ("mzz", Placed::Nowhere),
+        ("n", group(0)),
+        ("\u{e4}", group(0)),
+        ("A", group(2)),
+    ] {
+        assert_eq!(function.place(key.as_bytes()), expected, "{key}");
+    }
+}
+
+#[test]
+fn the_longest_prefix_counts_and_a_map_takes_whole_keys() {
+    let keys = [("eu-", 0), ("eu-west-", 1), ("", 2), ("eu-", 3)];
+    let keys = || keys.iter().map(|(key, group)| (*key, GroupIndex(*group)));
+    let prefix = Function::prefix(keys());
+    for (key, expected) in [
+        ("eu-west-1", 1),
+        ("eu-west", 0),
+        ("eu-", 0),
+        ("eu", 2),
+        ("x", 2),
+    ] {
+        assert_eq!(prefix.place(key.as_bytes()), group(expected), "{key}");
+    }
+    let map = Function::map(keys());
+    assert_eq!(map.place(b"eu-"), group(0));
+    assert_eq!(map.place(b"eu-w"), Placed::Nowhere);
+    assert_eq!(map.place(b"EU-"), Placed::Nowhere);
+}
+
+#[test]
+fn remainders_are_those_of_the_mathematicians() {
+    let function = Function::Modulo((0..7).map(GroupIndex).collect());
+    for (key, expected) in [
+        ("0", 0),
+        ("13", 6),
+        ("0013", 6),
+        ("-1", 6),
+        ("-7", 0),
+        // 10^40 = 3^40 = 3^4 = 81 = 4 (mod 7)
+        ("10000000000000000000000000000000000000000", 4),
+    ] {
+        assert_eq!(function.place(key.as_bytes()), group(expected), "{key}");
+    }
+    assert_eq!(Function::Modulo(Box::new([])).place(b"1"), Placed::Nowhere);
+}
+
+#[test]
+fn other_keys_are_spread_by_a_hash_that_never_changes() {
+    let function = Function::Modulo((0..4).map(GroupIndex).collect());
+    let mut counts = [0_u32; 4];
+    for number in 0..4_000 {
+        match function.place(format!("user-{number}").as_bytes()) {
+            Placed::Group(group) => counts[group.index()] += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        counts.iter().all(|count| (880..1120).contains(count)),
+        "{counts:?}"
+    );
+    let pinned: Vec<Placed> = ["acme", "globex", "initech", "umbrella", "hooli"]
+        .iter()
+        .map(|key| function.place(key.as_bytes()))
+        .collect();
+    assert_eq!(pinned, PINNED.map(group));
+}
+
+/// Where five names went when this was written; a change moves the data of every user.
+const PINNED: [u32; 5] = [0, 0, 1, 2, 1];
+
+proptest! {
+    #[test]
+    fn ranges_are_searched_rightly(
+        ends in prop::collection::btree_set(-50_i64..50, 0..12),
+        key in -60_i64..60,
+    ) {
+        let ends: Vec<i64> = ends.into_iter().collect();
+        let ranges: Vec<(i64, i64)> = ends.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+        let expected = ranges.iter().position(|(from, to)| (*from..=*to).contains(&key));
+        let expected = expected.map_or(Placed::Nowhere, |place| group(place as u32));
+        prop_assert_eq!(integers(&ranges).place(key.to_string().as_bytes()), expected);
+    }
+
+    #[test]
+    fn remainders_are_right(key in any::<i128>(), count in 1_u64..1000) {
+        let expected = u64::try_from(key.rem_euclid(i128::from(count))).unwrap();
+        prop_assert_eq!(remainder(key.to_string().as_bytes(), count), Some(expected));
+    }
+
+    #[test]
+    fn text_ranges_are_searched_rightly(
+        ends in prop::collection::btree_set("[ab]{0,3}", 0..8),
+        key in "[abc]{0,4}",
+    ) {
+        let ends: Vec<String> = ends.into_iter().collect();
+        let ranges: Vec<(&str, Option<&str>)> =
+            ends.chunks_exact(2).map(|pair| (&*pair[0], Some(&*pair[1]))).collect();
+        let expected = ranges
+            .iter()
+            .position(|(from, to)| *from <= &*key && to.is_none_or(|to| &*key < to));
+        let expected = expected.map_or(Placed::Nowhere, |place| group(place as u32));
+        prop_assert_eq!(texts(&ranges).place(key.as_bytes()), expected);
+    }
+}
