@@ -11,8 +11,9 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use weir::base::id::{BackendSlot, CoreId, GroupIndex, GroupSlot};
 use weir::routing::load::Board;
-use weir::routing::matcher::{HostRule, PathRule, RouteRule, RouteSet};
+use weir::routing::matcher::{Destination, HostRule, PathRule, RouteRule, RouteSet};
 use weir::routing::policy::{Ask, PickState, Policy, PolicyKind, Tried, pick};
+use weir::routing::shard::key::Plain;
 use weir::routing::table::{Backend, BackendState, Group, GroupTimeouts};
 use weir::telemetry::stats::PerCore;
 
@@ -21,22 +22,28 @@ const NOW_MICROS: u64 = 1_790_000_000_000_000;
 
 fn routes(count: u32, rule: impl Fn(u32) -> RouteRule) -> RouteSet {
     let rules: Vec<RouteRule> = (0..count).map(rule).collect();
-    RouteSet::new(Some(GroupIndex(0)), &rules)
+    RouteSet::new(Some(to(0)), &rules)
+}
+
+fn to(group: u32) -> Destination {
+    Destination::Group(GroupIndex(group))
+}
+
+fn plain<'r>(host: &'r [u8], path: &'r [u8]) -> Plain<'r> {
+    Plain { host, path }
 }
 
 fn by_host(number: u32) -> RouteRule {
     RouteRule {
         hosts: vec![HostRule::Exact(format!("site-{number}.example.org"))],
-        paths: Vec::new(),
-        group: GroupIndex(number),
+        ..RouteRule::to(to(number))
     }
 }
 
 fn by_path(number: u32) -> RouteRule {
     RouteRule {
-        hosts: Vec::new(),
         paths: vec![PathRule::Prefix(format!("/service-{number}/"))],
-        group: GroupIndex(number),
+        ..RouteRule::to(to(number))
     }
 }
 
@@ -103,13 +110,13 @@ fn route(c: &mut Criterion) {
         let hosts = routes(count, by_host);
         let paths = routes(count, by_path);
         bench.bench_function(format!("host/{count}"), |b| {
-            b.iter(|| black_box(&hosts).route(black_box(&host), black_box(&path)));
+            b.iter(|| black_box(&hosts).route(&plain(black_box(&host), black_box(&path))));
         });
         bench.bench_function(format!("path/{count}"), |b| {
-            b.iter(|| black_box(&paths).route(black_box(&host), black_box(&path)));
+            b.iter(|| black_box(&paths).route(&plain(black_box(&host), black_box(&path))));
         });
         bench.bench_function(format!("unusual_path/{count}"), |b| {
-            b.iter(|| black_box(&paths).route(black_box(&host), black_box(&unusual)));
+            b.iter(|| black_box(&paths).route(&plain(black_box(&host), black_box(&unusual))));
         });
     }
     bench.finish();

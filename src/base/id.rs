@@ -41,6 +41,10 @@ number! {
     GroupIndex(u32)
 }
 number! {
+    /// Position of a shard rule in one epoch's table.
+    ShardIndex(u32)
+}
+number! {
     /// Position of a backend in its group, in one epoch's table.
     BackendIndex(u32)
 }

@@ -47,6 +47,15 @@ pub const CHANGES_MAX: usize = 64;
 /// Steps of a JSON pointer; documents that are sharded by are flat.
 pub const SHARD_POINTER_TOKENS_MAX: usize = 32;
 
+/// Bytes a compiled regular expression of a route may take.
+pub const REGEX_BYTES_MAX: usize = 256 * 1024;
+
+/// The expression that matches what `pattern` matches as a whole: from the beginning to the end.
+#[must_use]
+pub fn whole_pattern(pattern: &str) -> String {
+    format!("\\A(?:{pattern})\\z")
+}
+
 const _: () = assert!(FROM_WORKER_MAX >= 2 * TO_WORKER_MAX + 2);
 // Every record fits its ring many times over: five texts and the numbers.
 const _: () = assert!(LOG_RING_BYTES >= 16 * (5 * (LOG_TEXT_BYTES_MAX + 2) + 256));

@@ -15,11 +15,18 @@ use super::problem::Problem;
 
 mod admin;
 mod group;
+mod route;
+mod shard;
 
 pub use admin::{Admin, Secret, Store, Token};
 pub use group::{
     Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,
     Policy, RETRIES_MAX, WEIGHT_DEFAULT,
+};
+pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};
+pub use shard::{
+    Destination, IntegerRange, KeySource, Shard, ShardFunction, ShardKeys, ShardOutcome, ShardRef,
+    TextRange,
 };
 
 /// One whole configuration file.
@@ -41,6 +48,8 @@ pub struct Config {
     pub dns: Dns,
     /// Listeners in the order of the file.
     pub listeners: Vec<Listener>,
+    /// Shard rules in the order of the file.
+    pub shards: Vec<Shard>,
     /// Groups in the order of the file.
     pub groups: Vec<Group>,
     /// What is allowed and yet looks like a slip. Not part of equality.
@@ -63,6 +72,7 @@ impl PartialEq for Config {
             shutdown,
             dns,
             listeners,
+            shards,
             groups,
             warnings: _,
             _sealed: _,
@@ -75,6 +85,7 @@ impl PartialEq for Config {
             && *shutdown == other.shutdown
             && *dns == other.dns
             && *listeners == other.listeners
+            && *shards == other.shards
             && *groups == other.groups
     }
 }
@@ -86,6 +97,12 @@ impl Config {
     #[must_use]
     pub fn group(&self, group: GroupRef) -> &Group {
         &self.groups[group.0]
+    }
+
+    /// The shard rule a listener or a route names.
+    #[must_use]
+    pub fn shard(&self, shard: ShardRef) -> &Shard {
+        &self.shards[shard.0]
     }
 
     /// Every distinct name (host, port) that a backend is configured by, for the resolver.
@@ -225,7 +242,7 @@ pub struct Listener {
     /// What is spoken.
     pub protocol: Protocol,
     /// Where connections or requests go that no route takes.
-    pub group: Option<GroupRef>,
+    pub destination: Option<Destination>,
     /// Connections the kernel keeps waiting to be accepted.
     pub backlog: u32,
     /// Connections at one time, over all cores.
@@ -272,63 +289,4 @@ pub struct ListenerLimits {
     pub body_bytes: Option<u64>,
     /// Requests on one connection; `None` for no limit.
     pub requests_per_connection: Option<u32>,
-}
-
-/// A rule from request to group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// Its name, if it has one; unique in its listener.
-    pub name: Option<Arc<str>>,
-    /// Any of these hosts; every host when empty.
-    pub hosts: Vec<HostPattern>,
-    /// Any of these paths; every path when empty. Exact ones come first.
-    pub paths: Vec<PathPattern>,
-    /// Where it leads.
-    pub group: GroupRef,
-}
-
-/// What the host of a request is compared with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// This name (lower case, no final dot) or address (IPv6 without brackets).
-    Exact(String),
-    /// Any name below this one: `example.org` was written `*.example.org`.
-    Wildcard(String),
-}
-
-/// What the path of a request is compared with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum PathPattern {
-    /// This path.
-    Exact(String),
-    /// Every path that begins with these bytes.
-    Prefix(String),
-}
-
-/// Where a key is taken from: that of a shard rule, or that of a hashing policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// The client's address.
-    ClientAddress,
-    /// The value of this cookie.
-    Cookie(Arc<str>),
-    /// The value of this header, in lower case.
-    Header(Arc<str>),
-    /// The host of the request.
-    Host,
-    /// A value in a request body of JSON (shard rules only).
-    Json {
-        /// RFC 6901 pointer to it.
-        pointer: Arc<str>,
-        /// Bytes of body that are looked at.
-        body_bytes: usize,
-    },
-    /// The method.
-    Method,
-    /// This segment of the path, counted from 1.
-    PathSegment(u32),
-    /// The value of this query parameter.
-    Query(Arc<str>),
-    /// The name in a TLS client hello (shard rules of tcp listeners only).
-    Sni,
 }

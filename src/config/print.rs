@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::checked::{
-    AccessLogFormat, Config, Forwarded, HostPattern, Listener, LogDestination, LogFormat, LogLevel,
-    PathPattern, Protocol, Route, Token, Workers,
+    AccessLogFormat, Config, Forwarded, Listener, LogDestination, LogFormat, LogLevel, Protocol,
+    Token, Workers,
 };
 use super::units::{duration_text, size_text};
 
 mod group;
+mod route;
+mod shard;
 
 impl Config {
     /// The effective configuration as TOML, every default filled in. It loads to an equal
@@ -21,6 +23,9 @@ impl Config {
         self.print_node(&mut page);
         for listener in &self.listeners {
             self.print_listener(listener, &mut page);
+        }
+        for shard in &self.shards {
+            self.print_shard(shard, &mut page);
         }
         for group in &self.groups {
             group::print(group, &mut page);
@@ -96,13 +101,16 @@ impl Config {
         page.text("address", &listener.address.to_string());
         let http = listener.protocol == Protocol::Http;
         page.text("protocol", if http { "http" } else { "tcp" });
-        if let Some(group) = listener.group {
-            page.text("group", &self.group(group).name);
+        if let Some(destination) = listener.destination {
+            self.print_destination(destination, page);
         }
         page.raw("backlog", listener.backlog);
         page.raw("connections_max", listener.connections_max);
         if !http {
             page.section("[listener.timeouts]");
+            if self.waits_for_hello(listener) {
+                page.duration("head", listener.timeouts.head);
+            }
             page.duration("idle", listener.timeouts.idle);
             return;
         }
@@ -128,29 +136,6 @@ impl Config {
         for route in &listener.routes {
             self.print_route(route, page);
         }
-    }
-
-    fn print_route(&self, route: &Route, page: &mut Page) {
-        page.section("[[listener.route]]");
-        if let Some(name) = &route.name {
-            page.text("name", name);
-        }
-        let hosts = route.hosts.iter().map(|pattern| match pattern {
-            HostPattern::Exact(host) => host.clone(),
-            HostPattern::Wildcard(host) => format!("*.{host}"),
-        });
-        page.texts("host", hosts);
-        let exact = route.paths.iter().filter_map(|pattern| match pattern {
-            PathPattern::Exact(path) => Some(path.clone()),
-            PathPattern::Prefix(_) => None,
-        });
-        page.texts("path", exact);
-        let prefixes = route.paths.iter().filter_map(|pattern| match pattern {
-            PathPattern::Exact(_) => None,
-            PathPattern::Prefix(path) => Some(path.clone()),
-        });
-        page.texts("path_prefix", prefixes);
-        page.text("group", &self.group(route.group).name);
     }
 }
 

@@ -116,6 +116,14 @@ impl<'t> Problems<'t> {
         })
     }
 
+    /// Whether an error was noted for anything inside the table at this place.
+    pub(super) fn noted_below(&self, at: &At) -> bool {
+        self.errors.iter().any(|note| {
+            let rest = note.at.key.strip_prefix(&at.key);
+            note.at.offset >= at.offset && rest.is_some_and(|rest| rest.starts_with('.'))
+        })
+    }
+
     pub(super) fn error(&mut self, at: &At, what: impl Into<String>, fix: impl Into<String>) {
         self.errors.push(note(at, what.into(), fix.into()));
     }

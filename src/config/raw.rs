@@ -8,8 +8,12 @@ use super::problem::{At, Problems};
 use super::reader::{Scalar, Section, Written, elements, integer_of, kind};
 
 mod group;
+mod route;
+mod shard;
 
 pub(super) use group::{Backend, Group};
+pub(super) use route::{HeaderCondition, Route};
+pub(super) use shard::{KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard};
 
 pub(super) type Text = Option<Written<String>>;
 pub(super) type Texts = Option<Written<Vec<Written<String>>>>;
@@ -26,6 +30,7 @@ pub(super) struct File {
     pub(super) drain_timeout: Text,
     pub(super) dns_refresh: Text,
     pub(super) listeners: Vec<Listener>,
+    pub(super) shards: Vec<Shard>,
     pub(super) groups: Vec<Group>,
     pub(super) at: At,
 }
@@ -66,6 +71,7 @@ pub(super) struct Listener {
     pub(super) address: Text,
     pub(super) protocol: Text,
     pub(super) group: Text,
+    pub(super) shard: Text,
     pub(super) backlog: Integer,
     pub(super) connections_max: Integer,
     pub(super) forwarded: Text,
@@ -93,15 +99,6 @@ pub(super) struct ListenerLimits {
     pub(super) target_bytes: Size,
     pub(super) body_bytes: Size,
     pub(super) requests_per_connection: Size,
-}
-
-pub(super) struct Route {
-    pub(super) name: Text,
-    pub(super) host: Texts,
-    pub(super) path: Texts,
-    pub(super) path_prefix: Texts,
-    pub(super) group: Text,
-    pub(super) at: At,
 }
 
 impl File {
@@ -135,6 +132,11 @@ impl File {
                 .sections("listener", problems)
                 .into_iter()
                 .map(|section| read_listener(section, problems))
+                .collect(),
+            shards: root
+                .sections("shard", problems)
+                .into_iter()
+                .map(|section| shard::read(section, problems))
                 .collect(),
             groups: root
                 .sections("group", problems)
@@ -241,6 +243,7 @@ fn read_listener(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> L
         address: section.text("address", "\"0.0.0.0:80\"", problems),
         protocol: section.text("protocol", "\"http\"", problems),
         group: section.text("group", "\"app\"", problems),
+        shard: section.text("shard", "\"by-tenant\"", problems),
         backlog: section.integer("backlog", "4096", problems),
         connections_max: section.integer("connections_max", "100000", problems),
         forwarded: section.text("forwarded", "\"x-forwarded\"", problems),
@@ -259,7 +262,7 @@ fn read_listener(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> L
         routes: section
             .sections("route", problems)
             .into_iter()
-            .map(|section| read_route(section, problems))
+            .map(|section| route::read(section, problems))
             .collect(),
     };
     section.finish(problems);
@@ -292,17 +295,4 @@ fn read_listener_limits(
     };
     section.finish(problems);
     limits
-}
-
-fn read_route(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Route {
-    let route = Route {
-        at: section.at.clone(),
-        name: section.text("name", "\"api\"", problems),
-        host: section.texts("host", "\"api.example.org\"", problems),
-        path: section.texts("path", "\"/exact\"", problems),
-        path_prefix: section.texts("path_prefix", "\"/api/\"", problems),
-        group: section.text("group", "\"app\"", problems),
-    };
-    section.finish(problems);
-    route
 }

@@ -230,6 +230,7 @@ mod tests {
             epoch: Epoch(epoch),
             listeners: Vec::new(),
             groups: Vec::new(),
+            shards: Vec::new(),
             backend_slots: 0,
             group_slots: 0,
         })

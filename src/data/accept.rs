@@ -10,13 +10,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::base::fault::Fault;
-use crate::base::id::{GroupIndex, ListenerSlot};
+use crate::base::id::ListenerSlot;
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::client::Client;
-use crate::data::conn::{Conn, OutQueue, Role};
+use crate::data::conn::{Conn, Role};
 use crate::data::relay::RelayDown;
 use crate::data::worker::{Worker, ticks};
+use crate::routing::matcher::Destination;
 use crate::routing::policy::Tried;
 use crate::routing::table::{Listener, Protocol};
 use crate::runtime::driver::Driver;
@@ -33,9 +34,9 @@ impl<D: Driver> Worker<D> {
         let Some(listener) = table.listener(slot) else {
             return self.driver.close(fd);
         };
-        let relay_to = match (listener.protocol, listener.routes.default_group) {
+        let relay_to = match (listener.protocol, listener.routes.default) {
             (Protocol::Http, _) => None,
-            (Protocol::Tcp, Some(group)) => Some(group),
+            (Protocol::Tcp, Some(to)) => Some(to),
             // Nowhere to go: refused before anything counts it as open.
             (Protocol::Tcp, None) => return self.driver.close(fd),
         };
@@ -48,7 +49,7 @@ impl<D: Driver> Worker<D> {
         }
         match relay_to {
             None => self.begin_client(listener, fd),
-            Some(group) => self.begin_relay(&table, listener, group, fd),
+            Some(to) => self.begin_relay(&table, listener, to, fd),
         }
     }
 
@@ -64,7 +65,7 @@ impl<D: Driver> Worker<D> {
         self.set_deadline(key, self.now.tick + ticks(head));
     }
 
-    fn begin_relay(&mut self, table: &Pinned, listener: &Listener, group: GroupIndex, fd: OwnedFd) {
+    fn begin_relay(&mut self, table: &Pinned, listener: &Listener, to: Destination, fd: OwnedFd) {
         let idle = ticks(listener.timeouts.idle);
         // Asked for now, because a connection that is gone has no address to log.
         let client = self
@@ -76,7 +77,8 @@ impl<D: Driver> Worker<D> {
             Role::RelayDown(Box::new(RelayDown {
                 listener: listener.slot,
                 table: Pinned::clone(table),
-                group,
+                group: None,
+                peek: None,
                 backend: None,
                 tried: Tried::default(),
                 retries: 0,
@@ -90,7 +92,7 @@ impl<D: Driver> Worker<D> {
         ));
         self.receive_more(key);
         self.set_deadline(key, self.now.tick + idle);
-        self.connect_relay(key, OutQueue::default(), false, None);
+        self.place_relay(key, listener, to);
     }
 
     /// Nothing was heard on a relay for too long.

@@ -15,9 +15,10 @@ use crate::data::adopt::Pinned;
 use crate::data::bulk::is_bulk;
 use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange};
+use crate::data::place::Gather;
 use crate::data::worker::{Worker, ticks};
-use crate::http::{FieldStorage, HeadLimits, Parsed, parse_request};
-use crate::routing::table::HttpOptions;
+use crate::http::{FieldStorage, HeadLimits, Parsed, RequestHead, parse_request};
+use crate::routing::table::{HttpOptions, Listener};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
@@ -49,6 +50,8 @@ pub(super) struct Client {
     pub(super) address: Option<SocketAddr>,
     /// Bytes received and not understood yet.
     pub(super) stash: Vec<u8>,
+    /// What is known of the request in `stash`, when its body decides where it goes.
+    pub(super) gather: Option<Box<Gather>>,
     pub(super) exchange: Option<Box<Exchange>>,
 }
 
@@ -60,6 +63,7 @@ impl Client {
             requests: 0,
             address: None,
             stash: Vec::new(),
+            gather: None,
             exchange: None,
         }
     }
@@ -84,8 +88,9 @@ impl Input {
 enum Read {
     /// The request is on its way; its head took so many bytes and stands in `scratch`.
     Begun(usize),
-    /// An answer of our own is on its way.
-    Answered,
+    /// An answer of our own is on its way. So many bytes were used; what follows them is a
+    /// request sent ahead, if the connection stays open.
+    Answered(usize),
     /// More bytes are needed.
     Partial,
 }
@@ -113,25 +118,26 @@ impl<D: Driver> Worker<D> {
 
     /// Reads a request head from `input` and starts its exchange.
     pub(super) fn client_head(&mut self, key: Key, input: Input) {
+        if self.is_gathering(key, input.bytes()) {
+            return self.keep_partial(key, input);
+        }
         match self.read_head(key, input.bytes()) {
             Read::Begun(head_len) => self.forward_request(key, input, head_len),
-            Read::Answered => self.drop_input(input),
-            Read::Partial => self.keep_partial_head(key, input),
+            Read::Answered(used) => {
+                self.stash_rest(key, &input.bytes()[used..]);
+                self.drop_input(input);
+            }
+            Read::Partial => self.keep_partial(key, input),
         }
     }
 
     fn read_head(&mut self, key: Key, bytes: &[u8]) -> Read {
         let now = self.now.micros;
-        let Some(Role::Client(client)) = self.conns.at(key).map(|conn| &conn.role) else {
-            return Read::Answered;
+        let Some((slot, table)) = self.table_for(key) else {
+            return Read::Answered(bytes.len());
         };
-        let slot = client.listener;
-        let Some(state) = self.listener(slot) else {
-            return Read::Answered;
-        };
-        let table = Pinned::clone(&state.table);
         let Some(listener) = table.listener(slot) else {
-            return Read::Answered;
+            return Read::Answered(bytes.len());
         };
         let mut storage = FieldStorage::new();
         match parse_request(bytes, &head_limits(&listener.http), &mut storage) {
@@ -142,20 +148,57 @@ impl<D: Driver> Worker<D> {
                 self.set_exchange(key, exchange);
                 let fault = Fault::ClientBadRequest;
                 self.answer(key, refusal.status, refusal.reason, Some(fault), true);
-                Read::Answered
+                Read::Answered(bytes.len())
             }
-            Parsed::Complete(head) => {
-                let head_len = head.head_len();
-                if self.begin_exchange(key, &table, listener, &head) {
-                    Read::Begun(head_len)
-                } else {
-                    Read::Answered
-                }
-            }
+            Parsed::Complete(head) => self.begin(key, &table, listener, head, bytes),
         }
     }
 
-    fn keep_partial_head(&mut self, key: Key, input: Input) {
+    /// The table a request is read with: the one its gathering began with, or the present one.
+    fn table_for(&self, key: Key) -> Option<(ListenerSlot, Pinned)> {
+        let Role::Client(client) = &self.conns.at(key)?.role else {
+            return None;
+        };
+        let slot = client.listener;
+        let table = match &client.gather {
+            Some(gather) => &gather.table,
+            None => &self.listener(slot)?.table,
+        };
+        Some((slot, Pinned::clone(table)))
+    }
+
+    /// Starts the exchange of a complete head, once it is known where it goes.
+    fn begin(
+        &mut self,
+        key: Key,
+        table: &Pinned,
+        listener: &Listener,
+        head: RequestHead<'_, '_>,
+        bytes: &[u8],
+    ) -> Read {
+        let head_len = head.head_len();
+        let gather = self.client(key).and_then(|client| client.gather.take());
+        let continued = gather.as_ref().is_some_and(|gather| gather.continued);
+        let placed = match gather.and_then(|gather| gather.placed) {
+            Some(placed) => Some(placed),
+            None => self.place(key, table, listener, &head, bytes),
+        };
+        let Some(placed) = placed else {
+            return Read::Partial;
+        };
+        let head = if continued {
+            head.without_expectation()
+        } else {
+            head
+        };
+        if self.begin_exchange(key, table, listener, &head, placed) {
+            Read::Begun(head_len)
+        } else {
+            Read::Answered(head_len)
+        }
+    }
+
+    fn keep_partial(&mut self, key: Key, input: Input) {
         let bytes = match input {
             Input::Gathered(bytes) => bytes,
             Input::Received(segment) => {
@@ -168,8 +211,12 @@ impl<D: Driver> Worker<D> {
                 bytes
             }
         };
-        if let Some(client) = self.client(key) {
-            client.stash = bytes;
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        client.stash = bytes;
+        if client.gather.is_some() {
+            self.await_body(key);
         }
     }
 
@@ -239,7 +286,10 @@ impl<D: Driver> Worker<D> {
                 exchange.close = true;
             }
             (Phase::Exchange, Some(_)) => self.abort_exchange(key, Fault::ClientAborted),
-            _ => self.close_client(key, None),
+            (_, _) => {
+                let fault = client.gather.is_some().then_some(Fault::ClientAborted);
+                self.close_client(key, fault);
+            }
         }
     }
 
@@ -332,6 +382,7 @@ impl<D: Driver> Worker<D> {
         if let Role::Client(client) = &mut conn.role {
             client.phase = Phase::Lingering;
             client.stash = Vec::new();
+            client.gather = None;
         }
         self.set_deadline(
             key,
@@ -360,6 +411,7 @@ impl<D: Driver> Worker<D> {
             (Phase::Head, _) if !client.stash.is_empty() => {
                 let slot = client.listener;
                 let received = client.stash.len() as u64;
+                client.gather = None;
                 if let Some(state) = self.listener(slot) {
                     let table = Pinned::clone(&state.table);
                     let mut exchange = Exchange::new(table, slot, self.now.micros);

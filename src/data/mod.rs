@@ -14,6 +14,8 @@ mod exchange;
 mod lifecycle;
 mod marks;
 mod ops;
+mod peek;
+mod place;
 mod relay;
 mod request;
 mod response;

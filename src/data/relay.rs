@@ -20,6 +20,7 @@ use crate::data::adopt::Pinned;
 use crate::data::bulk::BULK_AFTER;
 use crate::data::conn::{Conn, OutQueue, Role};
 use crate::data::exchange::Exchange;
+use crate::data::peek::Peek;
 use crate::data::worker::{Worker, ticks};
 use crate::routing::limit::Permit;
 use crate::routing::policy::{Ask, NoPick, PickState, Tried, pick};
@@ -32,7 +33,10 @@ use crate::runtime::net;
 pub(super) struct RelayDown {
     pub(super) listener: ListenerSlot,
     pub(super) table: Pinned,
-    pub(super) group: GroupIndex,
+    /// `None` while the first bytes are waited for that decide it.
+    pub(super) group: Option<GroupIndex>,
+    /// Those bytes, as far as they have arrived.
+    pub(super) peek: Option<Box<Peek>>,
     pub(super) backend: Option<BackendIndex>,
     pub(super) tried: Tried,
     pub(super) retries: u8,
@@ -49,7 +53,7 @@ pub(super) struct RelayDown {
 impl RelayDown {
     pub(super) fn backend(&self) -> Option<&Backend> {
         self.table
-            .group(self.group)
+            .group(self.group?)
             .backends
             .get(self.backend?.index())
     }
@@ -77,7 +81,7 @@ impl<D: Driver> Worker<D> {
         };
         let is_bulk = conn.run_bytes >= BULK_AFTER && conn.bulk.is_none();
         let Some(target) = conn.peer else {
-            return self.driver.buffers().give(segment);
+            return self.peek_bytes(source, segment);
         };
         self.relay_moved(source, target, length as u64);
         self.enqueue(target, segment);
@@ -121,7 +125,9 @@ impl<D: Driver> Worker<D> {
         let Some(conn) = self.conns.at_mut(source) else {
             return;
         };
-        let Some(target) = conn.peer else { return };
+        let Some(target) = conn.peer else {
+            return self.peek_end(source);
+        };
         let Some(peer) = self.conns.at_mut(target) else {
             return;
         };
@@ -233,7 +239,9 @@ impl<D: Driver> Worker<D> {
             return self.give_queue(out);
         };
         let table = Pinned::clone(&relay.table);
-        let group = table.group(relay.group);
+        let Some(group) = relay.group.map(|index| table.group(index)) else {
+            return self.give_queue(out);
+        };
         let picks = &mut self.picks[group.slot.index()];
         let Found {
             fd,

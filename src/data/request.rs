@@ -11,6 +11,7 @@ use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::client::Input;
 use crate::data::exchange::{Answered, Exchange, request_limits};
+use crate::data::place::Placed;
 use crate::data::worker::{Worker, ticks};
 use crate::http::{self, Body, Forwarding, Output, RequestEdits, RequestHead};
 use crate::routing::table::{ForwardedHeaders, Listener};
@@ -23,14 +24,15 @@ use crate::telemetry::access_log::encode_texts;
 const ADDRESS_TEXT_MAX: usize = 64;
 
 impl<D: Driver> Worker<D> {
-    /// Starts the exchange of a complete head: routes it, writes its head for the backend to
-    /// `scratch` and finds a connection. False when we have answered ourselves.
+    /// Starts the exchange of a complete head: writes it for the backend to `scratch` and finds a
+    /// connection where the request was placed. False when we have answered ourselves.
     pub(super) fn begin_exchange(
         &mut self,
         key: Key,
         table: &Pinned,
         listener: &Listener,
         head: &RequestHead<'_, '_>,
+        placed: Placed,
     ) -> bool {
         let mut exchange = Exchange::new(Pinned::clone(table), listener.slot, self.now.micros);
         let limits = request_limits(listener.http.body_bytes_max);
@@ -41,7 +43,9 @@ impl<D: Driver> Worker<D> {
         exchange.wants_continue = head.expects_continue();
         exchange.bytes_received = head.head_len() as u64;
         exchange.close = !head.keeps_alive() || self.is_last_request(key);
-        exchange.group = listener.routes.route(head.host(), head.path());
+        if let Placed::Group(group) = placed {
+            exchange.group = Some(group);
+        }
         if listener.http.request_id || self.log.is_some() {
             exchange.number = self.next_request_number();
         }
@@ -49,7 +53,6 @@ impl<D: Driver> Worker<D> {
             note_texts(&mut exchange.texts, head);
         }
         let is_oversized = exchange.request.is_oversized();
-        let has_route = exchange.group.is_some();
         self.write_request_head(key, listener, head, exchange.number);
         self.set_exchange(key, exchange);
         if is_oversized {
@@ -62,17 +65,24 @@ impl<D: Driver> Worker<D> {
             );
             return false;
         }
-        if !has_route {
-            self.answer_fault(key, Fault::NoRoute);
-            return false;
-        }
-        match self.attach_upstream(key, None) {
-            Ok(()) => true,
-            Err(fault) => {
-                self.answer_fault(key, fault);
-                false
+        let fault = match placed {
+            Placed::Broken(refusal) => {
+                let fault = Some(Fault::ClientBadRequest);
+                self.answer(key, refusal.status, refusal.reason, fault, true);
+                return false;
             }
-        }
+            Placed::Group(_) => match self.attach_upstream(key, None) {
+                Ok(()) => return true,
+                Err(fault) => fault,
+            },
+            Placed::Nowhere => Fault::NoRoute,
+            Placed::Refused(shard, reject) => {
+                self.answer_reject(key, table.shard(shard), reject);
+                return false;
+            }
+        };
+        self.answer_fault(key, fault);
+        false
     }
 
     fn write_request_head(

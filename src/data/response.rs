@@ -388,7 +388,8 @@ impl<D: Driver> Worker<D> {
         let relay = RelayDown {
             listener: slot,
             table: Pinned::clone(&exchange.table),
-            group,
+            group: Some(group),
+            peek: None,
             backend: exchange.backend,
             tried: exchange.tried,
             retries: exchange.retries,

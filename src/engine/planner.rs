@@ -5,6 +5,8 @@
 //! is not an outage of the backends; one that never resolved yields no backend, and the rest of
 //! the group serves.
 
+mod routes;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,9 +14,8 @@ use std::sync::Arc;
 
 use super::registry::Registry;
 use crate::base::epoch::Epoch;
-use crate::base::id::{GroupIndex, ListenerSlot};
-use crate::config::checked::{self, BackendAddress, Config, GroupRef};
-use crate::routing::matcher::{HostRule, PathRule, RouteRule, RouteSet};
+use crate::base::id::ListenerSlot;
+use crate::config::checked::{self, BackendAddress, Config};
 use crate::routing::policy::{Policy, PolicyKind, TRIED_MAX};
 use crate::routing::table::{
     Backend, BackendState, ForwardedHeaders, Group, GroupTimeouts, HttpOptions, Listener,
@@ -188,6 +189,7 @@ pub fn plan(config: &Config, resolved: &Resolved, epoch: Epoch, registry: &mut R
             epoch,
             listeners,
             groups,
+            shards: routes::shards_of(config),
             backend_slots,
             group_slots,
         }),
@@ -219,7 +221,6 @@ fn plan_listener(
             backlog,
         });
     }
-    let rules: Vec<RouteRule> = listener.routes.iter().map(rule_of).collect();
     Listener {
         slot,
         name: Arc::clone(&listener.name),
@@ -228,7 +229,7 @@ fn plan_listener(
             checked::Protocol::Http => Protocol::Http,
             checked::Protocol::Tcp => Protocol::Tcp,
         },
-        routes: RouteSet::new(listener.group.map(index_of), &rules),
+        routes: routes::set_of(listener),
         connections_max: listener.connections_max,
         timeouts: ListenerTimeouts {
             head: listener.timeouts.head,
@@ -257,27 +258,6 @@ fn http_of(listener: &checked::Listener) -> HttpOptions {
         request_id: listener.request_id,
         decision_headers: listener.decision_headers,
     }
-}
-
-fn rule_of(route: &checked::Route) -> RouteRule {
-    let host = |pattern: &checked::HostPattern| match pattern {
-        checked::HostPattern::Exact(host) => HostRule::Exact(host.clone()),
-        checked::HostPattern::Wildcard(host) => HostRule::Below(host.clone()),
-    };
-    let path = |pattern: &checked::PathPattern| match pattern {
-        checked::PathPattern::Exact(path) => PathRule::Exact(path.clone()),
-        checked::PathPattern::Prefix(path) => PathRule::Prefix(path.clone()),
-    };
-    RouteRule {
-        hosts: route.hosts.iter().map(host).collect(),
-        paths: route.paths.iter().map(path).collect(),
-        group: index_of(route.group),
-    }
-}
-
-/// The table keeps the groups in the order of the file.
-fn index_of(group: GroupRef) -> GroupIndex {
-    GroupIndex(u32::try_from(group.0).unwrap_or(u32::MAX))
 }
 
 fn plan_group(

@@ -31,6 +31,8 @@ pub struct RequestHead<'s, 'b> {
     pub(super) census: &'s Census,
     /// Never forwarded, whatever the edits say.
     pub(super) dropped: FieldSet,
+    /// The client does not mean them for whoever serves the request.
+    hidden: FieldSet,
     pub(super) max_forwards: Option<u32>,
     method_text: &'b [u8],
     target: &'b [u8],
@@ -131,6 +133,25 @@ impl<'s, 'b> RequestHead<'s, 'b> {
     /// All fields as the client sent them, in order.
     pub fn fields(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + use<'s, 'b> {
         self.fields.iter().map(|field| (field.name, field.value))
+    }
+
+    /// The values of all fields of that name that the backend may see too: not those which
+    /// Connection nominates, nor twins of names that mean us.
+    pub fn fields_named(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        let all = self.fields.iter().enumerate();
+        all.filter(move |(index, field)| {
+            field.name.eq_ignore_ascii_case(name) && !self.hidden.contains(*index)
+        })
+        .map(|(_, field)| field.value)
+    }
+
+    /// The same head for a client that was told to go on already.
+    #[must_use]
+    pub fn without_expectation(self) -> Self {
+        RequestHead {
+            expects_continue: false,
+            ..self
+        }
     }
 
     /// Whether the request may be sent twice (RFC 9110 9.2.2).
@@ -268,6 +289,7 @@ fn understand<'s, 'b>(
         fields,
         census,
         dropped: options.nominated.union(always_dropped(census, framing)),
+        hidden: options.nominated.union(census.of(Kind::Twin)),
         max_forwards: max_forwards(method, fields, census)?,
         method_text,
         target: target.text,

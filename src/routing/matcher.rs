@@ -17,25 +17,57 @@
 //! each host leads to a radix tree of paths whose nodes hold the number of the first route that
 //! takes them. A lookup walks every host pattern that fits (one for each label at most) and keeps
 //! the lowest number, so its cost follows the length of host and path, not the number of routes,
-//! and no input makes it degrade as a hash table would. Nothing is allocated; the view of an
+//! and no input makes it degrade as a hash table would. Routes that ask for a method, headers or
+//! an expression as well stand in the trees by their host and path; where several have the same
+//! pair they form a chain, which is tried in order and ends with the first that asks for nothing
+//! more. Expressions for paths are tried at every path. Nothing is allocated; the view of an
 //! unusual path is on the stack, in the smallest of three buffers that holds it.
 
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+use super::conditions::{Conditions, HeaderRule};
 use super::radix::{NONE, Tree};
-use crate::base::id::GroupIndex;
+use super::shard::key::RequestView;
+use crate::base::id::{GroupIndex, ShardIndex};
+
+/// Where a route leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To this group.
+    Group(GroupIndex),
+    /// Where this rule says.
+    Shard(ShardIndex),
+}
 
 /// What one route asks of a request. Every host matches an empty `hosts`, every path an empty
-/// `paths`.
+/// `paths`, every method an empty `methods`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteRule {
     /// Any of these hosts.
     pub hosts: Vec<HostRule>,
     /// Any of these paths.
     pub paths: Vec<PathRule>,
+    /// Any of these methods.
+    pub methods: Vec<Box<str>>,
+    /// All of these headers.
+    pub headers: Vec<HeaderRule>,
     /// Where it leads.
-    pub group: GroupIndex,
+    pub destination: Destination,
+}
+
+impl RouteRule {
+    /// A rule that takes everything.
+    #[must_use]
+    pub fn to(destination: Destination) -> Self {
+        RouteRule {
+            hosts: Vec::new(),
+            paths: Vec::new(),
+            methods: Vec::new(),
+            headers: Vec::new(),
+            destination,
+        }
+    }
 }
 
 /// What the host of a request is compared with, ASCII case ignored.
@@ -54,19 +86,25 @@ pub enum PathRule {
     Exact(String),
     /// Every path that begins with these bytes.
     Prefix(String),
+    /// Every path that this expression matches as a whole.
+    Regex(String),
 }
 
 /// The longest path that is normalised, the bound of a request head. A longer one matches only
 /// routes without a path.
 pub(super) const VIEW_BYTES_MAX: usize = 64 * 1024;
 
-/// The routes of one listener, in order, and the group of what matches none.
+/// The routes of one listener, in order, and where everything else goes.
 #[derive(Debug, Default)]
 pub struct RouteSet {
     /// Where requests go that no route takes; `None` answers 404 (HTTP).
-    pub default_group: Option<GroupIndex>,
-    /// Group of each route.
-    groups: Vec<GroupIndex>,
+    pub default: Option<Destination>,
+    /// Where each route leads.
+    destinations: Vec<Destination>,
+    /// What the trees lead to, in the order of the routes.
+    entries: Vec<Entry>,
+    /// Of the entries that ask for more than host and path.
+    conditions: Vec<Conditions>,
     /// Reversed host names to positions in `paths`.
     names: Tree,
     /// IPv6 hosts to positions in `paths`, sorted.
@@ -75,68 +113,82 @@ pub struct RouteSet {
     paths: Vec<Tree>,
 }
 
+/// One route at one pair of host and path pattern. Entries at the same pair are a chain, which
+/// ends with the first of them that asks for nothing more.
+#[derive(Debug)]
+struct Entry {
+    route: u32,
+    /// Position in `RouteSet::conditions`, or [`NONE`].
+    conditions: u32,
+    /// The next entry of the chain, or [`NONE`].
+    next: u32,
+}
+
 impl RouteSet {
     /// A set of `rules`, tried in this order.
     #[must_use]
-    pub fn new(default_group: Option<GroupIndex>, rules: &[RouteRule]) -> Self {
-        let mut set = RouteSet {
-            default_group,
-            groups: rules.iter().map(|rule| rule.group).collect(),
-            paths: vec![Tree::default()],
-            ..RouteSet::default()
+    pub fn new(default: Option<Destination>, rules: &[RouteRule]) -> Self {
+        let mut builder = Builder {
+            set: RouteSet {
+                default,
+                destinations: rules.iter().map(|rule| rule.destination).collect(),
+                paths: vec![Tree::default()],
+                ..RouteSet::default()
+            },
+            ends: Vec::new(),
         };
         for (route, rule) in (0..NONE).zip(rules) {
-            if rule.hosts.is_empty() {
-                insert_paths(&mut set.paths[0], &rule.paths, route);
-            }
-            for host in &rule.hosts {
-                let position = set.position_of(host);
-                insert_paths(&mut set.paths[position as usize], &rule.paths, route);
-            }
+            builder.add(route, rule);
         }
-        set
+        builder.set
     }
 
-    /// The group for a request: `host` as in the Host field or the target, `path` with or without
-    /// its query.
+    /// Where a request goes.
     #[inline]
     #[must_use]
-    pub fn route(&self, host: &[u8], path: &[u8]) -> Option<GroupIndex> {
-        if self.groups.is_empty() {
-            return self.default_group;
+    pub fn route<R: RequestView>(&self, request: &R) -> Option<Destination> {
+        if self.destinations.is_empty() {
+            return self.default;
         }
-        match self.route_index(host, path) {
-            Some(index) => self.groups.get(index).copied(),
-            None => self.default_group,
+        match self.route_index(request) {
+            Some(index) => self.destinations.get(index).copied(),
+            None => self.default,
         }
     }
 
     /// Position of the first route that matches.
     #[must_use]
-    pub fn route_index(&self, host: &[u8], path: &[u8]) -> Option<usize> {
-        if self.groups.is_empty() {
+    pub fn route_index<R: RequestView>(&self, request: &R) -> Option<usize> {
+        if self.destinations.is_empty() {
             return None;
         }
-        let found = match prepare(path) {
-            Prepared::Plain(path) => self.search(host, path),
-            Prepared::Unusual(path) if path.len() <= 1024 => self.search_view::<1024>(host, path),
-            Prepared::Unusual(path) if path.len() <= 8192 => self.search_view::<8192>(host, path),
-            Prepared::Unusual(path) => self.search_view::<VIEW_BYTES_MAX>(host, path),
+        let found = match prepare(request.path()) {
+            Prepared::Plain(path) => self.search(request, path),
+            Prepared::Unusual(path) if path.len() <= 1024 => {
+                self.search_view::<1024, R>(request, path)
+            }
+            Prepared::Unusual(path) if path.len() <= 8192 => {
+                self.search_view::<8192, R>(request, path)
+            }
+            Prepared::Unusual(path) => self.search_view::<VIEW_BYTES_MAX, R>(request, path),
         };
-        (found != NONE).then_some(found as usize)
+        let entry = self.entries.get(found as usize)?;
+        Some(entry.route as usize)
     }
 
-    /// The number of the first route for a path in normal form.
-    fn search(&self, host: &[u8], path: &[u8]) -> u32 {
+    /// The number of the first entry for a path in normal form.
+    fn search<R: RequestView>(&self, request: &R, path: &[u8]) -> u32 {
         let mut first = NONE;
         let mut consider = |position: u32| {
             if let Some(paths) = self.paths.get(position as usize)
                 && paths.least() < first
             {
-                paths.walk(path.iter().copied(), |route| first = first.min(route));
+                paths.walk(path.iter().copied(), |entry| {
+                    first = self.first_of(entry, first, request, path);
+                });
             }
         };
-        match host_of(host) {
+        match host_of(request.host()) {
             Host::Address(address) => {
                 let found = self
                     .addresses
@@ -151,58 +203,145 @@ impl RouteSet {
         first
     }
 
+    /// The first entry of a chain that takes the request, or `before`, whichever is less.
+    #[inline]
+    fn first_of<R: RequestView>(&self, chain: u32, before: u32, request: &R, path: &[u8]) -> u32 {
+        let mut number = chain;
+        while number < before {
+            let entry = &self.entries[number as usize];
+            let conditions = self.conditions.get(entry.conditions as usize);
+            if conditions.is_none_or(|conditions| conditions.hold(request, path)) {
+                return number;
+            }
+            number = entry.next;
+        }
+        before
+    }
+
     #[inline(never)]
-    fn search_view<const BYTES: usize>(&self, host: &[u8], path: &[u8]) -> u32 {
+    fn search_view<const BYTES: usize, R: RequestView>(&self, request: &R, path: &[u8]) -> u32 {
         let mut view = [0; BYTES];
         match normalise(path, &mut view) {
-            Some(path) => self.search(host, path),
-            None => self.search(host, b""),
+            Some(path) => self.search(request, path),
+            None => self.search(request, b""),
         }
+    }
+}
+
+/// A set that is being made.
+struct Builder {
+    set: RouteSet,
+    /// The last entry of the chain that begins with each entry.
+    ends: Vec<u32>,
+}
+
+impl Builder {
+    fn add(&mut self, route: u32, rule: &RouteRule) {
+        let expressions = rule.paths.iter().filter_map(|path| match path {
+            PathRule::Regex(text) => Some(text.as_str()),
+            _ => None,
+        });
+        let by_tree = rule
+            .paths
+            .iter()
+            .any(|path| !matches!(path, PathRule::Regex(_)));
+        let by_expression = Conditions::new(&rule.methods, &rule.headers, expressions);
+        // A route with both matches either; the expressions are no condition of its other paths.
+        let plain = Conditions::new(&rule.methods, &rule.headers, std::iter::empty());
+        let all = by_expression.has_paths() || !by_tree;
+        let plain = self.keep(plain);
+        let by_expression = self.keep(by_expression);
+        let positions: Vec<u32> = match rule.hosts.as_slice() {
+            [] => vec![0],
+            hosts => hosts.iter().map(|host| self.position_of(host)).collect(),
+        };
+        for position in positions {
+            for path in &rule.paths {
+                let new = self.next_entry();
+                let paths = &mut self.set.paths[position as usize];
+                let chain = match path {
+                    PathRule::Exact(path) => paths.insert_exact(path.bytes(), new),
+                    PathRule::Prefix(path) => paths.insert_prefix(path.bytes(), new),
+                    PathRule::Regex(_) => continue,
+                };
+                self.append(chain, route, plain);
+            }
+            if all {
+                let new = self.next_entry();
+                let paths = &mut self.set.paths[position as usize];
+                let chain = paths.insert_prefix(std::iter::empty(), new);
+                self.append(chain, route, by_expression);
+            }
+        }
+    }
+
+    /// The position of some conditions, [`NONE`] if they ask for nothing.
+    fn keep(&mut self, conditions: Conditions) -> u32 {
+        if conditions.is_empty() {
+            return NONE;
+        }
+        self.set.conditions.push(conditions);
+        length(&self.set.conditions) - 1
+    }
+
+    fn next_entry(&self) -> u32 {
+        length(&self.set.entries)
+    }
+
+    /// Adds an entry to a chain, unless an earlier one takes everything.
+    fn append(&mut self, chain: u32, route: u32, conditions: u32) {
+        let new = self.next_entry();
+        if chain != new {
+            let end = self.ends[chain as usize];
+            let last = &mut self.set.entries[end as usize];
+            if last.conditions == NONE {
+                return;
+            }
+            last.next = new;
+            self.ends[chain as usize] = new;
+        }
+        self.ends.push(new);
+        self.set.entries.push(Entry {
+            route,
+            conditions,
+            next: NONE,
+        });
     }
 
     /// Where the paths of a host pattern are, a new place if it is new.
     fn position_of(&mut self, host: &HostRule) -> u32 {
-        let new = u32::try_from(self.paths.len()).unwrap_or(NONE);
+        let new = length(&self.set.paths);
         let position = match host {
             HostRule::Below(name) => {
                 let below = [b".", name.as_bytes()].concat();
-                self.names.insert_prefix(reversed(&below), new)
+                self.set.names.insert_prefix(reversed(&below), new)
             }
             HostRule::Exact(name) => match Ipv6Addr::from_str(name) {
                 Ok(address) => self.position_of_address(address, new),
-                Err(_) => self.names.insert_exact(reversed(name.as_bytes()), new),
+                Err(_) => self.set.names.insert_exact(reversed(name.as_bytes()), new),
             },
         };
         if position == new {
-            self.paths.push(Tree::default());
+            self.set.paths.push(Tree::default());
         }
         position
     }
 
     fn position_of_address(&mut self, address: Ipv6Addr, new: u32) -> u32 {
-        match self
-            .addresses
-            .binary_search_by_key(&address, |entry| entry.0)
-        {
-            Ok(found) => self.addresses[found].1,
+        let addresses = &mut self.set.addresses;
+        match addresses.binary_search_by_key(&address, |entry| entry.0) {
+            Ok(found) => addresses[found].1,
             Err(place) => {
-                self.addresses.insert(place, (address, new));
+                addresses.insert(place, (address, new));
                 new
             }
         }
     }
 }
 
-fn insert_paths(paths: &mut Tree, rules: &[PathRule], route: u32) {
-    if rules.is_empty() {
-        paths.insert_prefix(std::iter::empty(), route);
-    }
-    for rule in rules {
-        match rule {
-            PathRule::Exact(path) => paths.insert_exact(path.bytes(), route),
-            PathRule::Prefix(path) => paths.insert_prefix(path.bytes(), route),
-        };
-    }
+/// The number of elements; a table is bounded far below [`NONE`].
+fn length<T>(elements: &[T]) -> u32 {
+    u32::try_from(elements.len()).unwrap_or(NONE)
 }
 
 pub(super) enum Host<'h> {

@@ -1,5 +1,6 @@
 //! Routing, pure: from what a request says to the backend that serves it.
 
+pub mod conditions;
 pub mod hashing;
 pub mod limit;
 pub mod load;
@@ -7,4 +8,5 @@ pub mod matcher;
 pub mod policy;
 mod radix;
 pub mod shard;
+pub mod sni;
 pub mod table;

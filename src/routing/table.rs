@@ -11,11 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::epoch::Epoch;
-use crate::base::id::{BackendIndex, BackendSlot, CoreId, GroupIndex, GroupSlot, ListenerSlot};
+use crate::base::id::{
+    BackendIndex, BackendSlot, CoreId, GroupIndex, GroupSlot, ListenerSlot, ShardIndex,
+};
 use crate::routing::limit::{Full, Gate, Limited, Permit};
 use crate::routing::load::Load;
 use crate::routing::matcher::RouteSet;
 use crate::routing::policy::Policy;
+use crate::routing::shard::Rule;
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
 
 /// All routing facts of one epoch.
@@ -26,6 +29,8 @@ pub struct Table {
     pub listeners: Vec<Option<Arc<Listener>>>,
     /// Groups by [`GroupIndex`].
     pub groups: Vec<Group>,
+    /// Shard rules by [`ShardIndex`].
+    pub shards: Vec<Rule>,
     /// One past the highest backend slot in use, so that cores can size their own arrays.
     pub backend_slots: u32,
     /// One past the highest group slot in use.
@@ -49,6 +54,12 @@ impl Table {
     #[must_use]
     pub fn group(&self, index: GroupIndex) -> &Group {
         &self.groups[index.index()]
+    }
+
+    /// The shard rule at `index`.
+    #[must_use]
+    pub fn shard(&self, index: ShardIndex) -> &Rule {
+        &self.shards[index.index()]
     }
 }
 

@@ -9,8 +9,11 @@ use super::super::checked::{
 use super::super::problem::{At, Problems};
 use super::super::raw;
 use super::address::Listening;
-use super::names::{GroupNames, Names};
-use super::values::{choice, duration, flag, missing, number, number_or_none, size, size_or_none};
+use super::destination::Targets;
+use super::names::Names;
+use super::values::{
+    choice, duration, flag, missing, number, number_or_none, place, size, size_or_none,
+};
 use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, route};
 
 /// What the parser has room for; see `http`.
@@ -20,7 +23,7 @@ const TARGET_BYTES_DEFAULT: usize = 8 * 1024;
 pub(super) fn check(
     raw: &raw::Listener,
     names: &mut Names,
-    groups: &mut GroupNames<'_>,
+    targets: &mut Targets<'_>,
     listening: &mut Listening,
     problems: &mut Problems<'_>,
 ) -> Option<Listener> {
@@ -40,14 +43,12 @@ pub(super) fn check(
         &[("http", Protocol::Http), ("tcp", Protocol::Tcp)],
         problems,
     );
+    let destination = targets.find(&raw.group, &raw.shard, protocol, problems);
     if protocol == Protocol::Tcp {
-        refuse_http_keys(raw, problems);
+        let waits = destination.is_some_and(|to| targets.waits_for_hello(to));
+        refuse_http_keys(raw, waits, problems);
     }
-    let group = raw
-        .group
-        .as_ref()
-        .and_then(|written| groups.find(written, problems));
-    let routes = route::check(&raw.routes, groups, problems);
+    let routes = route::check(&raw.routes, targets, problems);
     require_way(raw, protocol, &routes, problems);
     let timeouts = check_timeouts(&raw.timeouts, protocol, problems);
     let limits = check_limits(&raw.limits, problems);
@@ -68,7 +69,7 @@ pub(super) fn check(
         name: name?,
         address: address?,
         protocol,
-        group,
+        destination,
         backlog,
         connections_max,
         forwarded,
@@ -144,13 +145,14 @@ fn require_way(
     routes: &[Route],
     problems: &mut Problems<'_>,
 ) {
-    if raw.group.is_none() && (protocol == Protocol::Tcp || raw.routes.is_empty()) {
+    if raw.group.is_none()
+        && raw.shard.is_none()
+        && (protocol == Protocol::Tcp || raw.routes.is_empty())
+    {
         missing(&raw.at, "group", "\"app\"", problems);
     }
-    let catch_all = routes
-        .iter()
-        .any(|route| route.hosts.is_empty() && route.paths.is_empty());
-    if let (Some(group), true) = (&raw.group, catch_all) {
+    let catch_all = routes.iter().any(Route::takes_all);
+    if let (Some(group), true) = (raw.group.as_ref().or(raw.shard.as_ref()), catch_all) {
         let what = "the default group is never used: a route without host and path takes all";
         problems.warning(
             &group.at,
@@ -160,7 +162,8 @@ fn require_way(
     }
 }
 
-fn refuse_http_keys(raw: &raw::Listener, problems: &mut Problems<'_>) {
+/// `waits` says that the head of a connection is waited for all the same.
+fn refuse_http_keys(raw: &raw::Listener, waits: bool, problems: &mut Problems<'_>) {
     let limits = &raw.limits;
     let keys: [Option<&At>; 12] = [
         place(&raw.forwarded),
@@ -168,7 +171,7 @@ fn refuse_http_keys(raw: &raw::Listener, problems: &mut Problems<'_>) {
         place(&raw.request_id),
         place(&raw.decision_headers),
         place(&raw.via),
-        place(&raw.timeouts.head),
+        place(&raw.timeouts.head).filter(|_| !waits),
         place(&raw.timeouts.body),
         place(&limits.head_bytes),
         place(&limits.fields),
@@ -181,8 +184,4 @@ fn refuse_http_keys(raw: &raw::Listener, problems: &mut Problems<'_>) {
         let fix = "remove it, or write protocol = \"http\"";
         problems.error(at, "has no meaning on a tcp listener", fix);
     }
-}
-
-fn place<T>(written: &Option<super::super::reader::Written<T>>) -> Option<&At> {
-    written.as_ref().map(|written| &written.at)
 }

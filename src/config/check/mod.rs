@@ -7,18 +7,25 @@
 mod address;
 pub(super) mod admin;
 mod backend;
+mod destination;
 mod group;
+mod header;
+mod key;
 mod listener;
 pub(super) mod names;
+mod ranges;
 mod route;
+mod shard;
 mod values;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use self::address::Listening;
-use self::names::{GroupNames, Names};
-use self::values::{choice, duration, missing};
+use self::destination::Targets;
+use self::names::Names;
+pub(super) use self::values::missing;
+use self::values::{choice, duration};
 use super::checked::{
     AccessLog, AccessLogFormat, Config, Dns, Log, LogDestination, LogFormat, LogLevel, Sealed,
     Shutdown, Workers,
@@ -44,7 +51,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
         .admin
         .as_ref()
         .and_then(|raw| admin::check(raw, &mut listening, problems));
-    let mut groups = GroupNames::new(&raw.groups);
+    let (mut targets, shards) = Targets::check(raw, problems);
     let mut listener_names = Names::new("listener");
     let mut listeners = Vec::new();
     for raw in &raw.listeners {
@@ -52,13 +59,13 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
         listeners.extend(listener::check(
             raw,
             names,
-            &mut groups,
+            &mut targets,
             &mut listening,
             problems,
         ));
     }
     check_counts(raw, problems);
-    groups.warn_unused(&raw.groups, problems);
+    targets.warn_unused(raw, problems);
     let mut group_names = Names::new("group");
     let mut checked_groups = Vec::new();
     for raw in &raw.groups {
@@ -93,6 +100,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
             ),
         },
         listeners,
+        shards,
         groups: checked_groups,
         warnings: Vec::new(),
         _sealed: Sealed,

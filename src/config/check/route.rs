@@ -9,11 +9,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::super::checked::{HostPattern, PathPattern, Route};
+use super::super::checked::{HeaderCondition, HostPattern, PathPattern, Protocol, Route};
 use super::super::problem::{At, Problems};
 use super::super::raw::{self, Texts};
 use super::super::reader::Written;
-use super::names::{GroupNames, Names, host_name};
+use super::destination::Targets;
+use super::header;
+use super::names::{Names, host_name};
 use super::values::missing;
 
 /// Bytes of a path pattern.
@@ -23,7 +25,7 @@ const ROUTES_MAX: usize = 16_384;
 
 pub(super) fn check(
     raw: &[raw::Route],
-    groups: &mut GroupNames<'_>,
+    targets: &mut Targets<'_>,
     problems: &mut Problems<'_>,
 ) -> Vec<Route> {
     let mut names = Names::new("route of this listener");
@@ -43,23 +45,35 @@ pub(super) fn check(
         let hosts = patterns(&raw.host, &key("host"), host_pattern, problems);
         let exact = patterns(&raw.path, &key("path"), exact_path, problems);
         let prefixes = patterns(&raw.path_prefix, &key("path_prefix"), prefix_path, problems);
-        let group = match &raw.group {
-            Some(written) => groups.find(written, problems),
-            None => {
-                missing(&raw.at, "group", "\"app\"", problems);
-                None
-            }
-        };
+        let regexes = patterns(&raw.path_regex, &key("path_regex"), header::regex, problems);
+        let methods = patterns(&raw.method, &key("method"), header::method, problems);
+        let headers = header::check(&raw.header, problems);
+        if raw.group.is_none() && raw.shard.is_none() {
+            missing(&raw.at, "group", "\"app\"", problems);
+        }
+        let destination = targets.find(&raw.group, &raw.shard, Protocol::Http, problems);
         let (Some(hosts), Some(mut paths), Some(prefixes)) = (hosts, exact, prefixes) else {
             continue;
         };
+        let (Some(regexes), Some(methods), Some(headers)) = (regexes, methods, headers) else {
+            continue;
+        };
         paths.extend(prefixes);
-        seen.add(&hosts, &paths, &raw.at, problems);
-        routes.extend(group.map(|group| Route {
+        paths.extend(regexes.into_iter().map(PathPattern::Regex));
+        let conditions = Conditions {
+            hosts: &hosts,
+            paths: &paths,
+            methods: &methods,
+            headers: &headers,
+        };
+        seen.add(&conditions, &raw.at, problems);
+        routes.extend(destination.map(|destination| Route {
             name,
             hosts,
             paths,
-            group,
+            methods,
+            headers,
+            destination,
         }));
     }
     routes
@@ -184,31 +198,50 @@ fn never_in_normal_form() -> Refusal {
     )
 }
 
-type Pair = (Option<Arc<HostPattern>>, Option<Arc<PathPattern>>);
+/// One of the combinations a route takes, and all of its headers.
+type Combination = (
+    Option<Arc<HostPattern>>,
+    Option<Arc<PathPattern>>,
+    Option<Arc<str>>,
+    Arc<[HeaderCondition]>,
+);
 
-/// What earlier routes take: each pair of host and path, with the place of its route.
+/// What a route asks for.
+struct Conditions<'r> {
+    hosts: &'r [HostPattern],
+    paths: &'r [PathPattern],
+    methods: &'r [Arc<str>],
+    headers: &'r [HeaderCondition],
+}
+
+/// What earlier routes take: each combination with the place of its route.
+///
+/// A route is compared with patterns that are wider than its own, and with the headers it asks
+/// for itself or none. That never blames a route something is left for; of expressions, only
+/// equal ones are known to match alike.
 #[derive(Default)]
 struct Seen {
-    pairs: HashMap<Pair, At>,
+    combinations: HashMap<Combination, At>,
 }
 
 impl Seen {
-    fn add(
-        &mut self,
-        hosts: &[HostPattern],
-        paths: &[PathPattern],
-        at: &At,
-        problems: &mut Problems<'_>,
-    ) {
-        let hosts = options(hosts);
-        let paths = options(paths);
+    fn add(&mut self, conditions: &Conditions<'_>, at: &At, problems: &mut Problems<'_>) {
+        let headers = sorted(conditions.headers);
+        let methods: Vec<Option<Arc<str>>> = match conditions.methods {
+            [] => vec![None],
+            methods => methods.iter().cloned().map(Some).collect(),
+        };
+        let paths = options(conditions.paths);
         let mut by = None;
         let mut open = Vec::new();
-        for host in &hosts {
+        for host in &options(conditions.hosts) {
             for path in &paths {
-                match self.covered(host.as_deref(), path.as_deref()) {
-                    Some(first) => by = by.or(Some(first.clone())),
-                    None => open.push((host.clone(), path.clone())),
+                for method in &methods {
+                    let one = (host.clone(), path.clone(), method.clone(), headers.clone());
+                    match self.covered(&one) {
+                        Some(first) => by = by.or(Some(first.clone())),
+                        None => open.push(one),
+                    }
                 }
             }
         }
@@ -220,23 +253,42 @@ impl Seen {
             );
             problems.error(at, what, "move it before that route, or remove it");
         }
-        for pair in open {
-            self.pairs.entry(pair).or_insert_with(|| at.clone());
+        for one in open {
+            self.combinations.entry(one).or_insert_with(|| at.clone());
         }
     }
 
-    /// The place of an earlier route that takes everything this pair would.
-    fn covered(&self, host: Option<&HostPattern>, path: Option<&PathPattern>) -> Option<&At> {
-        let paths = wider_paths(path);
-        for host in wider_hosts(host) {
+    /// The place of an earlier route that takes everything this combination would.
+    fn covered(&self, one: &Combination) -> Option<&At> {
+        let (host, path, method, headers) = one;
+        let paths = wider_paths(path.as_deref());
+        let mut methods = vec![None];
+        methods.extend(method.clone().map(Some));
+        let mut asked: Vec<Arc<[HeaderCondition]>> = vec![Arc::from([])];
+        if !headers.is_empty() {
+            asked.push(headers.clone());
+        }
+        for host in wider_hosts(host.as_deref()) {
             for path in &paths {
-                if let Some(at) = self.pairs.get(&(host.clone(), path.clone())) {
-                    return Some(at);
+                for method in &methods {
+                    for headers in &asked {
+                        let wider = (host.clone(), path.clone(), method.clone(), headers.clone());
+                        if let Some(at) = self.combinations.get(&wider) {
+                            return Some(at);
+                        }
+                    }
                 }
             }
         }
         None
     }
+}
+
+/// Headers in an order of their own, so that the order of the file does not count.
+fn sorted(headers: &[HeaderCondition]) -> Arc<[HeaderCondition]> {
+    let mut sorted = headers.to_vec();
+    sorted.sort_by_cached_key(|header| format!("{header:?}"));
+    sorted.into()
 }
 
 fn options<T: Clone>(patterns: &[T]) -> Vec<Option<Arc<T>>> {
@@ -265,7 +317,9 @@ fn wider_paths(path: Option<&PathPattern>) -> Vec<Option<Arc<PathPattern>>> {
     let mut wider = vec![None];
     let Some(path) = path else { return wider };
     wider.push(Some(Arc::new(path.clone())));
-    let (PathPattern::Exact(text) | PathPattern::Prefix(text)) = path;
+    let (PathPattern::Exact(text) | PathPattern::Prefix(text)) = path else {
+        return wider;
+    };
     let ends = text
         .char_indices()
         .map(|(at, letter)| at + letter.len_utf8());

@@ -179,7 +179,12 @@ pub(super) fn path(
 }
 
 /// Notes that a key must be there.
-pub(super) fn missing(section: &At, key: &str, example: &str, problems: &mut Problems<'_>) {
+pub(in super::super) fn missing(
+    section: &At,
+    key: &str,
+    example: &str,
+    problems: &mut Problems<'_>,
+) {
     let at = section.key(key);
     if !problems.noted(&at) {
         problems.error(&at, "is missing", format!("add {key} = {example}"));
@@ -198,6 +203,11 @@ pub(super) fn out_of_range(
         format!("{value} is out of range"),
         format!("write a value from {least} to {most}"),
     );
+}
+
+/// Where a key stands, if it is there.
+pub(super) fn place<T>(written: &Option<Written<T>>) -> Option<&At> {
+    written.as_ref().map(|written| &written.at)
 }
 
 fn is_none(value: &Scalar) -> bool {

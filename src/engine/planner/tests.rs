@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::id::{BackendIndex, CoreId};
+use crate::base::id::{BackendIndex, CoreId, ShardIndex};
 use crate::config;
+use crate::routing::matcher::Destination;
+use crate::routing::shard::key::Plain;
 
 fn load(text: &str) -> Config {
     config::load(text, "test.toml").unwrap_or_else(|errors| panic!("{errors}"))
@@ -22,6 +24,18 @@ fn simple(port: u16, backends: &str) -> Config {
     ))
 }
 
+/// Position of the group a request goes to.
+fn group_for(listener: &Listener, host: &str, path: &str) -> Option<usize> {
+    let asked = Plain {
+        host: host.as_bytes(),
+        path: path.as_bytes(),
+    };
+    match listener.routes.route(&asked)? {
+        Destination::Group(group) => Some(group.index()),
+        Destination::Shard(_) => None,
+    }
+}
+
 const ONE: &str = "\"127.0.0.1:9001\"";
 
 #[test]
@@ -36,7 +50,7 @@ fn the_first_plan_opens_every_listener() {
     assert_eq!(plan.table.epoch, Epoch(1));
     let listener = plan.table.listener(ListenerSlot(0)).unwrap();
     assert_eq!(&*listener.name, "web");
-    assert_eq!(listener.routes.route(b"h", b"/"), Some(GroupIndex(0)));
+    assert_eq!(group_for(listener, "h", "/"), Some(0));
     let open = OpenListener {
         slot: ListenerSlot(0),
         address: "127.0.0.1:8101".parse().unwrap(),
@@ -218,11 +232,8 @@ fn routes_lead_where_the_file_says() {
         ("www.example.org", "/apix", "app"),
         ("example.org", "/api", "app"),
     ] {
-        let found = listener
-            .routes
-            .route(host.as_bytes(), path.as_bytes())
-            .unwrap();
-        assert_eq!(&*plan.table.group(found).name, group, "{host} {path}");
+        let found = group_for(listener, host, path).unwrap();
+        assert_eq!(&*plan.table.groups[found].name, group, "{host} {path}");
     }
     assert_eq!(listener.http.body_bytes_max, 1 << 20);
     assert_eq!(listener.http.requests_max, u32::MAX);
@@ -247,8 +258,7 @@ proptest! {
         if let Ok(config) = config::load(&text, "test.toml") {
             let plan = plan(&config, &Resolved::default(), Epoch(1), &mut Registry::new(1));
             let listener = plan.table.listener(ListenerSlot(0)).unwrap();
-            let found = listener.routes.route(b"h", asked.as_bytes());
-            prop_assert_eq!(found, Some(GroupIndex(0)));
+            prop_assert_eq!(group_for(listener, "h", &asked), Some(0));
         }
     }
 }
@@ -346,4 +356,54 @@ fn ten_thousand_idle_backends_take_less_than_sixteen_megabytes() {
     eprintln!("stats {stats}, names {names}, table {table}, board and slots {board}: {total}");
     assert_eq!(group.backends.len(), COUNT);
     assert!(total < 16 * 1024 * 1024, "{total}");
+}
+
+#[test]
+fn shard_rules_are_planned_with_all_they_say() {
+    use crate::routing::shard::key::{Extracted, JsonKey, KeySource};
+    use crate::routing::shard::pointer::Pointer;
+    use crate::routing::shard::{Decision, Reject};
+
+    let text = "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:8101\"\nshard = \"s1\"\n\
+        [[listener.route]]\nmethod = \"PUT\"\nheader = [{ name = \"X-A\", present = false }]\n\
+        path_regex = \"/[0-9]+\"\nshard = \"s2\"\n\
+        [[shard]]\nname = \"s1\"\nkey = { json = \"/a/b\", body_bytes = \"1KiB\" }\n\
+        key_bytes_max = 99\nranges = [{ from = 10, to = 20, group = \"b\" }]\n\
+        default = \"a\"\nmissing = { group = \"b\" }\nmalformed = \"reject\"\n\
+        compressed = \"default\"\n\
+        [[shard]]\nname = \"s2\"\nkey = { header = \"X-T\" }\nmap = [{ key = [\"x\", \"y\"], group = \"b\" }]\n\
+        [[group]]\nname = \"a\"\nbackends = [\"127.0.0.1:9001\"]\n\
+        [[group]]\nname = \"b\"\nbackends = [\"127.0.0.1:9002\"]\n";
+    let mut registry = Registry::new(1);
+    let plan = plan(&load(text), &Resolved::default(), Epoch(1), &mut registry);
+    let table = &plan.table;
+    let listener = table.listener(ListenerSlot(0)).unwrap();
+    assert_eq!(
+        listener.routes.default,
+        Some(Destination::Shard(ShardIndex(0)))
+    );
+    let [first, second] = &table.shards[..] else {
+        panic!("two rules");
+    };
+    let json = JsonKey {
+        pointer: Pointer::new("/a/b"),
+        body_bytes_max: 1024,
+    };
+    assert_eq!(first.source, KeySource::Json(json));
+    assert_eq!((first.key_bytes_max, second.key_bytes_max), (99, 256));
+    assert_eq!(second.source, KeySource::Header("x-t".into()));
+    let group = |index| Decision::Group(crate::base::id::GroupIndex(index));
+    for (extracted, expected) in [
+        (Extracted::Key(b"15"), group(1)),
+        (Extracted::Key(b"21"), group(0)),
+        (Extracted::Key(b"x"), Decision::Reject(Reject::Malformed)),
+        (Extracted::Missing, group(1)),
+        (Extracted::Compressed, group(0)),
+        (Extracted::Oversized, Decision::Reject(Reject::Oversized)),
+    ] {
+        assert_eq!(first.decide_by(extracted), expected, "{extracted:?}");
+    }
+    assert_eq!(second.decide_by(Extracted::Key(b"y")), group(1));
+    let nowhere = Decision::Reject(Reject::Unplaced);
+    assert_eq!(second.decide_by(Extracted::Key(b"z")), nowhere);
 }

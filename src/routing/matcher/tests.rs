@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::routing::conditions::HeaderTest;
+use crate::routing::shard::key::Plain;
 
 fn normal(path: &str) -> String {
     let mut view = [0; 256];
@@ -52,8 +54,16 @@ fn rule(hosts: &[&str], paths: &[PathRule], group: u32) -> RouteRule {
     RouteRule {
         hosts: hosts.iter().map(host).collect(),
         paths: paths.to_vec(),
-        group: GroupIndex(group),
+        ..RouteRule::to(to(group))
     }
+}
+
+fn to(group: u32) -> Destination {
+    Destination::Group(GroupIndex(group))
+}
+
+fn plain<'r>(host: &'r [u8], path: &'r [u8]) -> Plain<'r> {
+    Plain { host, path }
 }
 
 fn exact(path: &str) -> PathRule {
@@ -66,10 +76,10 @@ fn prefix(path: &str) -> PathRule {
 
 #[test]
 fn without_routes_the_default_group_takes_all() {
-    let set = RouteSet::new(Some(GroupIndex(7)), &[]);
-    assert_eq!(set.route(b"any", b"/"), Some(GroupIndex(7)));
-    assert_eq!(set.route_index(b"any", b"/"), None);
-    assert_eq!(RouteSet::default().route(b"any", b"/"), None);
+    let set = RouteSet::new(Some(to(7)), &[]);
+    assert_eq!(set.route(&plain(b"any", b"/")), Some(to(7)));
+    assert_eq!(set.route_index(&plain(b"any", b"/")), None);
+    assert_eq!(RouteSet::default().route(&plain(b"any", b"/")), None);
 }
 
 #[test]
@@ -103,14 +113,18 @@ fn hosts_match_in_all_their_spellings() {
         ("[zzz]", None),
         ("192.0.2.1:80", Some(3)),
     ] {
-        assert_eq!(set.route_index(host.as_bytes(), b"/"), route, "{host}");
+        assert_eq!(
+            set.route_index(&plain(host.as_bytes(), b"/")),
+            route,
+            "{host}"
+        );
     }
 }
 
 #[test]
 fn the_first_route_of_the_file_wins() {
     let set = RouteSet::new(
-        Some(GroupIndex(9)),
+        Some(to(9)),
         &[
             rule(&[], &[exact("/health")], 0),
             rule(&["a.org"], &[prefix("/api/"), exact("/api")], 1),
@@ -130,8 +144,8 @@ fn the_first_route_of_the_file_wins() {
         ("a.org", "/healthy", 3),
         ("a.org", "*", 3),
     ] {
-        let found = set.route(host.as_bytes(), path.as_bytes());
-        assert_eq!(found, Some(GroupIndex(group)), "{host} {path}");
+        let found = set.route(&plain(host.as_bytes(), path.as_bytes()));
+        assert_eq!(found, Some(to(group)), "{host} {path}");
     }
 }
 
@@ -140,12 +154,16 @@ fn long_unusual_paths_are_normalised_too() {
     let set = RouteSet::new(None, &[rule(&[], &[exact("/admin")], 0)]);
     for length in [500, 2000, 30_000, 60_000] {
         let path = format!("/{}/../admin", "x".repeat(length));
-        assert_eq!(set.route_index(b"h", path.as_bytes()), Some(0), "{length}");
+        assert_eq!(
+            set.route_index(&plain(b"h", path.as_bytes())),
+            Some(0),
+            "{length}"
+        );
     }
     let path = format!("/{}/../admin", "x".repeat(70_000));
-    assert_eq!(set.route_index(b"h", path.as_bytes()), None);
+    assert_eq!(set.route_index(&plain(b"h", path.as_bytes())), None);
     let set = RouteSet::new(None, &[rule(&["h"], &[], 0)]);
-    assert_eq!(set.route_index(b"h", path.as_bytes()), Some(0));
+    assert_eq!(set.route_index(&plain(b"h", path.as_bytes())), Some(0));
 }
 
 /// The same rules, one after the other, by the words of the file head.
@@ -164,10 +182,20 @@ fn model(rules: &[RouteRule], host: &str, path: &str) -> Option<usize> {
         let path_fits = |pattern: &PathRule| match pattern {
             PathRule::Exact(text) => *text == path,
             PathRule::Prefix(text) => path.starts_with(text.as_str()),
+            PathRule::Regex(text) => model_regex(text, &path),
         };
         (rule.hosts.is_empty() || rule.hosts.iter().any(host_fits))
             && (rule.paths.is_empty() || rule.paths.iter().any(path_fits))
     })
+}
+
+/// The only expressions the tests use.
+fn model_regex(pattern: &str, path: &str) -> bool {
+    match pattern {
+        "/[ab]+" => path.len() > 1 && path[1..].bytes().all(|byte| b"ab".contains(&byte)),
+        "|/b/.*" => path.starts_with("/b/"),
+        other => panic!("no model of {other}"),
+    }
 }
 
 fn model_path(path: &str) -> String {
@@ -217,7 +245,7 @@ fn any_rule() -> impl Strategy<Value = RouteRule> {
     (hosts, paths, 0_u32..5).prop_map(|(hosts, paths, group)| RouteRule {
         hosts,
         paths,
-        group: GroupIndex(group),
+        ..RouteRule::to(to(group))
     })
 }
 
@@ -239,8 +267,164 @@ fn any_path() -> impl Strategy<Value = String> {
     })
 }
 
+/// A request with a method and one header.
+#[derive(Clone, Debug)]
+struct Asked {
+    host: String,
+    path: String,
+    method: &'static str,
+    values: Vec<&'static str>,
+}
+
+impl RequestView for Asked {
+    fn client(&self) -> Option<std::net::IpAddr> {
+        None
+    }
+
+    fn fields_named<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r [u8]> {
+        let there = name.eq_ignore_ascii_case("x-a");
+        let values = self.values.iter().filter(move |_| there);
+        values.map(|value| value.as_bytes())
+    }
+
+    fn host(&self) -> &[u8] {
+        self.host.as_bytes()
+    }
+
+    fn method(&self) -> &[u8] {
+        self.method.as_bytes()
+    }
+
+    fn path(&self) -> &[u8] {
+        self.path.as_bytes()
+    }
+
+    fn target(&self) -> &[u8] {
+        self.path.as_bytes()
+    }
+}
+
+/// A rule that may ask for more than host and path.
+fn any_rich_rule() -> impl Strategy<Value = RouteRule> {
+    let header = prop::sample::select(vec![
+        HeaderTest::Absent,
+        HeaderTest::Present,
+        HeaderTest::Prefix("v".into()),
+        HeaderTest::Regex("v[12]".into()),
+        HeaderTest::Value("v1".into()),
+    ]);
+    let header = header.prop_map(|test| HeaderRule {
+        name: "X-A".into(),
+        test,
+    });
+    let regex = prop::sample::select(vec!["/[ab]+", "|/b/.*"]);
+    (
+        any_rule(),
+        prop::option::weighted(0.3, regex),
+        prop::sample::subsequence(vec!["GET", "PUT"], 0..=2),
+        prop::collection::vec(header, 0..2),
+    )
+        .prop_map(|(mut rule, regex, methods, headers)| {
+            let regex = regex.map(|text| PathRule::Regex(text.to_owned()));
+            rule.paths.extend(regex);
+            rule.methods = methods.into_iter().map(Box::from).collect();
+            rule.headers = headers;
+            rule
+        })
+}
+
+fn header_fits(rule: &HeaderRule, values: &[&str]) -> bool {
+    match &rule.test {
+        HeaderTest::Absent => values.is_empty(),
+        HeaderTest::Prefix(text) => values.iter().any(|value| value.starts_with(&**text)),
+        HeaderTest::Present => !values.is_empty(),
+        HeaderTest::Regex(_) => values.iter().any(|value| ["v1", "v2"].contains(value)),
+        HeaderTest::Value(text) => values.contains(&&**text),
+    }
+}
+
+#[test]
+fn expressions_take_the_path_as_a_whole() {
+    let regex = |text: &str| PathRule::Regex(text.to_owned());
+    let set = RouteSet::new(
+        None,
+        &[
+            rule(&[], &[regex("/v[0-9]+/users|/u"), exact("/users")], 0),
+            rule(&["a.org"], &[regex("/.*\\.png")], 1),
+            rule(&[], &[regex("/(")], 2),
+        ],
+    );
+    for (host, path, expected) in [
+        ("b.org", "/v12/users", Some(0)),
+        ("b.org", "/v12/../v1/users", Some(0)),
+        ("b.org", "/u", Some(0)),
+        ("b.org", "/users", Some(0)),
+        ("b.org", "/v12/users/1", None),
+        ("b.org", "/x/u", None),
+        ("a.org", "/x/y.png?q", Some(1)),
+        ("b.org", "/x/y.png", None),
+        ("b.org", "/(", None),
+    ] {
+        let found = set.route_index(&plain(host.as_bytes(), path.as_bytes()));
+        assert_eq!(found, expected, "{host} {path}");
+    }
+    let path = format!("/x/..{}/y.png", "x".repeat(70_000));
+    let long = format!("/.{}", &path[2..]);
+    assert_eq!(set.route_index(&plain(b"a.org", long.as_bytes())), None);
+}
+
+#[test]
+fn a_pair_of_patterns_may_stand_for_many_routes() {
+    let mut rules: Vec<RouteRule> = (0..500)
+        .map(|number| {
+            let mut rule = rule(&["a.org"], &[prefix("/")], number);
+            rule.headers.push(HeaderRule {
+                name: "x-a".into(),
+                test: HeaderTest::Value(number.to_string().into()),
+            });
+            rule
+        })
+        .collect();
+    rules.push(rule(&["a.org"], &[prefix("/")], 500));
+    rules.push(rule(&["a.org"], &[prefix("/")], 501));
+    let set = RouteSet::new(None, &rules);
+    assert_eq!(set.entries.len(), 501, "what nothing reaches is not kept");
+    for (value, expected) in [("0", 0), ("17", 17), ("499", 499), ("x", 500)] {
+        let asked = Asked {
+            host: "a.org".into(),
+            path: "/".into(),
+            method: "GET",
+            values: vec![value],
+        };
+        assert_eq!(set.route(&asked), Some(to(expected)));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn rich_routes_agree_with_the_naive_model(
+        rules in proptest::collection::vec(any_rich_rule(), 0..8),
+        host in any_host(),
+        path in any_path(),
+        method in prop::sample::select(vec!["GET", "PUT", "POST"]),
+        values in prop::sample::subsequence(vec!["v1", "v2", "w"], 0..=2),
+    ) {
+        let set = RouteSet::new(None, &rules);
+        let fitting: Vec<RouteRule> = rules
+            .iter()
+            .filter(|rule| {
+                (rule.methods.is_empty() || rule.methods.iter().any(|wanted| **wanted == *method))
+                    && rule.headers.iter().all(|header| header_fits(header, &values))
+            })
+            .cloned()
+            .collect();
+        let asked = Asked { host: host.clone(), path: path.clone(), method, values };
+        let found = set.route_index(&asked).map(|index| &rules[index]);
+        let expected = model(&fitting, &host, &path).map(|index| &fitting[index]);
+        prop_assert_eq!(found, expected);
+    }
 
     #[test]
     fn agrees_with_the_naive_model(
@@ -253,7 +437,7 @@ proptest! {
         let set = RouteSet::new(None, &rules);
         let host = if upper { host.to_ascii_uppercase() } else { host };
         let host = format!("{host}{suffix}");
-        let found = set.route_index(host.as_bytes(), path.as_bytes());
+        let found = set.route_index(&plain(host.as_bytes(), path.as_bytes()));
         prop_assert_eq!(found, model(&rules, &host, &path));
     }
 
@@ -275,8 +459,8 @@ proptest! {
             rule(&[], &[prefix("/")], 1),
         ];
         let set = RouteSet::new(None, &rules);
-        let _ = set.route(&host, &path);
-        let _ = set.route(&host, &[b"/", path.as_slice()].concat());
-        let _ = set.route(&[b"[", host.as_slice()].concat(), &path);
+        let _ = set.route(&plain(&host, &path));
+        let _ = set.route(&plain(&host, &[b"/", path.as_slice()].concat()));
+        let _ = set.route(&plain(&[b"[", host.as_slice()].concat(), &path));
     }
 }

@@ -44,6 +44,41 @@ pub trait RequestView {
     fn target(&self) -> &[u8];
 }
 
+/// A request of which nothing but host and path is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'r> {
+    /// Its host.
+    pub host: &'r [u8],
+    /// Its path, with or without query.
+    pub path: &'r [u8],
+}
+
+impl RequestView for Plain<'_> {
+    fn client(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn fields_named<'r>(&'r self, _name: &str) -> impl Iterator<Item = &'r [u8]> {
+        std::iter::empty()
+    }
+
+    fn host(&self) -> &[u8] {
+        self.host
+    }
+
+    fn method(&self) -> &[u8] {
+        b""
+    }
+
+    fn path(&self) -> &[u8] {
+        self.path
+    }
+
+    fn target(&self) -> &[u8] {
+        self.path
+    }
+}
+
 /// Where the key of a rule is taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
@@ -158,6 +193,16 @@ impl KeySource {
         };
         bounded(extracted, bytes_max)
     }
+}
+
+/// The key of a connection of which nothing is known but the client.
+pub(super) fn of_address(
+    client: Option<IpAddr>,
+    bytes_max: usize,
+    room: &mut KeyRoom,
+) -> Extracted<'_> {
+    room.clear();
+    bounded(address(client, room), bytes_max)
 }
 
 /// An empty key is none, and one that is too long is no key either.

@@ -10,6 +10,7 @@ pub mod json;
 pub mod key;
 pub mod pointer;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::function::{Function, Placed};
@@ -90,10 +91,20 @@ impl Rule {
         self.decide_by(self.source.extract(request, self.key_bytes_max, &mut room))
     }
 
+    /// Decides about a connection of which nothing is known but the client.
+    #[must_use]
+    pub fn decide_address(&self, client: Option<IpAddr>) -> Decision {
+        let mut room = KeyRoom::default();
+        self.decide_by(key::of_address(client, self.key_bytes_max, &mut room))
+    }
+
     /// Decides by what came of looking for the key.
     #[must_use]
     pub fn decide_by(&self, extracted: Extracted<'_>) -> Decision {
         let (outcome, reject) = match extracted {
+            Extracted::Key(key) if key.len() > self.key_bytes_max => {
+                (self.outcomes.oversized, Reject::Oversized)
+            }
             Extracted::Key(key) => match self.function.place(key) {
                 Placed::Group(group) => return Decision::Group(group),
                 Placed::Malformed => (self.outcomes.malformed, Reject::Malformed),

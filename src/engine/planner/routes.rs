@@ -1,0 +1,150 @@
+//! Routes and shard rules of a configuration as those of a table.
+
+use std::sync::Arc;
+
+use crate::base::id::{GroupIndex, ShardIndex};
+use crate::config::checked::{self, Config, GroupRef, ShardFunction, ShardOutcome};
+use crate::routing::conditions::{HeaderRule, HeaderTest};
+use crate::routing::matcher::{Destination, HostRule, PathRule, RouteRule, RouteSet};
+use crate::routing::shard::function::{Function, IntegerRange, TextRange};
+use crate::routing::shard::key::{JsonKey, KeySource};
+use crate::routing::shard::pointer::Pointer;
+use crate::routing::shard::{Outcome, Outcomes, Rule};
+
+/// The routes of a listener.
+pub(super) fn set_of(listener: &checked::Listener) -> RouteSet {
+    let rules: Vec<RouteRule> = listener.routes.iter().map(rule_of).collect();
+    RouteSet::new(listener.destination.map(destination_of), &rules)
+}
+
+fn rule_of(route: &checked::Route) -> RouteRule {
+    let host = |pattern: &checked::HostPattern| match pattern {
+        checked::HostPattern::Exact(host) => HostRule::Exact(host.clone()),
+        checked::HostPattern::Wildcard(host) => HostRule::Below(host.clone()),
+    };
+    let path = |pattern: &checked::PathPattern| match pattern {
+        checked::PathPattern::Exact(path) => PathRule::Exact(path.clone()),
+        checked::PathPattern::Prefix(path) => PathRule::Prefix(path.clone()),
+        checked::PathPattern::Regex(path) => PathRule::Regex(path.clone()),
+    };
+    let header = |condition: &checked::HeaderCondition| HeaderRule {
+        name: Box::from(&*condition.name),
+        test: match &condition.test {
+            checked::HeaderTest::Absent => HeaderTest::Absent,
+            checked::HeaderTest::Prefix(text) => HeaderTest::Prefix(text.as_str().into()),
+            checked::HeaderTest::Present => HeaderTest::Present,
+            checked::HeaderTest::Regex(text) => HeaderTest::Regex(text.as_str().into()),
+            checked::HeaderTest::Value(text) => HeaderTest::Value(text.as_str().into()),
+        },
+    };
+    RouteRule {
+        hosts: route.hosts.iter().map(host).collect(),
+        paths: route.paths.iter().map(path).collect(),
+        methods: route
+            .methods
+            .iter()
+            .map(|method| Box::from(&**method))
+            .collect(),
+        headers: route.headers.iter().map(header).collect(),
+        destination: destination_of(route.destination),
+    }
+}
+
+/// The table keeps groups and shard rules in the order of the file.
+fn destination_of(destination: checked::Destination) -> Destination {
+    match destination {
+        checked::Destination::Group(group) => Destination::Group(index_of(group)),
+        checked::Destination::Shard(shard) => {
+            Destination::Shard(ShardIndex(u32::try_from(shard.0).unwrap_or(u32::MAX)))
+        }
+    }
+}
+
+fn index_of(group: GroupRef) -> GroupIndex {
+    GroupIndex(u32::try_from(group.0).unwrap_or(u32::MAX))
+}
+
+/// The shard rules.
+pub(super) fn shards_of(config: &Config) -> Vec<Rule> {
+    config.shards.iter().map(shard_of).collect()
+}
+
+fn shard_of(shard: &checked::Shard) -> Rule {
+    let default = shard.default.map_or(Outcome::Reject, to_group);
+    let outcome = |outcome| match outcome {
+        ShardOutcome::Default => default,
+        ShardOutcome::Group(group) => to_group(group),
+        ShardOutcome::Reject => Outcome::Reject,
+    };
+    Rule {
+        name: Arc::clone(&shard.name),
+        source: source_of(&shard.key),
+        key_bytes_max: shard.key_bytes_max,
+        function: function_of(&shard.function),
+        outcomes: Outcomes {
+            compressed: outcome(shard.compressed),
+            malformed: outcome(shard.malformed),
+            missing: outcome(shard.missing),
+            oversized: outcome(shard.oversized),
+            unplaced: default,
+        },
+    }
+}
+
+fn to_group(group: GroupRef) -> Outcome {
+    Outcome::Group(index_of(group))
+}
+
+/// Where a key is taken from, of a shard rule or a policy.
+pub(super) fn source_of(source: &checked::KeySource) -> KeySource {
+    match source {
+        checked::KeySource::ClientAddress => KeySource::ClientAddress,
+        checked::KeySource::Cookie(name) => KeySource::Cookie(Box::from(&**name)),
+        checked::KeySource::Header(name) => KeySource::Header(Box::from(&**name)),
+        checked::KeySource::Host => KeySource::Host,
+        checked::KeySource::Json {
+            pointer,
+            body_bytes,
+        } => KeySource::Json(JsonKey {
+            pointer: Pointer::new(pointer),
+            body_bytes_max: *body_bytes,
+        }),
+        checked::KeySource::Method => KeySource::Method,
+        checked::KeySource::PathSegment(number) => KeySource::PathSegment(*number),
+        checked::KeySource::Query(name) => KeySource::Query(Box::from(&**name)),
+        checked::KeySource::Sni => KeySource::Sni,
+    }
+}
+
+fn function_of(function: &ShardFunction) -> Function {
+    match function {
+        ShardFunction::Integers(ranges) => {
+            let ranges = ranges.iter().map(|range| IntegerRange {
+                from: range.from,
+                to: range.to,
+                group: index_of(range.group),
+            });
+            Function::integers(ranges.collect())
+        }
+        ShardFunction::Map(entries) => Function::map(keys_of(entries)),
+        ShardFunction::Modulo(groups) => {
+            Function::Modulo(groups.iter().map(|group| index_of(*group)).collect())
+        }
+        ShardFunction::Prefix(entries) => Function::prefix(keys_of(entries)),
+        ShardFunction::Texts(ranges) => {
+            let ranges = ranges.iter().map(|range| TextRange {
+                from: range.from.as_bytes().into(),
+                to: range.to.as_ref().map(|to| to.as_bytes().into()),
+                group: index_of(range.group),
+            });
+            Function::texts(ranges.collect())
+        }
+    }
+}
+
+fn keys_of(entries: &[checked::ShardKeys]) -> impl Iterator<Item = (&str, GroupIndex)> {
+    entries.iter().flat_map(|entry| {
+        let group = index_of(entry.group);
+        entry.keys.iter().map(move |key| (&**key, group))
+    })
+}
