@@ -6,3 +6,4 @@ mod bulk;
 mod closing;
 mod connecting;
 mod limits;
+mod sni;

@@ -15,6 +15,7 @@ mod pooling;
 mod refusals;
 mod retries;
 mod routing;
+mod sharding;
 mod timeouts;
 mod upgrade;
 mod vanishing;

@@ -25,6 +25,8 @@ pub struct Settings {
     pub drain_timeout: String,
     /// The listeners.
     pub listeners: Vec<Listener>,
+    /// Bodies of `[[shard]]`.
+    pub shards: Vec<String>,
     /// The groups.
     pub groups: Vec<Group>,
 }
@@ -110,6 +112,7 @@ impl Settings {
             access_log: None,
             drain_timeout: "30s".to_owned(),
             listeners: Vec::new(),
+            shards: Vec::new(),
             groups: Vec::new(),
         }
     }
@@ -178,6 +181,12 @@ impl Settings {
     /// A route of the last listener; `body` is TOML.
     pub fn route(mut self, body: &str) -> Settings {
         self.last_listener().routes.push(body.to_owned());
+        self
+    }
+
+    /// Adds a shard rule; `body` is TOML.
+    pub fn shard(mut self, body: &str) -> Settings {
+        self.shards.push(body.to_owned());
         self
     }
 
@@ -275,6 +284,9 @@ impl Settings {
         let _ = writeln!(out, "[shutdown]\ndrain_timeout = {:?}", self.drain_timeout);
         for listener in &self.listeners {
             listener.write(&mut out);
+        }
+        for shard in &self.shards {
+            let _ = writeln!(out, "[[shard]]\n{shard}");
         }
         for group in &self.groups {
             group.write(&mut out);
