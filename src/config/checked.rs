@@ -25,8 +25,8 @@ pub use group::{
 };
 pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};
 pub use shard::{
-    Destination, IntegerRange, KeySource, Shard, ShardFunction, ShardKeys, ShardOutcome, ShardRef,
-    TextRange,
+    Destination, HashAlgorithm, IntegerRange, KeySource, Shard, ShardFunction, ShardHash,
+    ShardKeys, ShardOutcome, ShardRef, TextRange,
 };
 
 /// One whole configuration file.

@@ -13,7 +13,9 @@ mod shard;
 
 pub(super) use group::{Backend, Group};
 pub(super) use route::{HeaderCondition, Route};
-pub(super) use shard::{KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard};
+pub(super) use shard::{
+    Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,
+};
 
 pub(super) type Text = Option<Written<String>>;
 pub(super) type Texts = Option<Written<Vec<Written<String>>>>;

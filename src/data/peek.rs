@@ -49,7 +49,9 @@ impl<D: Driver> Worker<D> {
             relay.peek = Some(Box::new(Peek { shard, bytes }));
             return self.set_deadline(down, self.now.tick + head);
         }
-        let decision = rule.decide_address(address.map(|address| address.ip()));
+        let decision = rule.decide_address(address.map(|address| address.ip()), |group| {
+            relay.table.load(group)
+        });
         self.begin_relay_to(down, decision, &[]);
     }
 
@@ -72,7 +74,10 @@ impl<D: Driver> Worker<D> {
             Hello::NotTls => Extracted::Malformed,
         };
         let bytes = std::mem::take(bytes);
-        let decision = relay.table.shard(*shard).decide_by(key);
+        let decision = relay
+            .table
+            .shard(*shard)
+            .decide_by(key, |group| relay.table.load(group));
         relay.peek = None;
         self.driver.buffers().give(segment);
         self.begin_relay_to(down, decision, &bytes);

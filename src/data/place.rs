@@ -119,15 +119,20 @@ impl Gather {
     fn advance(&mut self, bytes: &[u8], scratch: &mut Vec<u8>) {
         let table = Pinned::clone(&self.table);
         let rule = table.shard(self.shard);
+        let load_of = |group| table.load(group);
         let KeySource::Json(key) = &rule.source else {
             return;
         };
         self.placed = match self.scan(key, bytes, scratch) {
             Ok(Extracted::NeedsBody) => None,
-            Ok(Extracted::Oversized) => {
-                Some(placed(self.shard, rule.decide_by(Extracted::Oversized)))
-            }
-            Ok(_) => Some(placed(self.shard, rule.decide_by(self.scanner.key()))),
+            Ok(Extracted::Oversized) => Some(placed(
+                self.shard,
+                rule.decide_by(Extracted::Oversized, load_of),
+            )),
+            Ok(_) => Some(placed(
+                self.shard,
+                rule.decide_by(self.scanner.key(), load_of),
+            )),
             Err(refusal) => Some(Placed::Broken(refusal)),
         };
     }
@@ -182,7 +187,7 @@ impl<D: Driver> Worker<D> {
             Some(Destination::Group(group)) => return Some(Placed::Group(group)),
             Some(Destination::Shard(shard)) => shard,
         };
-        let decision = table.shard(shard).decide(&view);
+        let decision = table.shard(shard).decide(&view, |group| table.load(group));
         if decision != Decision::NeedsBody {
             return Some(placed(shard, decision));
         }

@@ -57,6 +57,13 @@ impl RelayDown {
             .backends
             .get(self.backend?.index())
     }
+
+    /// The connection is not in flight any more.
+    fn leave(&self, core: CoreId) {
+        if let (Some(group), Some(backend)) = (self.group, self.backend) {
+            self.table.group(group).leave(backend, core);
+        }
+    }
 }
 
 /// The backend's side of a relay.
@@ -220,9 +227,8 @@ impl<D: Driver> Worker<D> {
             stats.connections_open.down();
             stats.retries.inc();
         }
-        if let Some(backend) = relay.backend.take() {
-            relay.table.group(relay.group).leave(backend, core);
-        }
+        relay.leave(core);
+        relay.backend = None;
     }
 
     /// Connects a relay to the next backend of its group, with what is queued for it.
@@ -266,10 +272,12 @@ impl<D: Driver> Worker<D> {
         if let Some(conn) = self.conns.at_mut(down) {
             conn.peer = Some(up);
         }
+        // Receiving comes first: whichever of the two is tried first is told of a refusal, and the
+        // other would take it for an orderly end.
+        self.receive_more(up);
         while let Some(segment) = out.pop() {
             self.enqueue(up, segment);
         }
-        self.receive_more(up);
         self.set_deadline(up, self.now.tick + ticks(group.timeouts.connect));
     }
 
@@ -328,9 +336,7 @@ impl<D: Driver> Worker<D> {
         let Role::RelayDown(relay) = &mut conn.role else {
             return;
         };
-        if let Some(backend) = relay.backend {
-            relay.table.group(relay.group).leave(backend, core);
-        }
+        relay.leave(core);
         let established = relay.backend().map(|backend| backend.stats.of(core));
         if let Some(stats) = established {
             stats.connections_open.down();

@@ -1,6 +1,8 @@
 //! Routing, pure: from what a request says to the backend that serves it.
 
 pub mod conditions;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod hashing;
 pub mod limit;
 pub mod load;

@@ -56,6 +56,12 @@ impl Table {
         &self.groups[index.index()]
     }
 
+    /// Requests and connections a group has in flight, all cores of the node together.
+    #[must_use]
+    pub fn load(&self, index: GroupIndex) -> u64 {
+        u64::from(self.group(index).load.in_flight())
+    }
+
     /// The shard rule at `index`.
     #[must_use]
     pub fn shard(&self, index: ShardIndex) -> &Rule {

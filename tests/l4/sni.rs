@@ -1,7 +1,5 @@
 //! TCP connections placed by the client's address or by the name in a TLS hello.
 
-use std::time::Duration;
-
 use crate::support::{Client, Settings, Upstream};
 
 /// A backend that says its name once it has received `count` bytes, and those bytes.
@@ -116,7 +114,7 @@ fn a_client_that_says_nothing_is_not_waited_for_for_ever() {
     let mut slow = proxy.client();
     slow.send(&hello(Some("a.org"), 10_000)[..30]);
     for client in [&mut silent, &mut slow] {
-        assert!(client.closes_within(Duration::from_secs(10)));
+        assert!(client.closes_within(crate::support::PATIENCE));
     }
     assert_eq!(upstreams[0].accepted(), 0);
 }

@@ -9,6 +9,7 @@ pub(super) mod admin;
 mod backend;
 mod destination;
 mod group;
+pub(super) mod hash;
 mod header;
 mod key;
 mod listener;

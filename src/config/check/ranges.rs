@@ -40,15 +40,19 @@ pub(super) fn check(
             let fix = "write from, to or both; the rest of all keys is what default is for";
             problems.error(&entry.at, "has no bounds", fix);
         }
-        let Some(group) = group else { continue };
+        // A range with a bound of the wrong type is not compared with others.
         if of_texts {
-            let from = text(&entry.from, problems).unwrap_or_default();
-            let to = text(&entry.to, problems);
-            texts.push((TextRange { from, to, group }, &entry.at));
+            let (from, to) = (text(&entry.from, problems), text(&entry.to, problems));
+            if let (Some(group), Ok(from), Ok(to)) = (group, from, to) {
+                let from = from.unwrap_or_default();
+                texts.push((TextRange { from, to, group }, &entry.at));
+            }
         } else {
-            let from = integer(&entry.from, problems).unwrap_or(i64::MIN);
-            let to = integer(&entry.to, problems).unwrap_or(i64::MAX);
-            integers.push((IntegerRange { from, to, group }, &entry.at));
+            let (from, to) = (integer(&entry.from, problems), integer(&entry.to, problems));
+            if let (Some(group), Ok(from), Ok(to)) = (group, from, to) {
+                let (from, to) = (from.unwrap_or(i64::MIN), to.unwrap_or(i64::MAX));
+                integers.push((IntegerRange { from, to, group }, &entry.at));
+            }
         }
     }
     Some(if of_texts {
@@ -58,26 +62,33 @@ pub(super) fn check(
     })
 }
 
-fn integer(written: &Size, problems: &mut Problems<'_>) -> Option<i64> {
-    let Written { value, at } = written.as_ref()?;
+/// A bound of another type than the rule's.
+struct OtherType;
+
+fn integer(written: &Size, problems: &mut Problems<'_>) -> Result<Option<i64>, OtherType> {
+    let Some(Written { value, at }) = written else {
+        return Ok(None);
+    };
     match value {
-        Scalar::Integer(number) => Some(*number),
+        Scalar::Integer(number) => Ok(Some(*number)),
         Scalar::Text(text) => {
             let fix = "write all bounds of a rule as integers, or all as strings";
             problems.error(at, format!("{text:?} stands among integers"), fix);
-            None
+            Err(OtherType)
         }
     }
 }
 
-fn text(written: &Size, problems: &mut Problems<'_>) -> Option<Arc<str>> {
-    let Written { value, at } = written.as_ref()?;
+fn text(written: &Size, problems: &mut Problems<'_>) -> Result<Option<Arc<str>>, OtherType> {
+    let Some(Written { value, at }) = written else {
+        return Ok(None);
+    };
     match value {
-        Scalar::Text(text) => Some(Arc::from(text.as_str())),
+        Scalar::Text(text) => Ok(Some(Arc::from(text.as_str()))),
         Scalar::Integer(number) => {
             let fix = "write all bounds of a rule as integers, or all as strings";
             problems.error(at, format!("{number} stands among strings"), fix);
-            None
+            Err(OtherType)
         }
     }
 }

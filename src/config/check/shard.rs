@@ -13,15 +13,13 @@ use super::super::raw;
 use super::super::reader::Written;
 use super::names::{GroupNames, Names};
 use super::values::{missing, number, place};
-use super::{key, ranges};
+use super::{hash, key, ranges};
 use crate::base::limits::SHARD_KEY_BYTES_MAX;
 
 /// Rules of one file.
 pub(super) const SHARDS_MAX: usize = 4096;
 /// Keys or ranges of one rule.
 pub(super) const ENTRIES_MAX: usize = 1_000_000;
-/// Groups of `modulo`.
-const GROUPS_MAX: usize = 65_536;
 const KEY_BYTES: RangeInclusive<u32> = 1..=SHARD_KEY_BYTES_MAX as u32;
 const KEY_BYTES_DEFAULT: u32 = 256;
 
@@ -82,6 +80,7 @@ fn function(
         place(&raw.prefix),
         place(&raw.ranges),
         place(&raw.modulo),
+        raw.hash.as_ref().map(|hash| &hash.at),
     ];
     let mut found: Vec<&At> = functions.into_iter().flatten().collect();
     found.sort_by_key(|at| at.offset);
@@ -99,10 +98,13 @@ fn function(
         return ranges::check(entries, groups, problems);
     }
     if let Some(list) = &raw.modulo {
-        return modulo(list, groups, problems);
+        return hash::modulo(list, groups, problems);
+    }
+    if let Some(hash) = &raw.hash {
+        return hash::check(hash, groups, problems);
     }
     if !problems.noted_below(&raw.at) {
-        let fix = "add one of map, prefix, ranges and modulo";
+        let fix = "add one of map, prefix, ranges, modulo and hash";
         problems.error(&raw.at, "has no function from keys to groups", fix);
     }
     None
@@ -180,28 +182,6 @@ fn keys(
         entries.extend(group.map(|group| ShardKeys { keys, group }));
     }
     sound.then_some(entries)
-}
-
-fn modulo(
-    list: &Written<Vec<Written<String>>>,
-    groups: &mut GroupNames<'_>,
-    problems: &mut Problems<'_>,
-) -> Option<ShardFunction> {
-    if !has_entries(list, problems) {
-        return None;
-    }
-    if list.value.len() > GROUPS_MAX {
-        let what = format!("{} groups are too many", list.value.len());
-        problems.error(&list.at, what, format!("write at most {GROUPS_MAX}"));
-        return None;
-    }
-    let found = list
-        .value
-        .iter()
-        .map(|written| groups.find(written, problems));
-    let found: Vec<Option<GroupRef>> = found.collect();
-    let found: Option<Vec<GroupRef>> = found.into_iter().collect();
-    found.map(ShardFunction::Modulo)
 }
 
 /// Refused unless the rule says otherwise.

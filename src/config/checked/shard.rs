@@ -72,6 +72,8 @@ pub enum KeySource {
 /// How a key chooses a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShardFunction {
+    /// A consistent hash over groups.
+    Hash(ShardHash),
     /// Ranges of integers that do not overlap.
     Integers(Vec<IntegerRange>),
     /// Single keys, each once.
@@ -82,6 +84,30 @@ pub enum ShardFunction {
     Prefix(Vec<ShardKeys>),
     /// Ranges of texts that do not overlap.
     Texts(Vec<TextRange>),
+}
+
+/// A consistent hash over groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardHash {
+    /// Which one.
+    pub algorithm: HashAlgorithm,
+    /// The groups, each once, with their shares.
+    pub groups: Vec<(GroupRef, u32)>,
+    /// How much of its fair share of the load a group may have, in percent.
+    pub bounded_load: Option<u32>,
+}
+
+/// Which function places keys on groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashAlgorithm {
+    /// No table; the order of the groups counts.
+    Jump,
+    /// The most even shares.
+    Maglev,
+    /// No key moves between groups that stay.
+    Rendezvous,
+    /// Ketama.
+    RingHash,
 }
 
 /// Keys, or beginnings of keys, of one group.

@@ -3,8 +3,9 @@
 use toml::Value;
 use toml::map::Map;
 
+use super::super::check::hash::ALGORITHMS;
 use super::super::checked::{
-    Config, Destination, KeySource, Shard, ShardFunction, ShardKeys, ShardOutcome,
+    Config, Destination, KeySource, Shard, ShardFunction, ShardHash, ShardKeys, ShardOutcome,
 };
 use super::super::units::size_text;
 use super::Page;
@@ -39,6 +40,7 @@ impl Config {
     fn function_value(&self, function: &ShardFunction) -> (&'static str, Value) {
         let name = |group| Value::from(&*self.group(group).name);
         match function {
+            ShardFunction::Hash(hash) => ("hash", self.hash_value(hash)),
             ShardFunction::Integers(ranges) => {
                 let entries = ranges.iter().map(|range| {
                     table([
@@ -65,6 +67,26 @@ impl Config {
                 ("ranges", list(entries))
             }
         }
+    }
+
+    fn hash_value(&self, hash: &ShardHash) -> Value {
+        let word = ALGORITHMS
+            .iter()
+            .find(|(_, algorithm)| *algorithm == hash.algorithm);
+        let groups = hash.groups.iter().map(|(group, weight)| {
+            table([
+                ("group", Some(Value::from(&*self.group(*group).name))),
+                ("weight", Some(Value::from(i64::from(*weight)))),
+            ])
+        });
+        let bound = hash
+            .bounded_load
+            .map(|percent| Value::from(i64::from(percent)));
+        table([
+            ("algorithm", word.map(|(word, _)| Value::from(*word))),
+            ("groups", Some(list(groups))),
+            ("bounded_load", bound),
+        ])
     }
 
     fn keys_value(&self, key: &'static str, entries: &[ShardKeys]) -> Value {

@@ -14,6 +14,7 @@ pub(in super::super) struct Shard {
     pub(in super::super) prefix: Option<Written<Vec<KeysEntry>>>,
     pub(in super::super) ranges: Option<Written<Vec<RangeEntry>>>,
     pub(in super::super) modulo: Texts,
+    pub(in super::super) hash: Option<Hash>,
     pub(in super::super) default: Text,
     pub(in super::super) missing: Option<Outcome>,
     pub(in super::super) malformed: Option<Outcome>,
@@ -51,6 +52,19 @@ pub(in super::super) struct RangeEntry {
     pub(in super::super) at: At,
 }
 
+pub(in super::super) struct Hash {
+    pub(in super::super) algorithm: Text,
+    pub(in super::super) groups: Option<Written<Vec<HashEntry>>>,
+    pub(in super::super) bounded_load: Integer,
+    pub(in super::super) at: At,
+}
+
+pub(in super::super) struct HashEntry {
+    pub(in super::super) group: Text,
+    pub(in super::super) weight: Integer,
+    pub(in super::super) at: At,
+}
+
 pub(in super::super) enum Outcome {
     Group(Written<String>),
     Word(Written<String>),
@@ -72,6 +86,9 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
         }),
         ranges: list(&mut section, "ranges", problems, read_range),
         modulo: section.texts("modulo", "[\"a\", \"b\"]", problems),
+        hash: section
+            .section("hash", problems)
+            .map(|section| read_hash(section, problems)),
         default: section.text("default", "\"rest\"", problems),
         missing: read_outcome(&mut section, "missing", problems),
         malformed: read_outcome(&mut section, "malformed", problems),
@@ -140,6 +157,25 @@ fn read_range(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Rang
     };
     section.finish(problems);
     entry
+}
+
+fn read_hash(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Hash {
+    let hash = Hash {
+        at: section.at.clone(),
+        algorithm: section.text("algorithm", "\"rendezvous\"", problems),
+        groups: list(&mut section, "groups", problems, |mut section, problems| {
+            let entry = HashEntry {
+                at: section.at.clone(),
+                group: section.text("group", "\"app\"", problems),
+                weight: section.integer("weight", "1", problems),
+            };
+            section.finish(problems);
+            entry
+        }),
+        bounded_load: section.integer("bounded_load", "125", problems),
+    };
+    section.finish(problems);
+    hash
 }
 
 fn read_outcome(

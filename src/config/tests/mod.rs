@@ -9,6 +9,7 @@ mod admin;
 mod backends;
 pub(crate) mod round_trip;
 mod routes;
+mod shards;
 
 const GROUP: &str = "[[group]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\"]\n";
 const LISTENER: &str =

@@ -178,6 +178,16 @@ fn any_listener(index: usize) -> BoxedStrategy<String> {
         ),
         key("path", &["\"/x\"", "[\"/y\", \"/z\\\"\"]"]),
         key("path_prefix", &["\"/p/\"", "[\"/q\", \"/\\u00e4\"]"]),
+        key("path_regex", &["\"/[0-9]+\"", "['/\\d', \"/\\\"\"]"]),
+        key("method", &["\"GET\"", "[\"PUT\", \"POST\"]"]),
+        key(
+            "header",
+            &[
+                "[{ name = \"X-A\", value = \"1\" }, { name = \"b\", present = false }]",
+                "[{ name = \"a\", regex = \"[a-z]\" }]",
+                "[{ name = \"a\", prefix = \"p\" }, { name = \"c\", present = true }]",
+            ],
+        ),
     ]);
     let routes = proptest::collection::vec(route, 0..3);
     let tcp = lines(vec![number("backlog", 1..=65535), time("timeouts.idle")]);
@@ -188,7 +198,8 @@ fn any_listener(index: usize) -> BoxedStrategy<String> {
     prop_oneof![
         3 => (http, routes).prop_map(|(http, routes)| {
             let routes = routes.iter().enumerate().map(|(index, route)| {
-                format!("[[listener.route]]\nname = \"r{index}\"\n{route}group = \"g1\"\n")
+                format!("[[listener.route]]\nname = \"r{index}\"\n{route}{}\n",
+                    if index % 2 == 0 { "group = \"g1\"" } else { "shard = \"s0\"" })
             });
             format!("group = \"g0\"\n{http}{}", routes.collect::<String>())
         }),
@@ -196,6 +207,47 @@ fn any_listener(index: usize) -> BoxedStrategy<String> {
     ]
     .prop_map(move |lines| format!("{head}{lines}"))
     .boxed()
+}
+
+/// A rule for `s0`, which routes of http listeners name.
+fn any_shard() -> BoxedStrategy<String> {
+    let source = key(
+        "key",
+        &[
+            "{ header = \"X-A\" }",
+            "{ cookie = \"c\" }",
+            "{ query = \"a b\\u00e4\" }",
+            "{ path_segment = 3 }",
+            "{ host = true }",
+            "{ method = true }",
+            "{ client_address = true }",
+            "{ json = \"/a~1\\\"/0\", body_bytes = 1000 }",
+            "{ json = \"\" }",
+        ],
+    );
+    let function = prop::sample::select(vec![
+        "map = [{ key = \"x\", group = \"g0\" }, { key = [\"y\", \"\\u00e4\\\"\"], group = \"g1\" }]",
+        "prefix = [{ prefix = \"\", group = \"g0\" }, { prefix = \"y\", group = \"g1\" }]",
+        "ranges = [{ to = 5, group = \"g0\" }, { from = 6, to = 6, group = \"g1\" }]",
+        "ranges = [{ from = \"m\", group = \"g0\" }, { to = \"b\", group = \"g1\" }]",
+        "modulo = [\"g1\", \"g0\", \"g1\"]",
+        "hash = { groups = [{ group = \"g0\" }, { group = \"g1\", weight = 3 }] }",
+        "hash = { algorithm = \"maglev\", groups = [{ group = \"g0\" }], bounded_load = 150 }",
+    ]);
+    let more = lines(vec![
+        number("key_bytes_max", 1..=1024),
+        key(
+            "missing",
+            &["\"default\"", "\"reject\"", "{ group = \"g1\" }"],
+        ),
+        key("malformed", &["\"default\"", "{ group = \"g0\" }"]),
+        key("oversized", &["\"default\"", "\"reject\""]),
+    ]);
+    (source, function, more)
+        .prop_map(|(source, function, more)| {
+            format!("[[shard]]\nname = \"s0\"\n{source}\n{function}\ndefault = \"g0\"\n{more}")
+        })
+        .boxed()
 }
 
 fn any_group(index: usize) -> BoxedStrategy<String> {
@@ -255,10 +307,10 @@ fn any_backend() -> BoxedStrategy<String> {
 pub(crate) fn any_file() -> BoxedStrategy<String> {
     let listeners = (any_listener(0), any_listener(1));
     let groups = (any_group(0), any_group(1));
-    (any_node(), listeners, groups)
-        .prop_map(|(node, listeners, groups)| {
+    (any_node(), listeners, any_shard(), groups)
+        .prop_map(|(node, listeners, shard, groups)| {
             format!(
-                "{node}{}{}{}{}",
+                "{node}{}{}{shard}{}{}",
                 listeners.0, listeners.1, groups.0, groups.1
             )
         })

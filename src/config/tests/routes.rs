@@ -75,6 +75,28 @@ fn routes_that_nothing_reaches_are_found() {
         vec!["host = \"A.org.\"", "host = \"a.ORG\"\npath = \"/x\""],
         vec!["path = \"/a\"", "path = \"/b\"", "path = [\"/a\", \"/b\"]"],
         vec!["host = \"::1\"", "host = \"[0::1]\""],
+        vec![
+            "method = [\"GET\", \"PUT\"]",
+            "method = \"GET\"\npath = \"/a\"",
+        ],
+        vec![
+            "method = \"GET\"",
+            "method = \"PUT\"",
+            "method = [\"GET\", \"PUT\"]",
+        ],
+        vec![
+            "path_regex = \"/a+\"",
+            "path_regex = \"/a+\"\nmethod = \"GET\"",
+        ],
+        vec!["", "path_regex = \"/a+\""],
+        vec![
+            "header = [{ name = \"x\", value = \"1\" }, { name = \"y\", present = true }]",
+            "path = \"/a\"\nheader = [{ name = \"Y\", present = true }, { name = \"x\", value = \"1\" }]",
+        ],
+        vec![
+            "path_prefix = \"/a\"",
+            "path = \"/a\"\nheader = [{ name = \"x\", value = \"1\" }]",
+        ],
     ] {
         assert!(shadowed(&routes), "{routes:?}");
     }
@@ -82,6 +104,19 @@ fn routes_that_nothing_reaches_are_found() {
         vec!["path = \"/a\"", "path = [\"/a\", \"/b\"]"],
         vec!["path = \"/a\"", "path_prefix = \"/a\""],
         vec!["host = \"a.org\"", ""],
+        vec!["method = \"GET\"", ""],
+        vec!["method = \"GET\"", "method = [\"GET\", \"PUT\"]"],
+        vec!["path_regex = \"/.*\"", "path = \"/a\""],
+        vec!["path_regex = \"/a\"", "path_regex = [\"/a\", \"/b\"]"],
+        vec!["header = [{ name = \"x\", value = \"1\" }]", ""],
+        vec![
+            "header = [{ name = \"x\", present = true }]",
+            "header = [{ name = \"x\", value = \"1\" }]",
+        ],
+        vec![
+            "path_regex = \"/a\"\nmethod = \"PUT\"",
+            "path_regex = \"/a\"",
+        ],
         vec!["host = \"*.a.org\"", "host = \"a.org\""],
         vec!["host = \"a.org\"\npath = \"/x\"", "host = \"a.org\""],
         vec!["host = \"a.org\"\npath = \"/x\"", "path = \"/x\""],

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use crate::base::id::{GroupIndex, ShardIndex};
-use crate::config::checked::{self, Config, GroupRef, ShardFunction, ShardOutcome};
+use crate::config::checked::{
+    self, Config, GroupRef, HashAlgorithm, ShardFunction, ShardHash, ShardOutcome,
+};
 use crate::routing::conditions::{HeaderRule, HeaderTest};
+use crate::routing::hashing::Algorithm;
 use crate::routing::matcher::{Destination, HostRule, PathRule, RouteRule, RouteSet};
 use crate::routing::shard::function::{Function, IntegerRange, TextRange};
 use crate::routing::shard::key::{JsonKey, KeySource};
@@ -66,10 +69,11 @@ fn index_of(group: GroupRef) -> GroupIndex {
 
 /// The shard rules.
 pub(super) fn shards_of(config: &Config) -> Vec<Rule> {
-    config.shards.iter().map(shard_of).collect()
+    let rules = config.shards.iter();
+    rules.map(|shard| shard_of(shard, config)).collect()
 }
 
-fn shard_of(shard: &checked::Shard) -> Rule {
+fn shard_of(shard: &checked::Shard, config: &Config) -> Rule {
     let default = shard.default.map_or(Outcome::Reject, to_group);
     let outcome = |outcome| match outcome {
         ShardOutcome::Default => default,
@@ -80,7 +84,7 @@ fn shard_of(shard: &checked::Shard) -> Rule {
         name: Arc::clone(&shard.name),
         source: source_of(&shard.key),
         key_bytes_max: shard.key_bytes_max,
-        function: function_of(&shard.function),
+        function: function_of(&shard.function, config),
         outcomes: Outcomes {
             compressed: outcome(shard.compressed),
             malformed: outcome(shard.malformed),
@@ -116,8 +120,9 @@ pub(super) fn source_of(source: &checked::KeySource) -> KeySource {
     }
 }
 
-fn function_of(function: &ShardFunction) -> Function {
+fn function_of(function: &ShardFunction, config: &Config) -> Function {
     match function {
+        ShardFunction::Hash(hash) => hash_of(hash, config),
         ShardFunction::Integers(ranges) => {
             let ranges = ranges.iter().map(|range| IntegerRange {
                 from: range.from,
@@ -140,6 +145,22 @@ fn function_of(function: &ShardFunction) -> Function {
             Function::texts(ranges.collect())
         }
     }
+}
+
+fn hash_of(hash: &ShardHash, config: &Config) -> Function {
+    let groups = hash.groups.iter();
+    let groups = groups.map(|(group, weight)| {
+        let name: &str = &config.group(*group).name;
+        (name, index_of(*group), *weight)
+    });
+    let groups: Vec<(&str, GroupIndex, u32)> = groups.collect();
+    let algorithm = match hash.algorithm {
+        HashAlgorithm::Jump => Algorithm::Jump,
+        HashAlgorithm::Maglev => Algorithm::Maglev,
+        HashAlgorithm::Rendezvous => Algorithm::Rendezvous,
+        HashAlgorithm::RingHash => Algorithm::Ring,
+    };
+    Function::hash(algorithm, &groups, hash.bounded_load)
 }
 
 fn keys_of(entries: &[checked::ShardKeys]) -> impl Iterator<Item = (&str, GroupIndex)> {

@@ -401,9 +401,9 @@ fn shard_rules_are_planned_with_all_they_say() {
         (Extracted::Compressed, group(0)),
         (Extracted::Oversized, Decision::Reject(Reject::Oversized)),
     ] {
-        assert_eq!(first.decide_by(extracted), expected, "{extracted:?}");
+        assert_eq!(first.decide_by(extracted, |_| 0), expected, "{extracted:?}");
     }
-    assert_eq!(second.decide_by(Extracted::Key(b"y")), group(1));
+    assert_eq!(second.decide_by(Extracted::Key(b"y"), |_| 0), group(1));
     let nowhere = Decision::Reject(Reject::Unplaced);
-    assert_eq!(second.decide_by(Extracted::Key(b"z")), nowhere);
+    assert_eq!(second.decide_by(Extracted::Key(b"z"), |_| 0), nowhere);
 }

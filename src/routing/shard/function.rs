@@ -9,12 +9,14 @@
 //! cost of a look-up follows the key's length and the logarithm of the number of entries.
 
 use crate::base::id::GroupIndex;
-use crate::routing::hashing::hash_key;
+use crate::routing::hashing::{Algorithm, Member, Placement, bounded, hash_key};
 use crate::routing::radix::{NONE, Tree};
 
 /// How a key chooses a group.
 #[derive(Debug)]
 pub enum Function {
+    /// A consistent hash over groups.
+    Hash(Hashed),
     /// Ranges of integers.
     Integers(Box<[IntegerRange]>),
     /// Single keys.
@@ -49,6 +51,14 @@ pub struct TextRange {
     pub group: GroupIndex,
 }
 
+/// Groups keys are spread over, in proportion to weights.
+#[derive(Debug)]
+pub struct Hashed {
+    placement: Placement,
+    groups: Box<[(GroupIndex, u32)]>,
+    bounded_load: Option<u32>,
+}
+
 /// Keys, or beginnings of keys, with their groups.
 #[derive(Debug, Default)]
 pub struct Keys(Tree);
@@ -68,6 +78,33 @@ pub enum Placed {
 const LEVEL: &[u8] = b"shard";
 
 impl Function {
+    /// A hash over groups given by name and weight. With `bounded_load` a group that has more
+    /// than so many percent of its share of the load is passed over.
+    #[must_use]
+    pub fn hash(
+        algorithm: Algorithm,
+        groups: &[(&str, GroupIndex, u32)],
+        bounded_load: Option<u32>,
+    ) -> Self {
+        let seed = hash_key(0, LEVEL);
+        let members = (0_u64..)
+            .zip(groups)
+            .map(|(ordinal, (name, _, weight))| Member {
+                key: match algorithm {
+                    Algorithm::Jump => ordinal,
+                    _ => hash_key(seed, name.as_bytes()),
+                },
+                weight: *weight,
+            });
+        let members: Vec<Member> = members.collect();
+        let pairs = groups.iter().map(|(_, group, weight)| (*group, *weight));
+        Function::Hash(Hashed {
+            placement: Placement::new(algorithm, &members),
+            groups: pairs.collect(),
+            bounded_load,
+        })
+    }
+
     /// Ranges of integers; they must not overlap.
     #[must_use]
     pub fn integers(mut ranges: Vec<IntegerRange>) -> Self {
@@ -102,11 +139,13 @@ impl Function {
         Function::Prefix(Keys(tree))
     }
 
-    /// The group of `key`.
+    /// The group of `key`; `load_of` tells how many requests a group has in flight and is asked
+    /// only where a bound depends on it.
     #[inline]
     #[must_use]
-    pub fn place(&self, key: &[u8]) -> Placed {
+    pub fn place(&self, key: &[u8], load_of: impl Fn(GroupIndex) -> u64) -> Placed {
         match self {
+            Function::Hash(hashed) => hashed.place(key, load_of),
             Function::Integers(ranges) => match Integer::of(key) {
                 Integer::Fits(key) => place_integer(ranges, key),
                 Integer::None => Placed::Malformed,
@@ -116,6 +155,40 @@ impl Function {
             Function::Modulo(groups) => place_remainder(groups, key),
             Function::Texts(ranges) => place_text(ranges, key),
         }
+    }
+}
+
+impl Hashed {
+    fn place(&self, key: &[u8], load_of: impl Fn(GroupIndex) -> u64) -> Placed {
+        let hash = key_hash(key);
+        let found = match self.bounded_load {
+            None => self.placement.lookup(hash),
+            Some(percent) => self.place_bounded(hash, percent, load_of),
+        };
+        found
+            .and_then(|index| self.groups.get(index as usize))
+            .map_or(Placed::Nowhere, |(group, _)| Placed::Group(*group))
+    }
+
+    fn place_bounded(
+        &self,
+        hash: u64,
+        percent: u32,
+        load_of: impl Fn(GroupIndex) -> u64,
+    ) -> Option<u32> {
+        let open = self.groups.iter().filter(|(_, weight)| *weight > 0);
+        let (load_total, weight_total) = open.fold((0, 0), |(load, weight), (group, own)| {
+            (load + load_of(*group), weight + u64::from(*own))
+        });
+        let bound = bounded::Bound {
+            load_total,
+            weight_total,
+            percent,
+        };
+        bounded::pick(self.placement.candidates(hash), &bound, |index| {
+            let (group, weight) = self.groups[index as usize];
+            (load_of(group), weight)
+        })
     }
 }
 

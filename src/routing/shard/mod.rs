@@ -83,29 +83,44 @@ pub enum Reject {
 }
 
 impl Rule {
-    /// Decides about a request by its head.
+    /// Decides about a request by its head; `load_of` tells how many requests a group has in
+    /// flight.
     #[inline]
     #[must_use]
-    pub fn decide<R: RequestView>(&self, request: &R) -> Decision {
+    pub fn decide<R: RequestView>(
+        &self,
+        request: &R,
+        load_of: impl Fn(GroupIndex) -> u64,
+    ) -> Decision {
         let mut room = KeyRoom::default();
-        self.decide_by(self.source.extract(request, self.key_bytes_max, &mut room))
+        let extracted = self.source.extract(request, self.key_bytes_max, &mut room);
+        self.decide_by(extracted, load_of)
     }
 
     /// Decides about a connection of which nothing is known but the client.
     #[must_use]
-    pub fn decide_address(&self, client: Option<IpAddr>) -> Decision {
+    pub fn decide_address(
+        &self,
+        client: Option<IpAddr>,
+        load_of: impl Fn(GroupIndex) -> u64,
+    ) -> Decision {
         let mut room = KeyRoom::default();
-        self.decide_by(key::of_address(client, self.key_bytes_max, &mut room))
+        let extracted = key::of_address(client, self.key_bytes_max, &mut room);
+        self.decide_by(extracted, load_of)
     }
 
     /// Decides by what came of looking for the key.
     #[must_use]
-    pub fn decide_by(&self, extracted: Extracted<'_>) -> Decision {
+    pub fn decide_by(
+        &self,
+        extracted: Extracted<'_>,
+        load_of: impl Fn(GroupIndex) -> u64,
+    ) -> Decision {
         let (outcome, reject) = match extracted {
             Extracted::Key(key) if key.len() > self.key_bytes_max => {
                 (self.outcomes.oversized, Reject::Oversized)
             }
-            Extracted::Key(key) => match self.function.place(key) {
+            Extracted::Key(key) => match self.function.place(key, load_of) {
                 Placed::Group(group) => return Decision::Group(group),
                 Placed::Malformed => (self.outcomes.malformed, Reject::Malformed),
                 Placed::Nowhere => (self.outcomes.unplaced, Reject::Unplaced),
@@ -160,9 +175,15 @@ mod tests {
             (Extracted::Key(b"1"), 5, Reject::Unplaced),
         ] {
             let there = Decision::Group(GroupIndex(number));
-            assert_eq!(routed.decide_by(extracted), there);
-            assert_eq!(refusing.decide_by(extracted), Decision::Reject(reject));
+            assert_eq!(routed.decide_by(extracted, |_| 0), there);
+            assert_eq!(
+                refusing.decide_by(extracted, |_| 0),
+                Decision::Reject(reject)
+            );
         }
-        assert_eq!(routed.decide_by(Extracted::NeedsBody), Decision::NeedsBody);
+        assert_eq!(
+            routed.decide_by(Extracted::NeedsBody, |_| 0),
+            Decision::NeedsBody
+        );
     }
 }

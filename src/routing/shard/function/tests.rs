@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn idle(_: GroupIndex) -> u64 {
+    0
+}
+
 fn group(number: u32) -> Placed {
     Placed::Group(GroupIndex(number))
 }
@@ -49,7 +53,7 @@ fn integers_are_placed_in_ranges_with_both_ends() {
         (" 1", Placed::Malformed),
         ("0x1", Placed::Malformed),
     ] {
-        assert_eq!(function.place(key.as_bytes()), expected, "{key}");
+        assert_eq!(function.place(key.as_bytes(), idle), expected, "{key}");
     }
 }
 
@@ -65,7 +69,7 @@ fn texts_are_placed_in_ranges_without_their_end() {
         ("\u{e4}", group(0)),
         ("A", group(2)),
     ] {
-        assert_eq!(function.place(key.as_bytes()), expected, "{key}");
+        assert_eq!(function.place(key.as_bytes(), idle), expected, "{key}");
     }
 }
 
@@ -81,12 +85,12 @@ fn the_longest_prefix_counts_and_a_map_takes_whole_keys() {
         ("eu", 2),
         ("x", 2),
     ] {
-        assert_eq!(prefix.place(key.as_bytes()), group(expected), "{key}");
+        assert_eq!(prefix.place(key.as_bytes(), idle), group(expected), "{key}");
     }
     let map = Function::map(keys());
-    assert_eq!(map.place(b"eu-"), group(0));
-    assert_eq!(map.place(b"eu-w"), Placed::Nowhere);
-    assert_eq!(map.place(b"EU-"), Placed::Nowhere);
+    assert_eq!(map.place(b"eu-", idle), group(0));
+    assert_eq!(map.place(b"eu-w", idle), Placed::Nowhere);
+    assert_eq!(map.place(b"EU-", idle), Placed::Nowhere);
 }
 
 #[test]
@@ -101,9 +105,16 @@ fn remainders_are_those_of_the_mathematicians() {
         // 10^40 = 3^40 = 3^4 = 81 = 4 (mod 7)
         ("10000000000000000000000000000000000000000", 4),
     ] {
-        assert_eq!(function.place(key.as_bytes()), group(expected), "{key}");
+        assert_eq!(
+            function.place(key.as_bytes(), idle),
+            group(expected),
+            "{key}"
+        );
     }
-    assert_eq!(Function::Modulo(Box::new([])).place(b"1"), Placed::Nowhere);
+    assert_eq!(
+        Function::Modulo(Box::new([])).place(b"1", idle),
+        Placed::Nowhere
+    );
 }
 
 #[test]
@@ -111,7 +122,7 @@ fn other_keys_are_spread_by_a_hash_that_never_changes() {
     let function = Function::Modulo((0..4).map(GroupIndex).collect());
     let mut counts = [0_u32; 4];
     for number in 0..4_000 {
-        match function.place(format!("user-{number}").as_bytes()) {
+        match function.place(format!("user-{number}").as_bytes(), idle) {
             Placed::Group(group) => counts[group.index()] += 1,
             other => panic!("{other:?}"),
         }
@@ -122,13 +133,106 @@ fn other_keys_are_spread_by_a_hash_that_never_changes() {
     );
     let pinned: Vec<Placed> = ["acme", "globex", "initech", "umbrella", "hooli"]
         .iter()
-        .map(|key| function.place(key.as_bytes()))
+        .map(|key| function.place(key.as_bytes(), idle))
         .collect();
     assert_eq!(pinned, PINNED.map(group));
 }
 
 /// Where five names went when this was written; a change moves the data of every user.
 const PINNED: [u32; 5] = [0, 0, 1, 2, 1];
+
+const ALGORITHMS: [Algorithm; 4] = [
+    Algorithm::Jump,
+    Algorithm::Maglev,
+    Algorithm::Rendezvous,
+    Algorithm::Ring,
+];
+
+/// How many of 6,000 keys each of these groups gets.
+fn spread(function: &Function, load_of: impl Fn(GroupIndex) -> u64 + Copy) -> [u32; 3] {
+    let mut counts = [0; 3];
+    for number in 0..6_000 {
+        match function.place(format!("user-{number}").as_bytes(), load_of) {
+            Placed::Group(group) => counts[group.index()] += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    counts
+}
+
+#[test]
+fn hashes_spread_keys_by_weight() {
+    for algorithm in ALGORITHMS {
+        let groups = [
+            ("a", GroupIndex(0), 1),
+            ("b", GroupIndex(1), 2),
+            ("c", GroupIndex(2), 0),
+        ];
+        let counts = spread(&Function::hash(algorithm, &groups, None), idle);
+        assert_eq!(counts[2], 0, "{algorithm:?}");
+        assert!(
+            (1600..2400).contains(&counts[0]),
+            "{algorithm:?} {counts:?}"
+        );
+    }
+}
+
+#[test]
+fn a_group_over_its_bound_is_passed_over() {
+    for algorithm in ALGORITHMS {
+        let groups = [
+            ("a", GroupIndex(0), 1),
+            ("b", GroupIndex(1), 1),
+            ("c", GroupIndex(2), 1),
+        ];
+        let busy = |group: GroupIndex| if group.0 == 1 { 100 } else { 10 };
+        let bounded = Function::hash(algorithm, &groups, Some(125));
+        let free = Function::hash(algorithm, &groups, None);
+        assert_eq!(
+            spread(&bounded, idle),
+            spread(&free, idle),
+            "nobody is over it when idle"
+        );
+        let counts = spread(&bounded, busy);
+        assert_eq!(counts[1], 0, "{algorithm:?}");
+        for number in 0..500 {
+            let key = format!("user-{number}").into_bytes();
+            let home = free.place(&key, idle);
+            if home != group(1) {
+                assert_eq!(
+                    bounded.place(&key, busy),
+                    home,
+                    "others stay where they are"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_of_groups_counts_for_jump_only() {
+    let one = [
+        ("a", GroupIndex(0), 1),
+        ("b", GroupIndex(1), 1),
+        ("c", GroupIndex(2), 1),
+    ];
+    let mut other = one;
+    other.reverse();
+    for algorithm in [Algorithm::Maglev, Algorithm::Rendezvous, Algorithm::Ring] {
+        let (one, other) = (
+            Function::hash(algorithm, &one, None),
+            Function::hash(algorithm, &other, None),
+        );
+        for number in 0..500 {
+            let key = format!("user-{number}").into_bytes();
+            assert_eq!(
+                one.place(&key, idle),
+                other.place(&key, idle),
+                "{algorithm:?}"
+            );
+        }
+    }
+}
 
 proptest! {
     #[test]
@@ -140,7 +244,7 @@ proptest! {
         let ranges: Vec<(i64, i64)> = ends.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
         let expected = ranges.iter().position(|(from, to)| (*from..=*to).contains(&key));
         let expected = expected.map_or(Placed::Nowhere, |place| group(place as u32));
-        prop_assert_eq!(integers(&ranges).place(key.to_string().as_bytes()), expected);
+        prop_assert_eq!(integers(&ranges).place(key.to_string().as_bytes(), idle), expected);
     }
 
     #[test]
@@ -161,6 +265,6 @@ proptest! {
             .iter()
             .position(|(from, to)| *from <= &*key && to.is_none_or(|to| &*key < to));
         let expected = expected.map_or(Placed::Nowhere, |place| group(place as u32));
-        prop_assert_eq!(texts(&ranges).place(key.as_bytes()), expected);
+        prop_assert_eq!(texts(&ranges).place(key.as_bytes(), idle), expected);
     }
 }

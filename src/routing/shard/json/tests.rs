@@ -246,6 +246,12 @@ proptest! {
     }
 
     #[test]
+    fn the_fuzz_entry_holds(data in prop::collection::vec(any::<u8>(), 0..60)) {
+        crate::routing::fuzz::fuzz_json(&data);
+        crate::routing::fuzz::fuzz_hello(&data);
+    }
+
+    #[test]
     fn eight_at_a_time_is_one_at_a_time(text in prop::collection::vec(any::<u8>(), 0..40)) {
         prop_assert_eq!(plain_run(&text), slow_run(&text));
     }
