@@ -66,6 +66,8 @@ struct Search {
     again: Option<Again>,
     /// The right to a request, kept from before if the same backend is tried again.
     permit: Option<Permit>,
+    /// The hash of what the request is placed by, if its group does that.
+    place: Option<u64>,
 }
 
 impl<D: Driver> Worker<D> {
@@ -87,7 +89,9 @@ impl<D: Driver> Worker<D> {
             retries: exchange.retries,
             again,
             permit: exchange.permit.take(),
+            place: None,
         };
+        search.place = self.place_of(key, group);
         let found = self.search_upstream(group, &mut search);
         let now = self.now.micros;
         if let Some(exchange) = self.exchange(key) {
@@ -134,7 +138,7 @@ impl<D: Driver> Worker<D> {
             if refused && u32::from(search.retries) >= group.retries_max {
                 return Err(Fault::ConnectFailed);
             }
-            let index = match self.pick_upstream(group, search.again, &passed) {
+            let index = match self.pick_upstream(group, search, &passed) {
                 Ok(index) => index,
                 Err(_) if refused => return Err(Fault::ConnectFailed),
                 Err(NoPick::Nobody) if why == NoPick::Nobody => return Err(Fault::NoBackend),
@@ -173,17 +177,31 @@ impl<D: Driver> Worker<D> {
         }
     }
 
+    /// The hash of what the request of a client is placed by, if its group does that.
+    fn place_of(&mut self, client: Key, group: &Group) -> Option<u64> {
+        if !group.policy.kind().needs_key() {
+            return None;
+        }
+        let address = self
+            .client(client)
+            .and_then(|client| client.address)
+            .or_else(|| net::peer_address(self.conns.at(client)?.fd()))?;
+        Some(group.place_of_client(address.ip()))
+    }
+
     fn pick_upstream(
         &mut self,
         group: &Group,
-        again: Option<Again>,
+        search: &Search,
         passed: &Tried,
     ) -> Result<BackendIndex, NoPick> {
+        let again = search.again;
         if let Some(Again::Fresh(index)) = again {
             return Ok(index);
         }
         let pools = &self.pools;
         let ask = Ask {
+            key: search.place,
             // A connection that is looked for again does not come from a pool.
             has_idle: &|slot| again.is_none() && !pools[slot.index()].is_empty(),
             ..Ask::new(passed, self.now.unix_micros())
