@@ -11,6 +11,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use weir::base::id::{BackendSlot, CoreId, GroupIndex, GroupSlot};
 use weir::routing::hashing::hash_key;
+use weir::routing::limit::Queue;
 use weir::routing::load::Board;
 use weir::routing::matcher::{Destination, HostRule, PathRule, RouteRule, RouteSet};
 use weir::routing::policy::{Ask, PickState, Policy, PolicyKind, Tried, pick};
@@ -100,6 +101,12 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
         retries_max: 2,
         idle_connections_max: 8,
         head_bytes_max: 16384,
+        sticky: None,
+        queue: Queue {
+            requests_max: 0,
+            timeout: second,
+            waiting: Arc::default(),
+        },
     }
 }
 

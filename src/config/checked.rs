@@ -14,11 +14,13 @@ use std::time::Duration;
 use super::problem::Problem;
 
 mod admin;
+mod affinity;
 mod group;
 mod route;
 mod shard;
 
 pub use admin::{Admin, Secret, Store, Token};
+pub use affinity::{Queue, SameSite, Sticky, StickyCookie};
 pub use group::{
     Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,
     Policy, RETRIES_MAX, WEIGHT_DEFAULT,

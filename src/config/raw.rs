@@ -7,10 +7,12 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{At, Problems};
 use super::reader::{Scalar, Section, Written, elements, integer_of, kind};
 
+mod affinity;
 mod group;
 mod route;
 mod shard;
 
+pub(super) use affinity::{Queue, Sticky};
 pub(super) use group::{Backend, Group};
 pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{

@@ -55,6 +55,7 @@ impl<D: Driver> Worker<D> {
         scratch.clear();
         if let Some(exchange) = self.exchange(key) {
             exchange.answered = Answered::Wholly;
+            exchange.waiting = None;
             exchange.status = status;
             exchange.fault = fault;
             exchange.close |= close || closing || !exchange.has_request();

@@ -260,7 +260,7 @@ impl<D: Driver> Worker<D> {
         let verbatim = exchange.request.is_verbatim();
         let left = exchange.request.remaining().unwrap_or(0);
         self.request_body(key, segment);
-        if verbatim && is_bulk(run_bytes, left) {
+        if verbatim && is_bulk(run_bytes, left) && !self.is_waiting(key) {
             self.start_bulk(key);
         }
     }
@@ -405,6 +405,9 @@ impl<D: Driver> Worker<D> {
         match (client.phase, client.exchange.as_ref()) {
             (Phase::Exchange, Some(exchange)) => {
                 let has_request = exchange.has_request();
+                if exchange.waiting.is_some() {
+                    return self.answer_fault(key, Fault::GroupFull);
+                }
                 let fault = self.who_is_late(key, has_request);
                 self.answer_fault(key, fault);
             }

@@ -4,6 +4,7 @@ use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId, GroupIndex, ListenerSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
+use crate::data::queue::Waiting;
 use crate::http::{Body, BodyLimits, Framing, Method, Output, Version};
 use crate::routing::limit::Permit;
 use crate::routing::policy::Tried;
@@ -31,6 +32,10 @@ pub(super) struct Exchange {
     pub(super) listener: ListenerSlot,
     pub(super) group: Option<GroupIndex>,
     pub(super) backend: Option<BackendIndex>,
+    /// Its place in the queue of its group, while every backend is at a limit.
+    pub(super) waiting: Option<Box<Waiting>>,
+    /// The backend its client sticks to.
+    pub(super) preferred: Option<BackendIndex>,
     /// The connection that serves it.
     pub(super) upstream: Option<Key>,
     /// The right to one request at the backend, where requests are limited.
@@ -75,6 +80,8 @@ impl Exchange {
             listener,
             group: None,
             backend: None,
+            waiting: None,
+            preferred: None,
             upstream: None,
             permit: None,
             tried: Tried::default(),

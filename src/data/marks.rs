@@ -1,20 +1,27 @@
-//! What weir writes on a response of its own accord: which epoch and which backend served it.
+//! What weir writes on a response of its own accord: which epoch and which backend served it, and
+//! the cookie by which a client stays with that backend.
 //!
-//! With both anybody can check from outside that a request was served by a backend its own
-//! epoch's table allows, also while tables change. Off by default: the outside need not know.
+//! With epoch and backend anybody can check from outside that a request was served by a backend
+//! its own epoch's table allows, also while tables change. Off by default: the outside need not
+//! know. The cookie is set where the client did not come with it.
 
 use crate::data::exchange::Exchange;
 use crate::http::OwnField;
 
 const EPOCH: &[u8] = b"X-Weir-Epoch";
 const BACKEND: &[u8] = b"X-Weir-Backend";
+const SET_COOKIE: &[u8] = b"Set-Cookie";
 
 /// The texts of the fields, for as long as they are written.
 pub(super) struct Marks<'a> {
     epoch: itoa::Buffer,
     /// Epoch and backend, where they are to be shown.
     shown: Option<(u64, Option<&'a str>)>,
+    cookie: Option<&'a [u8]>,
 }
+
+/// Fields at most.
+const FIELDS: usize = 3;
 
 impl<'a> Marks<'a> {
     /// The marks of the response to `exchange`.
@@ -26,26 +33,49 @@ impl<'a> Marks<'a> {
         Marks {
             epoch: itoa::Buffer::new(),
             shown: wanted.then(|| (exchange.table.epoch.0, backend())),
+            cookie: None,
         }
     }
 
+    /// The same with the cookie that makes the client stay, if it has none that says so.
+    pub(super) fn with_cookie(self, exchange: &'a Exchange) -> Marks<'a> {
+        let moved = exchange
+            .backend
+            .filter(|_| exchange.backend != exchange.preferred);
+        let sticky = exchange.group().and_then(|group| group.sticky.as_ref());
+        let cookie = moved.and_then(|backend| sticky?.set_cookie(backend));
+        Marks { cookie, ..self }
+    }
+
     /// Puts the fields into `room`; answers those in use.
-    pub(super) fn fields<'r>(&'r mut self, room: &'r mut [OwnField<'r>; 2]) -> &'r [OwnField<'r>] {
-        let Some((epoch, backend)) = self.shown else {
-            return &[];
+    pub(super) fn fields<'r>(&'r mut self, room: &'r mut Room<'r>) -> &'r [OwnField<'r>] {
+        let mut count = 0;
+        let mut put = |field| {
+            room[count] = field;
+            count += 1;
         };
-        room[0] = own(EPOCH, self.epoch.format(epoch).as_bytes());
-        let Some(backend) = backend else {
-            return &room[..1];
-        };
-        room[1] = own(BACKEND, backend.as_bytes());
-        &room[..]
+        if let Some(value) = self.cookie {
+            put(OwnField {
+                replaces: false,
+                ..own(SET_COOKIE, value)
+            });
+        }
+        if let Some((epoch, backend)) = self.shown {
+            put(own(EPOCH, self.epoch.format(epoch).as_bytes()));
+            if let Some(backend) = backend {
+                put(own(BACKEND, backend.as_bytes()));
+            }
+        }
+        &room[..count]
     }
 }
 
 /// Room for [`Marks::fields`].
-pub(super) fn room<'a>() -> [OwnField<'a>; 2] {
-    [own(EPOCH, b""), own(BACKEND, b"")]
+pub(super) type Room<'a> = [OwnField<'a>; FIELDS];
+
+/// An empty one.
+pub(super) fn room<'a>() -> Room<'a> {
+    [own(b"", b""); FIELDS]
 }
 
 fn own<'a>(name: &'a [u8], value: &'a [u8]) -> OwnField<'a> {

@@ -16,6 +16,7 @@ mod marks;
 mod ops;
 mod peek;
 mod place;
+mod queue;
 mod relay;
 mod request;
 mod response;

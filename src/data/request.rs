@@ -71,7 +71,7 @@ impl<D: Driver> Worker<D> {
                 self.answer(key, refusal.status, refusal.reason, fault, true);
                 return false;
             }
-            Placed::Group(_) => match self.attach_upstream(key, None) {
+            Placed::Group(_) => match self.attach_or_wait(key) {
                 Ok(()) => return true,
                 Err(fault) => fault,
             },
@@ -135,6 +135,9 @@ impl<D: Driver> Worker<D> {
 
     /// Sends the head in `scratch` with the body bytes that stand behind the head in `input`.
     pub(super) fn forward_request(&mut self, key: Key, input: Input, head_len: usize) {
+        if self.is_waiting(key) {
+            return self.park_request(key, input, head_len);
+        }
         match input {
             Input::Received(mut segment) if self.request_is_verbatim(key) => {
                 segment.advance(head_len);
@@ -154,6 +157,10 @@ impl<D: Driver> Worker<D> {
 
     /// Body bytes of the request under way.
     pub(super) fn request_body(&mut self, key: Key, mut segment: Segment) {
+        if self.is_waiting(key) {
+            self.park_body(key, segment.bytes());
+            return self.driver.buffers().give(segment);
+        }
         if self.request_is_verbatim(key) {
             self.take_request_body(key, &mut segment);
             match self.exchange(key) {

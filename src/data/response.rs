@@ -208,7 +208,10 @@ impl<D: Driver> Worker<D> {
             let delivery = head.delivery(exchange.method, exchange.version);
             let http = exchange.listener().map(|listener| &listener.http);
             let id = request_id_text(exchange.number);
-            let mut marks = Marks::of(exchange);
+            let mut marks = match head.is_interim() {
+                true => Marks::of(exchange),
+                false => Marks::of(exchange).with_cookie(exchange),
+            };
             let mut room = marks::room();
             let edits = ResponseEdits {
                 method: exchange.method,

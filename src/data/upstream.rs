@@ -16,7 +16,7 @@ use crate::data::conn::{Conn, NEVER, Role};
 use crate::data::exchange::Answered;
 use crate::data::worker::{Worker, ticks};
 use crate::routing::limit::{Full, Permit};
-use crate::routing::policy::{Ask, NoPick, Tried, pick};
+use crate::routing::policy::{Ask, NoPick, Tried, may_stay, pick};
 use crate::routing::table::{Backend, Group};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
@@ -68,6 +68,8 @@ struct Search {
     permit: Option<Permit>,
     /// The hash of what the request is placed by, if its group does that.
     place: Option<u64>,
+    /// The backend the client sticks to.
+    preferred: Option<BackendIndex>,
 }
 
 impl<D: Driver> Worker<D> {
@@ -90,6 +92,7 @@ impl<D: Driver> Worker<D> {
             again,
             permit: exchange.permit.take(),
             place: None,
+            preferred: exchange.preferred,
         };
         search.place = self.place_of(key, group);
         let found = self.search_upstream(group, &mut search);
@@ -206,7 +209,10 @@ impl<D: Driver> Worker<D> {
             has_idle: &|slot| again.is_none() && !pools[slot.index()].is_empty(),
             ..Ask::new(passed, self.now.unix_micros())
         };
-        pick(group, &mut self.picks[group.slot.index()], &ask)
+        match search.preferred {
+            Some(index) if may_stay(group, index, &ask) => Ok(index),
+            _ => pick(group, &mut self.picks[group.slot.index()], &ask),
+        }
     }
 
     /// Takes the right to a request at `backend` and, from the pool if it may be `pooled`, a

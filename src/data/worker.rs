@@ -12,6 +12,7 @@ use crate::data::WorkerSetup;
 use crate::data::adopt::ListenerState;
 use crate::data::bulk::Pipes;
 use crate::data::conn::{Conn, Role};
+use crate::data::queue::{self, Queues};
 use crate::data::upstream::Pool;
 use crate::link::ToWorker;
 use crate::link::worker_side::WorkerSide;
@@ -78,6 +79,8 @@ pub(super) struct Worker<D> {
     pub(super) pools: Vec<Pool>,
     /// By backend slot.
     pub(super) backend_stats: Vec<Option<PerCore<BackendStats>>>,
+    /// Requests for which no backend has room.
+    pub(super) queues: Queues,
     pub(super) pipes: Pipes,
     /// Heads and transcoded bodies are built here.
     pub(super) scratch: Vec<u8>,
@@ -117,6 +120,7 @@ impl<D: Driver> Worker<D> {
             picks: Vec::new(),
             pools: Vec::new(),
             backend_stats: Vec::new(),
+            queues: Queues::default(),
             pipes: Pipes::default(),
             scratch: Vec::new(),
             draining: None,
@@ -361,7 +365,11 @@ impl<D: Driver> Worker<D> {
 
 impl<D: Driver> Turn for Worker<D> {
     fn turn(&mut self) -> bool {
-        if let Err(error) = self.driver.wait(SLEEP_MAX) {
+        let sleep_max = match self.queues.is_empty() {
+            true => SLEEP_MAX,
+            false => queue::LOOK_EVERY,
+        };
+        if let Err(error) = self.driver.wait(sleep_max) {
             tracing::error!(%error, core = self.core.0, "ring failed");
             return false;
         }
@@ -380,6 +388,9 @@ impl<D: Driver> Turn for Worker<D> {
             self.fire(tick, key);
         }
         self.due = due;
+        if !self.queues.is_empty() {
+            self.serve_waiting();
+        }
         self.take_messages();
         self.housekeeping();
         self.finish_drain();

@@ -270,7 +270,7 @@ fn plan_group(
     registry: &mut Registry,
     warnings: &mut Vec<PlanWarning>,
 ) -> Group {
-    let (slot, load) = registry.claim_group(&group.name);
+    let (slot, state) = registry.claim_group(&group.name);
     let mut backends = Vec::new();
     for backend in &group.backends {
         for address in addresses_of(backend, group, resolved, registry, warnings) {
@@ -306,8 +306,10 @@ fn plan_group(
         slot,
         name: Arc::clone(&group.name),
         policy,
+        sticky: affinity::sticky(group, &backends),
+        queue: affinity::queue(group, state.waiting),
         backends,
-        load,
+        load: state.load,
         key_seed: hash_key(CLUSTER_SEED, format!("group/{}", group.name).as_bytes()),
         timeouts: GroupTimeouts {
             connect: group.timeouts.connect,
@@ -394,5 +396,6 @@ fn forget_unnamed(config: &Config, registry: &mut Registry) {
 // An exchange tries its first backend and at most this many more.
 const _: () = assert!((checked::RETRIES_MAX as usize) < TRIED_MAX);
 
+mod affinity;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot};
@@ -45,7 +46,7 @@ pub struct Registry {
     cores: usize,
     epoch: Epoch,
     listeners: Slots<ListenerIdentity, ListenerState>,
-    groups: Slots<Arc<str>, Load>,
+    groups: Slots<Arc<str>, GroupState>,
     backends: Slots<BackendIdentity, BackendState>,
     group_loads: Board,
     backend_loads: Board,
@@ -60,6 +61,14 @@ pub(super) struct BackendState {
     pub(super) load: Load,
     /// Made when the backend is first given a limit.
     pub(super) gate: Option<Arc<Gate>>,
+}
+
+#[derive(Clone)]
+pub(super) struct GroupState {
+    /// What its backends have under way.
+    pub(super) load: Load,
+    /// Requests that wait for room in it.
+    pub(super) waiting: Arc<AtomicU32>,
 }
 
 #[derive(Clone)]
@@ -226,11 +235,14 @@ impl Registry {
     }
 
     /// The slot and the load of a group.
-    pub(super) fn claim_group(&mut self, name: &Arc<str>) -> (GroupSlot, Load) {
+    pub(super) fn claim_group(&mut self, name: &Arc<str>) -> (GroupSlot, GroupState) {
         let loads = &mut self.group_loads;
-        let make = |slot| loads.claim(slot);
-        let (slot, load) = self.groups.claim(Arc::clone(name), self.epoch, make);
-        (GroupSlot(slot), load.clone())
+        let make = |slot| GroupState {
+            load: loads.claim(slot),
+            waiting: Arc::default(),
+        };
+        let (slot, state) = self.groups.claim(Arc::clone(name), self.epoch, make);
+        (GroupSlot(slot), state.clone())
     }
 
     /// The view of all loads of backends, for policies. It is complete once all are claimed.

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,50 @@ impl Drop for Permit {
     }
 }
 
+/// The requests of one group that wait for room, all cores together.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// How many may.
+    pub requests_max: u32,
+    /// How long each may.
+    pub timeout: Duration,
+    /// How many do; it outlives every table.
+    pub waiting: Arc<AtomicU32>,
+}
+
+impl Queue {
+    /// A place in the queue.
+    ///
+    /// # Errors
+    /// When all are taken.
+    pub fn enter(&self) -> Result<Place, Full> {
+        let one_more = |waiting: u32| (waiting < self.requests_max).then_some(waiting + 1);
+        match self
+            .waiting
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more)
+        {
+            Ok(_) => Ok(Place(Arc::clone(&self.waiting))),
+            Err(_) => Err(Full),
+        }
+    }
+
+    /// Requests that wait now.
+    #[must_use]
+    pub fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// A place in a [`Queue`]; dropping it leaves the queue.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicU32>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +191,19 @@ mod tests {
         assert!(!gate.take_starved());
         gate.set_starved();
         assert!(gate.take_starved() && !gate.take_starved());
+    }
+
+    #[test]
+    fn a_queue_is_bounded_and_a_place_is_left_by_dropping_it() {
+        let queue = Queue {
+            requests_max: 2,
+            timeout: Duration::from_secs(1),
+            waiting: Arc::default(),
+        };
+        let (first, _second) = (queue.enter().unwrap(), queue.enter().unwrap());
+        assert_eq!((queue.enter().unwrap_err(), queue.waiting()), (Full, 2));
+        drop(first);
+        assert_eq!(queue.waiting(), 1);
+        assert!(queue.enter().is_ok());
     }
 }

@@ -11,4 +11,5 @@ pub mod policy;
 mod radix;
 pub mod shard;
 pub mod sni;
+pub mod sticky;
 pub mod table;

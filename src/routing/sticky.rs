@@ -13,6 +13,7 @@
 //! gives way to the policy of the group; one that drains keeps its clients.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -49,7 +50,7 @@ pub struct CookieOptions {
     /// Its name.
     pub name: String,
     /// Signs it; the same on all nodes.
-    pub secret: String,
+    pub secret: Arc<str>,
     /// How long a browser keeps it; as long as it runs when `None`.
     pub ttl: Option<Duration>,
     /// Sent over HTTPS only.
@@ -260,7 +261,7 @@ mod tests {
     fn options(secret: &str) -> CookieOptions {
         CookieOptions {
             name: "weir".to_owned(),
-            secret: secret.to_owned(),
+            secret: secret.into(),
             ttl: None,
             secure: false,
             same_site: SameSite::Lax,
@@ -311,7 +312,11 @@ mod tests {
             given(&ours, 0).replace("weir=", "weird="),
         ];
         for cookies in theirs {
-            assert_eq!(ours.preferred(&with_cookie(cookies.clone())), None, "{cookies}");
+            assert_eq!(
+                ours.preferred(&with_cookie(cookies.clone())),
+                None,
+                "{cookies}"
+            );
         }
         let whole = given(&ours, 0);
         for place in "weir=".len()..whole.len() {
@@ -345,7 +350,9 @@ mod tests {
         let mut moved = 0;
         for last in 0..=255_u8 {
             let client = IpAddr::from([10, 0, 0, last]);
-            let mapped = "::ffff:10.0.0.0".parse::<std::net::Ipv6Addr>().expect("an address");
+            let mapped = "::ffff:10.0.0.0"
+                .parse::<std::net::Ipv6Addr>()
+                .expect("an address");
             let mut octets = mapped.octets();
             octets[15] = last;
             let before = ten.preferred_by_address(client).expect("a backend");

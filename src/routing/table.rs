@@ -15,11 +15,12 @@ use crate::base::id::{
     BackendIndex, BackendSlot, CoreId, GroupIndex, GroupSlot, ListenerSlot, ShardIndex,
 };
 use crate::routing::hashing::hash_key;
-use crate::routing::limit::{Full, Gate, Limited, Permit};
+use crate::routing::limit::{Full, Gate, Limited, Permit, Queue};
 use crate::routing::load::Load;
 use crate::routing::matcher::RouteSet;
 use crate::routing::policy::Policy;
 use crate::routing::shard::Rule;
+use crate::routing::sticky::Sticky;
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
 
 /// All routing facts of one epoch.
@@ -170,6 +171,10 @@ pub struct Group {
     pub idle_connections_max: u32,
     /// Bytes of a response head.
     pub head_bytes_max: usize,
+    /// How clients stay with a backend, when they do.
+    pub sticky: Option<Sticky>,
+    /// Where requests wait while every backend is at a hard limit.
+    pub queue: Queue,
 }
 
 impl Group {

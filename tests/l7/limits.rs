@@ -21,7 +21,10 @@ fn counting(pause: Duration) -> (Upstream, Arc<AtomicUsize>) {
 }
 
 fn limited(upstream: &Upstream, limits: &str) -> Settings {
-    Settings::http_to(&[]).member(upstream, limits).workers("2")
+    Settings::http_to(&[])
+        .member(upstream, limits)
+        .group_with("queue", "{ requests_max = 0 }")
+        .workers("2")
 }
 
 /// `count` clients at once ask until each was served `rounds` times, each on new connections now

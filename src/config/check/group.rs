@@ -10,7 +10,7 @@ use super::super::problem::Problems;
 use super::super::raw;
 use super::names::Names;
 use super::values::{choice, duration, number, number_or_none, size};
-use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, backend};
+use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend};
 
 pub(super) fn check(
     raw: &raw::Group,
@@ -33,6 +33,9 @@ pub(super) fn check(
     let limits = GroupLimits {
         head_bytes: size(&raw.head_bytes, HEAD_BYTES_DEFAULT, HEAD_BYTES, problems),
     };
+    let sticky = raw.sticky.as_ref();
+    let sticky = sticky.and_then(|sticky| affinity::check_sticky(sticky, problems));
+    let queue = affinity::check_queue(&raw.queue, problems);
     Some(Group {
         name: name?,
         policy,
@@ -41,6 +44,8 @@ pub(super) fn check(
         idle_connections_max,
         timeouts,
         limits,
+        sticky,
+        queue,
     })
 }
 

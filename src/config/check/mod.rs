@@ -6,6 +6,7 @@
 
 mod address;
 pub(super) mod admin;
+mod affinity;
 mod backend;
 mod destination;
 mod group;

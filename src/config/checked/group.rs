@@ -1,5 +1,6 @@
 //! Groups and their backends, as meant.
 
+use super::{Queue, Sticky};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -88,6 +89,10 @@ pub struct Group {
     pub timeouts: GroupTimeouts,
     /// Sizes.
     pub limits: GroupLimits,
+    /// How clients stay with a backend, when they do.
+    pub sticky: Option<Sticky>,
+    /// Where requests wait while every backend is at a hard limit.
+    pub queue: Queue,
 }
 
 /// Times on the backends' side.

@@ -1,7 +1,7 @@
 //! Groups as TOML. Backends that need nothing but an address come first in the short form; from
 //! the first one that needs more on, all have the long form, so that their order stays.
 
-use super::super::checked::{Backend, BackendState, Group, Policy, WEIGHT_DEFAULT};
+use super::super::checked::{Backend, BackendState, Group, Policy, Sticky, WEIGHT_DEFAULT};
 use super::Page;
 
 pub(super) fn print(group: &Group, page: &mut Page) {
@@ -37,8 +37,30 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     page.duration("tunnel", group.timeouts.tunnel);
     page.section("[group.limits]");
     page.size("head_bytes", group.limits.head_bytes as u64);
+    page.section("[group.queue]");
+    page.raw("requests_max", group.queue.requests_max);
+    page.duration("timeout", group.queue.timeout);
+    if let Some(sticky) = &group.sticky {
+        print_sticky(sticky, page);
+    }
     for backend in long {
         print_backend(backend, page);
+    }
+}
+
+fn print_sticky(sticky: &Sticky, page: &mut Page) {
+    page.section("[group.sticky]");
+    match sticky {
+        Sticky::Source => page.raw("source", true),
+        Sticky::Cookie(cookie) => {
+            page.text("cookie", &cookie.name);
+            page.text("secret", &cookie.secret.0);
+            if let Some(ttl) = cookie.ttl {
+                page.duration("ttl", ttl);
+            }
+            page.raw("secure", cookie.secure);
+            page.text("same_site", cookie.same_site.name());
+        }
     }
 }
 

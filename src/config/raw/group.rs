@@ -2,6 +2,7 @@
 
 use super::super::problem::{At, Problems};
 use super::super::reader::Section;
+use super::affinity::{Queue, Sticky, read_queue, read_sticky};
 use super::{Integer, Size, Text, Texts};
 
 pub(in super::super) struct Group {
@@ -14,6 +15,8 @@ pub(in super::super) struct Group {
     pub(in super::super) idle_connections_max: Integer,
     pub(in super::super) timeouts: GroupTimeouts,
     pub(in super::super) head_bytes: Size,
+    pub(in super::super) sticky: Option<Sticky>,
+    pub(in super::super) queue: Queue,
     /// The long form of `backends`.
     pub(in super::super) backend: Vec<Backend>,
     pub(in super::super) at: At,
@@ -57,6 +60,13 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
             section.finish(problems);
             head_bytes
         }),
+        sticky: section
+            .section("sticky", problems)
+            .map(|section| read_sticky(section, problems)),
+        queue: section
+            .section("queue", problems)
+            .map(|section| read_queue(section, problems))
+            .unwrap_or_default(),
         backend: section
             .sections("backend", problems)
             .into_iter()

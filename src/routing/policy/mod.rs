@@ -224,6 +224,17 @@ impl Lottery {
     }
 }
 
+/// Whether a client that sticks to `backend` may stay with it: also while it drains.
+#[must_use]
+pub fn may_stay(group: &Group, backend: BackendIndex, ask: &Ask<'_>) -> bool {
+    let Some(found) = group.backends.get(backend.index()) else {
+        return false;
+    };
+    found.state != BackendState::Maint
+        && !ask.tried.contains(backend)
+        && !found.is_full(ask.has_idle)
+}
+
 /// Chooses a backend.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::base::id::{BackendSlot, CoreId, GroupSlot};
 use crate::routing::hashing::hash_key;
-use crate::routing::limit::Limited;
+use crate::routing::limit::{Limited, Queue};
 use crate::routing::table::{Backend, GroupTimeouts};
 use crate::telemetry::stats::PerCore;
 
@@ -90,6 +90,12 @@ fn group_of(kind: PolicyKind, backends: Vec<Backend>, board: &Board) -> Group {
         retries_max: 2,
         idle_connections_max: 8,
         head_bytes_max: 16384,
+        sticky: None,
+        queue: Queue {
+            requests_max: 0,
+            timeout: second,
+            waiting: Arc::default(),
+        },
     }
 }
 
