@@ -14,6 +14,7 @@
 )]
 
 mod api;
+mod changes;
 mod kernel;
 mod l4;
 mod l7;

@@ -1,0 +1,215 @@
+//! What the tables of all epochs allow, worked out apart from weir.
+//!
+//! The model knows the configuration the test asked for, epoch by epoch, and nothing of weir's
+//! code. A response that names its epoch and its backend can be judged by it afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+/// Tenants a request may belong to.
+pub(super) const TENANTS: usize = 12;
+
+/// Groups tenants are spread over.
+pub(super) const GROUPS: [&str; 3] = ["red", "green", "blue"];
+
+/// Backends there are to add, each known by one letter.
+pub(super) const BACKENDS: usize = 9;
+
+/// Policies a group may change to.
+const POLICIES: [&str; 7] = [
+    "round_robin",
+    "weighted_round_robin",
+    "random",
+    "least_connections",
+    "weighted_least_connections",
+    "least_request",
+    "peak_ewma",
+];
+
+/// One change of the configuration.
+pub(super) enum Change {
+    Add { group: usize, backend: usize },
+    Policy { group: usize, policy: usize },
+    Remove { group: usize, backend: usize },
+    Shard { tenant: usize, group: usize },
+    State { group: usize, backend: usize, drains: bool },
+    Weight { group: usize, backend: usize, weight: u64 },
+}
+
+/// The configuration at one epoch.
+#[derive(Clone)]
+pub(super) struct World {
+    /// Group of each tenant.
+    tenants: [usize; TENANTS],
+    /// Members of each group, and whether each drains.
+    members: [BTreeMap<usize, bool>; GROUPS.len()],
+}
+
+/// Every epoch's configuration.
+pub(super) struct History(BTreeMap<u64, World>);
+
+/// The name of a backend.
+pub(super) fn name(backend: usize) -> String {
+    format!("backend-{backend}")
+}
+
+/// The name of a tenant.
+pub(super) fn tenant(number: usize) -> String {
+    format!("tenant-{number}")
+}
+
+impl World {
+    /// Three groups of three backends each; the tenants take turns.
+    pub(super) fn first() -> World {
+        let group = |group: usize| (3 * group..3 * group + 3).map(|backend| (backend, false));
+        World {
+            tenants: std::array::from_fn(|tenant| tenant % GROUPS.len()),
+            members: std::array::from_fn(|number| group(number).collect()),
+        }
+    }
+
+    /// A change that leaves every group somebody to serve it, by four random numbers.
+    pub(super) fn change(&self, random: [usize; 4]) -> Option<Change> {
+        let [kind, first, second, third] = random;
+        let group = first % GROUPS.len();
+        let members = &self.members[group];
+        let backend = *members.keys().nth(second % members.len())?;
+        let ready = members.iter().filter(|(_, drains)| !**drains);
+        let others_ready = ready.filter(|(other, _)| **other != backend).count();
+        match kind % 6 {
+            0 => {
+                let backend = third % BACKENDS;
+                (!members.contains_key(&backend)).then_some(Change::Add { group, backend })
+            }
+            1 => (others_ready > 0).then_some(Change::Remove { group, backend }),
+            2 => Some(Change::Policy {
+                group,
+                policy: third % POLICIES.len(),
+            }),
+            3 => Some(Change::Shard {
+                tenant: second % TENANTS,
+                group,
+            }),
+            4 => {
+                let drains = !members[&backend];
+                (!drains || others_ready > 0).then_some(Change::State {
+                    group,
+                    backend,
+                    drains,
+                })
+            }
+            _ => Some(Change::Weight {
+                group,
+                backend,
+                weight: 1 + third as u64 % 9,
+            }),
+        }
+    }
+
+    /// The world after a change.
+    pub(super) fn after(&self, change: &Change) -> World {
+        let mut next = self.clone();
+        match *change {
+            Change::Add { group, backend } => {
+                next.members[group].insert(backend, false);
+            }
+            Change::Policy { .. } | Change::Weight { .. } => {}
+            Change::Remove { group, backend } => {
+                next.members[group].remove(&backend);
+            }
+            Change::Shard { tenant, group } => next.tenants[tenant] = group,
+            Change::State {
+                group,
+                backend,
+                drains,
+            } => {
+                next.members[group].insert(backend, drains);
+            }
+        }
+        next
+    }
+
+    /// The map of the shard rule.
+    pub(super) fn map(&self) -> Value {
+        let entry = |(number, group): (usize, &usize)| {
+            json!({"key": tenant(number), "group": GROUPS[*group]})
+        };
+        self.tenants.iter().enumerate().map(entry).collect()
+    }
+
+    /// Who may serve a tenant.
+    fn allowed(&self, tenant: usize) -> BTreeSet<String> {
+        let members = self.members[self.tenants[tenant]].iter();
+        let ready = members.filter(|(_, drains)| !**drains);
+        ready.map(|(backend, _)| name(*backend)).collect()
+    }
+}
+
+impl Change {
+    /// The request that makes it: method, target, body.
+    pub(super) fn request(&self, world: &World, address: &dyn Fn(usize) -> String) -> Request {
+        let member = |group: usize, backend: usize| {
+            format!("/v1/groups/{}/backends/{}", GROUPS[group], name(backend))
+        };
+        match *self {
+            Change::Add { group, backend } => {
+                let value = json!({"address": address(backend)});
+                ("PUT", member(group, backend), Some(value))
+            }
+            Change::Policy { group, policy } => {
+                let value = json!({"policy": POLICIES[policy]});
+                ("PATCH", format!("/v1/groups/{}", GROUPS[group]), Some(value))
+            }
+            Change::Remove { group, backend } => ("DELETE", member(group, backend), None),
+            Change::Shard { .. } => {
+                let value = json!({"map": world.after(self).map()});
+                ("PATCH", "/v1/shards/by-tenant".to_owned(), Some(value))
+            }
+            Change::State {
+                group,
+                backend,
+                drains,
+            } => {
+                let verb = if drains { "drain" } else { "ready" };
+                ("POST", format!("{}/{verb}", member(group, backend)), None)
+            }
+            Change::Weight {
+                group,
+                backend,
+                weight,
+            } => {
+                let value = json!({"weight": weight});
+                ("PATCH", member(group, backend), Some(value))
+            }
+        }
+    }
+}
+
+/// Method, target and body of a request to the API.
+pub(super) type Request = (&'static str, String, Option<Value>);
+
+impl History {
+    /// A history that begins with this world at this epoch.
+    pub(super) fn new(epoch: u64, world: World) -> History {
+        History([(epoch, world)].into())
+    }
+
+    /// Adds what holds from an epoch on.
+    pub(super) fn add(&mut self, epoch: u64, world: World) {
+        let last = self.0.keys().last().copied();
+        assert!(last < Some(epoch), "epochs grow: {last:?}, {epoch}");
+        self.0.insert(epoch, world);
+    }
+
+    /// Whether this epoch is known.
+    pub(super) fn knows(&self, epoch: u64) -> bool {
+        self.0.contains_key(&epoch)
+    }
+
+    /// Whether the table of an epoch lets this backend serve this tenant.
+    pub(super) fn allows(&self, epoch: u64, tenant: usize, backend: &str) -> bool {
+        let world = self.0.range(..=epoch).next_back();
+        world.is_some_and(|(_, world)| world.allowed(tenant).contains(backend))
+    }
+}
