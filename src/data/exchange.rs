@@ -4,6 +4,7 @@ use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId, GroupIndex, ListenerSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
+use crate::data::place::Affinity;
 use crate::data::queue::Waiting;
 use crate::http::{Body, BodyLimits, Framing, Method, Output, Version};
 use crate::routing::limit::Permit;
@@ -34,8 +35,8 @@ pub(super) struct Exchange {
     pub(super) backend: Option<BackendIndex>,
     /// Its place in the queue of its group, while every backend is at a limit.
     pub(super) waiting: Option<Box<Waiting>>,
-    /// The backend its client sticks to.
-    pub(super) preferred: Option<BackendIndex>,
+    /// Where in its group it belongs.
+    pub(super) affinity: Affinity,
     /// The connection that serves it.
     pub(super) upstream: Option<Key>,
     /// The right to one request at the backend, where requests are limited.
@@ -81,7 +82,7 @@ impl Exchange {
             group: None,
             backend: None,
             waiting: None,
-            preferred: None,
+            affinity: Affinity::default(),
             upstream: None,
             permit: None,
             tried: Tried::default(),

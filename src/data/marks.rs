@@ -41,7 +41,7 @@ impl<'a> Marks<'a> {
     pub(super) fn with_cookie(self, exchange: &'a Exchange) -> Marks<'a> {
         let moved = exchange
             .backend
-            .filter(|_| exchange.backend != exchange.preferred);
+            .filter(|_| exchange.backend != exchange.affinity.preferred);
         let sticky = exchange.group().and_then(|group| group.sticky.as_ref());
         let cookie = moved.and_then(|backend| sticky?.set_cookie(backend));
         Marks { cookie, ..self }

@@ -10,7 +10,7 @@
 use std::net::IpAddr;
 
 use crate::base::fault::Fault;
-use crate::base::id::{GroupIndex, ShardIndex};
+use crate::base::id::{BackendIndex, GroupIndex, ShardIndex};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, Role};
@@ -21,7 +21,7 @@ use crate::routing::matcher::Destination;
 use crate::routing::shard::json::{Scan, Scanner};
 use crate::routing::shard::key::{Extracted, JsonKey, KeySource, RequestView};
 use crate::routing::shard::{Decision, Reject, Rule};
-use crate::routing::table::Listener;
+use crate::routing::table::{Group, Listener};
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
 
@@ -38,6 +38,15 @@ pub(super) enum Placed {
     Nowhere,
     /// This rule refuses it.
     Refused(ShardIndex, Reject),
+}
+
+/// Where in its group a request belongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Affinity {
+    /// The backend its client sticks to.
+    pub(super) preferred: Option<BackendIndex>,
+    /// The hash of what it is placed by.
+    pub(super) place: Option<u64>,
 }
 
 /// A request whose key is looked for in its body.
@@ -204,6 +213,19 @@ impl<D: Driver> Worker<D> {
             client.gather = Some(Box::new(gather));
         }
         None
+    }
+
+    /// Where in `group` the request with this head belongs.
+    pub(super) fn affinity(&self, key: Key, group: &Group, head: &RequestHead<'_, '_>) -> Affinity {
+        let (Some(conn), true) = (self.conns.at(key), group.looks_at_requests()) else {
+            return Affinity::default();
+        };
+        let view = View { head, conn };
+        let placed = group.policy.kind().needs_key();
+        Affinity {
+            preferred: group.sticky.as_ref().and_then(|by| by.preferred(&view)),
+            place: placed.then(|| group.place_of_request(&view)).flatten(),
+        }
     }
 
     /// Looks at what has arrived of a request that is being gathered; whether it goes on.

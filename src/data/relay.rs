@@ -23,7 +23,8 @@ use crate::data::exchange::Exchange;
 use crate::data::peek::Peek;
 use crate::data::worker::{Worker, ticks};
 use crate::routing::limit::Permit;
-use crate::routing::policy::{Ask, NoPick, PickState, Tried, pick};
+use crate::routing::policy::{Ask, NoPick, PickState, Tried, may_stay, pick};
+use crate::routing::sticky::Sticky;
 use crate::routing::table::{Backend, Group};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
@@ -248,6 +249,15 @@ impl<D: Driver> Worker<D> {
         let Some(group) = relay.group.map(|index| table.group(index)) else {
             return self.give_queue(out);
         };
+        if group.looks_at_requests() && relay.client.is_none() {
+            let address = self.conns.at(down).and_then(|c| net::peer_address(c.fd()));
+            if let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) {
+                relay.client = address;
+            }
+        }
+        let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) else {
+            return self.give_queue(out);
+        };
         let picks = &mut self.picks[group.slot.index()];
         let Found {
             fd,
@@ -376,6 +386,8 @@ fn search<'g>(
     let mut full = false;
     let client = relay.client.filter(|_| group.policy.kind().needs_key());
     let place = client.map(|client| group.place_of_client(client.ip()));
+    let sticks = |sticky: &Sticky| sticky.preferred_by_address(relay.client?.ip());
+    let preferred = group.sticky.as_ref().and_then(sticks);
     loop {
         if failure.is_some() && u32::from(relay.retries) >= group.retries_max {
             return Err(fault_of(failure, NoPick::Nobody));
@@ -384,7 +396,11 @@ fn search<'g>(
             key: place,
             ..Ask::new(&passed, unix_micros)
         };
-        let index = match pick(group, picks, &ask) {
+        let found = match preferred {
+            Some(index) if may_stay(group, index, &ask) => Ok(index),
+            _ => pick(group, picks, &ask),
+        };
+        let index = match found {
             Ok(index) => index,
             Err(NoPick::Nobody) if !full => return Err(fault_of(failure, NoPick::Nobody)),
             Err(_) => return Err(fault_of(failure, NoPick::Full)),

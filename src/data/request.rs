@@ -45,6 +45,7 @@ impl<D: Driver> Worker<D> {
         exchange.close = !head.keeps_alive() || self.is_last_request(key);
         if let Placed::Group(group) = placed {
             exchange.group = Some(group);
+            exchange.affinity = self.affinity(key, table.group(group), head);
         }
         if listener.http.request_id || self.log.is_some() {
             exchange.number = self.next_request_number();

@@ -14,6 +14,7 @@ use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, NEVER, Role};
 use crate::data::exchange::Answered;
+use crate::data::place::Affinity;
 use crate::data::worker::{Worker, ticks};
 use crate::routing::limit::{Full, Permit};
 use crate::routing::policy::{Ask, NoPick, Tried, may_stay, pick};
@@ -66,10 +67,8 @@ struct Search {
     again: Option<Again>,
     /// The right to a request, kept from before if the same backend is tried again.
     permit: Option<Permit>,
-    /// The hash of what the request is placed by, if its group does that.
-    place: Option<u64>,
-    /// The backend the client sticks to.
-    preferred: Option<BackendIndex>,
+    /// Where in the group the request belongs.
+    affinity: Affinity,
 }
 
 impl<D: Driver> Worker<D> {
@@ -91,10 +90,8 @@ impl<D: Driver> Worker<D> {
             retries: exchange.retries,
             again,
             permit: exchange.permit.take(),
-            place: None,
-            preferred: exchange.preferred,
+            affinity: exchange.affinity,
         };
-        search.place = self.place_of(key, group);
         let found = self.search_upstream(group, &mut search);
         let now = self.now.micros;
         if let Some(exchange) = self.exchange(key) {
@@ -180,18 +177,6 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// The hash of what the request of a client is placed by, if its group does that.
-    fn place_of(&mut self, client: Key, group: &Group) -> Option<u64> {
-        if !group.policy.kind().needs_key() {
-            return None;
-        }
-        let address = self
-            .client(client)
-            .and_then(|client| client.address)
-            .or_else(|| net::peer_address(self.conns.at(client)?.fd()))?;
-        Some(group.place_of_client(address.ip()))
-    }
-
     fn pick_upstream(
         &mut self,
         group: &Group,
@@ -204,12 +189,12 @@ impl<D: Driver> Worker<D> {
         }
         let pools = &self.pools;
         let ask = Ask {
-            key: search.place,
+            key: search.affinity.place,
             // A connection that is looked for again does not come from a pool.
             has_idle: &|slot| again.is_none() && !pools[slot.index()].is_empty(),
             ..Ask::new(passed, self.now.unix_micros())
         };
-        match search.preferred {
+        match search.affinity.preferred {
             Some(index) if may_stay(group, index, &ask) => Ok(index),
             _ => pick(group, &mut self.picks[group.slot.index()], &ask),
         }

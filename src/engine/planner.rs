@@ -306,6 +306,7 @@ fn plan_group(
         slot,
         name: Arc::clone(&group.name),
         policy,
+        hash_on: group.hash_on.as_ref().map(routes::source_of),
         sticky: affinity::sticky(group, &backends),
         queue: affinity::queue(group, state.waiting),
         backends,

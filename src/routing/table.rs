@@ -14,12 +14,14 @@ use crate::base::epoch::Epoch;
 use crate::base::id::{
     BackendIndex, BackendSlot, CoreId, GroupIndex, GroupSlot, ListenerSlot, ShardIndex,
 };
+use crate::base::limits::SHARD_KEY_BYTES_MAX;
 use crate::routing::hashing::hash_key;
 use crate::routing::limit::{Full, Gate, Limited, Permit, Queue};
 use crate::routing::load::Load;
 use crate::routing::matcher::RouteSet;
 use crate::routing::policy::Policy;
 use crate::routing::shard::Rule;
+use crate::routing::shard::key::{Extracted, KeyRoom, KeySource, RequestView};
 use crate::routing::sticky::Sticky;
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
 
@@ -171,6 +173,8 @@ pub struct Group {
     pub idle_connections_max: u32,
     /// Bytes of a response head.
     pub head_bytes_max: usize,
+    /// What policies that place requests place them by; the client's address when `None`.
+    pub hash_on: Option<KeySource>,
     /// How clients stay with a backend, when they do.
     pub sticky: Option<Sticky>,
     /// Where requests wait while every backend is at a hard limit.
@@ -198,6 +202,26 @@ impl Group {
         match client.to_canonical() {
             IpAddr::V4(address) => self.place_of(&address.octets()),
             IpAddr::V6(address) => self.place_of(&address.octets()),
+        }
+    }
+
+    /// Whether the choice of a backend depends on what a request says.
+    #[inline]
+    #[must_use]
+    pub fn looks_at_requests(&self) -> bool {
+        self.sticky.is_some() || self.policy.kind().needs_key()
+    }
+
+    /// The hash of what a request is placed by; `None` when it does not say.
+    #[must_use]
+    pub fn place_of_request<R: RequestView>(&self, request: &R) -> Option<u64> {
+        let Some(source) = &self.hash_on else {
+            return request.client().map(|client| self.place_of_client(client));
+        };
+        let mut room = KeyRoom::default();
+        match source.extract(request, SHARD_KEY_BYTES_MAX, &mut room) {
+            Extracted::Key(key) => Some(self.place_of(key)),
+            _ => None,
         }
     }
 

@@ -37,7 +37,10 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (self.0 >> 33) as usize
     }
 }
@@ -54,9 +57,9 @@ fn start(upstreams: &[Upstream]) -> (Proxy, History) {
     settings = settings.shard(&rule.replace("\"key\"", "key").replace("\"group\"", "group"));
     for (number, group) in GROUPS.iter().enumerate() {
         settings = settings.group(group, &[]);
-        for backend in 3 * number..3 * number + 3 {
+        for (backend, upstream) in upstreams.iter().enumerate().skip(3 * number).take(3) {
             let id = format!("id = \"{}\"", name(backend));
-            settings = settings.member(&upstreams[backend], &id);
+            settings = settings.member(upstream, &id);
         }
     }
     let proxy = settings.start();
@@ -74,9 +77,14 @@ fn load(proxy: &Proxy, seed: u64, changing: &AtomicBool, stop: &AtomicBool) -> V
         let during = changing.load(Ordering::Relaxed);
         let begun = Instant::now();
         let name = tenant(number);
-        let answer = client.ask(format!("GET / HTTP/1.1\r\nHost: t\r\nX-Tenant: {name}\r\n\r\n"));
+        let answer = client.ask(format!(
+            "GET / HTTP/1.1\r\nHost: t\r\nX-Tenant: {name}\r\n\r\n"
+        ));
         assert_eq!(answer.status(), 200, "{answer:?}");
-        let backend = answer.field("x-weir-backend").expect("a backend").to_owned();
+        let backend = answer
+            .field("x-weir-backend")
+            .expect("a backend")
+            .to_owned();
         assert_eq!(answer.text(), backend, "it is the one that answered");
         let epoch = answer.field("x-weir-epoch").expect("an epoch");
         seen.push(Seen {
@@ -86,7 +94,7 @@ fn load(proxy: &Proxy, seed: u64, changing: &AtomicBool, stop: &AtomicBool) -> V
             took: begun.elapsed(),
             during,
         });
-        if random.next() % 50 == 0 {
+        if random.next().is_multiple_of(50) {
             client = Client::connect(proxy.address());
         }
     }
@@ -128,7 +136,10 @@ fn p99(seen: &[Seen], during: bool) -> Duration {
         .map(|seen| seen.took)
         .collect();
     times.sort_unstable();
-    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+    times
+        .get(times.len() * 99 / 100)
+        .copied()
+        .unwrap_or_default()
 }
 
 #[test]
@@ -141,7 +152,10 @@ fn no_request_fails_or_goes_where_its_epoch_does_not_allow() {
     let count = changes();
     let seen: Vec<Seen> = std::thread::scope(|scope| {
         let loads: Vec<_> = (0..CLIENTS)
-            .map(|seed| scope.spawn(|| load(&proxy, 11 * (1 + seed as u64), &changing, &stop)))
+            .map(|number| {
+                let (proxy, changing, stop) = (&proxy, &changing, &stop);
+                scope.spawn(move || load(proxy, 11 * (1 + number as u64), changing, stop))
+            })
             .collect();
         std::thread::sleep(Duration::from_millis(500));
         changing.store(true, Ordering::Relaxed);
@@ -151,7 +165,10 @@ fn no_request_fails_or_goes_where_its_epoch_does_not_allow() {
         changing.store(false, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(500));
         stop.store(true, Ordering::Relaxed);
-        loads.into_iter().flat_map(|load| load.join().unwrap()).collect()
+        loads
+            .into_iter()
+            .flat_map(|load| load.join().unwrap())
+            .collect()
     });
     let wrong = seen
         .iter()
@@ -161,11 +178,17 @@ fn no_request_fails_or_goes_where_its_epoch_does_not_allow() {
     let epochs: std::collections::BTreeSet<u64> = seen.iter().map(|seen| seen.epoch).collect();
     assert!(epochs.len() > count / 20, "{} epochs seen", epochs.len());
     let (before, during) = (p99(&seen, false), p99(&seen, true));
-    eprintln!("{} requests, {} epochs, p99 {before:?}, changing {during:?}", seen.len(), epochs.len());
+    eprintln!(
+        "{} requests, {} epochs, p99 {before:?}, changing {during:?}",
+        seen.len(),
+        epochs.len()
+    );
     // Tables are given back and freed: no core holds more than the present one in the end.
     crate::support::eventually("old tables are given back", || {
         let epochs = proxy.epochs();
         let cores = epochs["cores"].as_array().expect("cores").clone();
-        cores.iter().all(|core| core["held"].as_array().is_none_or(|held| held.len() <= 1))
+        cores
+            .iter()
+            .all(|core| core["held"].as_array().is_none_or(|held| held.len() <= 1))
     });
 }

@@ -29,12 +29,32 @@ const POLICIES: [&str; 7] = [
 
 /// One change of the configuration.
 pub(super) enum Change {
-    Add { group: usize, backend: usize },
-    Policy { group: usize, policy: usize },
-    Remove { group: usize, backend: usize },
-    Shard { tenant: usize, group: usize },
-    State { group: usize, backend: usize, drains: bool },
-    Weight { group: usize, backend: usize, weight: u64 },
+    Add {
+        group: usize,
+        backend: usize,
+    },
+    Policy {
+        group: usize,
+        policy: usize,
+    },
+    Remove {
+        group: usize,
+        backend: usize,
+    },
+    Shard {
+        tenant: usize,
+        group: usize,
+    },
+    State {
+        group: usize,
+        backend: usize,
+        drains: bool,
+    },
+    Weight {
+        group: usize,
+        backend: usize,
+        weight: u64,
+    },
 }
 
 /// The configuration at one epoch.
@@ -132,9 +152,7 @@ impl World {
 
     /// The map of the shard rule.
     pub(super) fn map(&self) -> Value {
-        let entry = |(number, group): (usize, &usize)| {
-            json!({"key": tenant(number), "group": GROUPS[*group]})
-        };
+        let entry = |(number, group): (usize, &usize)| json!({"key": tenant(number), "group": GROUPS[*group]});
         self.tenants.iter().enumerate().map(entry).collect()
     }
 
@@ -159,7 +177,11 @@ impl Change {
             }
             Change::Policy { group, policy } => {
                 let value = json!({"policy": POLICIES[policy]});
-                ("PATCH", format!("/v1/groups/{}", GROUPS[group]), Some(value))
+                (
+                    "PATCH",
+                    format!("/v1/groups/{}", GROUPS[group]),
+                    Some(value),
+                )
             }
             Change::Remove { group, backend } => ("DELETE", member(group, backend), None),
             Change::Shard { .. } => {

@@ -6,4 +6,5 @@ mod bulk;
 mod closing;
 mod connecting;
 mod limits;
+mod placing;
 mod sni;

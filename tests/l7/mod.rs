@@ -10,6 +10,7 @@ mod forwarding;
 mod hostile;
 mod limits;
 mod persistence;
+mod placing;
 mod policies;
 mod pooling;
 mod queue;

@@ -37,7 +37,9 @@ fn post(path: &str, body: &[u8]) -> Vec<u8> {
 #[test]
 fn all_are_served_in_the_end_and_each_gets_its_own_answer() {
     let (upstream, most) = one_at_a_time(Duration::from_millis(2));
-    let proxy = settings(&upstream, "{ timeout = \"30s\" }").workers("2").start();
+    let proxy = settings(&upstream, "{ timeout = \"30s\" }")
+        .workers("2")
+        .start();
     std::thread::scope(|scope| {
         for number in 0..24 {
             let proxy = &proxy;

@@ -21,7 +21,9 @@ fn given(answer: &Message) -> String {
 }
 
 fn settings(upstreams: &[Upstream; 3], states: [&str; 3]) -> Settings {
-    let mut settings = Settings::http_to(&[]).workers("2").group_with("sticky", COOKIE);
+    let mut settings = Settings::http_to(&[])
+        .workers("2")
+        .group_with("sticky", COOKIE);
     for ((upstream, id), state) in upstreams.iter().zip(["a", "b", "c"]).zip(states) {
         settings = settings.member(upstream, &format!("id = \"{id}\"\nstate = \"{state}\""));
     }

@@ -4,13 +4,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::checked::{
-    CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts, Policy, RETRIES_MAX,
+    CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts, KeySource, Policy, RETRIES_MAX,
 };
 use super::super::problem::Problems;
 use super::super::raw;
 use super::names::Names;
 use super::values::{choice, duration, number, number_or_none, size};
-use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend};
+use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, key};
 
 pub(super) fn check(
     raw: &raw::Group,
@@ -33,6 +33,7 @@ pub(super) fn check(
     let limits = GroupLimits {
         head_bytes: size(&raw.head_bytes, HEAD_BYTES_DEFAULT, HEAD_BYTES, problems),
     };
+    let hash_on = check_hash_on(raw, policy, problems);
     let sticky = raw.sticky.as_ref();
     let sticky = sticky.and_then(|sticky| affinity::check_sticky(sticky, problems));
     let queue = affinity::check_queue(&raw.queue, problems);
@@ -44,6 +45,7 @@ pub(super) fn check(
         idle_connections_max,
         timeouts,
         limits,
+        hash_on,
         sticky,
         queue,
     })
@@ -80,6 +82,26 @@ fn check_policy(raw: &raw::Group, problems: &mut Problems<'_>) -> Policy {
         problems.error(&written.at, what, fix);
     }
     policy
+}
+
+fn check_hash_on(
+    raw: &raw::Group,
+    policy: Policy,
+    problems: &mut Problems<'_>,
+) -> Option<KeySource> {
+    let written = raw.hash_on.as_ref()?;
+    if !policy.places() {
+        let fix = "remove it, or write policy = \"rendezvous\"";
+        let what = "has a meaning for maglev, ring_hash and rendezvous only";
+        problems.error(&written.at, what, fix);
+    }
+    let source = key::check(written, problems)?;
+    if matches!(source, KeySource::Json { .. } | KeySource::Sni) {
+        let fix = "write a shard rule: a group is entered before bodies are read";
+        problems.error(&written.at, "cannot be known inside a group", fix);
+        return None;
+    }
+    Some(source)
 }
 
 /// Backends drawn by `least_request`.

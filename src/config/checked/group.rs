@@ -1,6 +1,6 @@
 //! Groups and their backends, as meant.
 
-use super::{Queue, Sticky};
+use super::{KeySource, Queue, Sticky};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -89,6 +89,8 @@ pub struct Group {
     pub timeouts: GroupTimeouts,
     /// Sizes.
     pub limits: GroupLimits,
+    /// What policies that place requests place them by; the client's address when `None`.
+    pub hash_on: Option<KeySource>,
     /// How clients stay with a backend, when they do.
     pub sticky: Option<Sticky>,
     /// Where requests wait while every backend is at a hard limit.

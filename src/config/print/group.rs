@@ -2,7 +2,7 @@
 //! the first one that needs more on, all have the long form, so that their order stays.
 
 use super::super::checked::{Backend, BackendState, Group, Policy, Sticky, WEIGHT_DEFAULT};
-use super::Page;
+use super::{Page, shard};
 
 pub(super) fn print(group: &Group, page: &mut Page) {
     page.section("[[group]]");
@@ -17,6 +17,9 @@ pub(super) fn print(group: &Group, page: &mut Page) {
             None => page.text("bounded_load", "none"),
         },
         _ => {}
+    }
+    if let Some(source) = &group.hash_on {
+        page.raw("hash_on", shard::key(source));
     }
     let short = group
         .backends

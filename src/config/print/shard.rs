@@ -109,7 +109,7 @@ impl Config {
     }
 }
 
-fn key(source: &KeySource) -> Value {
+pub(super) fn key(source: &KeySource) -> Value {
     let text = |name, value: &str| table([(name, Some(Value::from(value)))]);
     let flag = |name| table([(name, Some(Value::from(true)))]);
     match source {

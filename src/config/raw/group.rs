@@ -3,6 +3,7 @@
 use super::super::problem::{At, Problems};
 use super::super::reader::Section;
 use super::affinity::{Queue, Sticky, read_queue, read_sticky};
+use super::shard::{KeySource, read_key};
 use super::{Integer, Size, Text, Texts};
 
 pub(in super::super) struct Group {
@@ -10,6 +11,7 @@ pub(in super::super) struct Group {
     pub(in super::super) policy: Text,
     pub(in super::super) choices: Integer,
     pub(in super::super) bounded_load: Size,
+    pub(in super::super) hash_on: Option<KeySource>,
     pub(in super::super) backends: Texts,
     pub(in super::super) retries: Integer,
     pub(in super::super) idle_connections_max: Integer,
@@ -48,6 +50,9 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
         policy: section.text("policy", "\"round_robin\"", problems),
         choices: section.integer("choices", "2", problems),
         bounded_load: section.scalar("bounded_load", "125", problems),
+        hash_on: section
+            .section("hash_on", problems)
+            .map(|section| read_key(section, problems)),
         backends: section.texts("backends", "[\"127.0.0.1:9001\"]", problems),
         retries: section.integer("retries", "2", problems),
         idle_connections_max: section.integer("idle_connections_max", "1024", problems),

@@ -6,6 +6,7 @@ use super::checked::*;
 use super::*;
 
 mod admin;
+mod affinity;
 mod backends;
 pub(crate) mod round_trip;
 mod routes;

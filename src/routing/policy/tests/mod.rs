@@ -90,6 +90,7 @@ fn group_of(kind: PolicyKind, backends: Vec<Backend>, board: &Board) -> Group {
         retries_max: 2,
         idle_connections_max: 8,
         head_bytes_max: 16384,
+        hash_on: None,
         sticky: None,
         queue: Queue {
             requests_max: 0,
