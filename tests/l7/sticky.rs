@@ -20,10 +20,15 @@ fn given(answer: &Message) -> String {
     all[0].split(';').next().unwrap().to_owned()
 }
 
-fn settings(upstreams: &[Upstream; 3], states: [&str; 3]) -> Settings {
-    let mut settings = Settings::http_to(&[])
+/// Two cores and the cookie, without backends yet.
+fn plain() -> Settings {
+    Settings::http_to(&[])
         .workers("2")
-        .group_with("sticky", COOKIE);
+        .group_with("sticky", COOKIE)
+}
+
+fn settings(plain: &Settings, upstreams: &[Upstream; 3], states: [&str; 3]) -> Settings {
+    let mut settings = plain.clone();
     for ((upstream, id), state) in upstreams.iter().zip(["a", "b", "c"]).zip(states) {
         settings = settings.member(upstream, &format!("id = \"{id}\"\nstate = \"{state}\""));
     }
@@ -32,8 +37,8 @@ fn settings(upstreams: &[Upstream; 3], states: [&str; 3]) -> Settings {
 
 #[test]
 fn a_client_with_the_cookie_stays_and_is_not_given_another() {
-    let upstreams = three();
-    let proxy = settings(&upstreams, ["ready"; 3]).start();
+    let (plain, upstreams) = (plain(), three());
+    let proxy = settings(&plain, &upstreams, ["ready"; 3]).start();
     for _ in 0..6 {
         let first = ask(&proxy, "y=2");
         let cookie = given(&first);
@@ -47,8 +52,8 @@ fn a_client_with_the_cookie_stays_and_is_not_given_another() {
 
 #[test]
 fn the_cookie_survives_a_restart_a_reload_and_another_order() {
-    let upstreams = three();
-    let mut proxy = settings(&upstreams, ["ready"; 3]).start();
+    let (plain, upstreams) = (plain(), three());
+    let mut proxy = settings(&plain, &upstreams, ["ready"; 3]).start();
     let first = ask(&proxy, "y=2");
     let cookie = given(&first);
     let mut turned = Settings::http_to(&[]).group_with("sticky", COOKIE);
@@ -57,24 +62,25 @@ fn the_cookie_survives_a_restart_a_reload_and_another_order() {
     }
     let second = turned.start();
     assert_eq!(ask(&second, &cookie).text(), first.text());
-    proxy.reload(settings(&upstreams, ["ready", "ready", "ready"]).group_with("retries", "1"));
+    let other = settings(&plain, &upstreams, ["ready"; 3]);
+    proxy.reload(other.group_with("retries", "1"));
     assert_eq!(ask(&proxy, &cookie).text(), first.text());
 }
 
 #[test]
 fn a_draining_backend_keeps_its_clients_and_gets_no_others() {
-    let upstreams = three();
-    let mut proxy = settings(&upstreams, ["ready"; 3]).start();
+    let (plain, upstreams) = (plain(), three());
+    let mut proxy = settings(&plain, &upstreams, ["ready"; 3]).start();
     let cookies: Vec<(String, String)> = (0..9)
         .map(|_| ask(&proxy, "y=2"))
         .map(|answer| (given(&answer), answer.text()))
         .collect();
-    proxy.reload(settings(&upstreams, ["drain", "ready", "ready"]));
+    proxy.reload(settings(&plain, &upstreams, ["drain", "ready", "ready"]));
     for (cookie, name) in &cookies {
         assert_eq!(&ask(&proxy, cookie).text(), name);
     }
     assert!((0..9).all(|_| ask(&proxy, "y=2").text() != "a"));
-    proxy.reload(settings(&upstreams, ["maint", "ready", "ready"]));
+    proxy.reload(settings(&plain, &upstreams, ["maint", "ready", "ready"]));
     for (cookie, name) in &cookies {
         let answer = ask(&proxy, cookie);
         assert_eq!(&answer.text() == name, name != "a");
@@ -84,8 +90,8 @@ fn a_draining_backend_keeps_its_clients_and_gets_no_others() {
 
 #[test]
 fn a_forged_cookie_is_as_good_as_none() {
-    let upstreams = three();
-    let proxy = settings(&upstreams, ["ready"; 3]).start();
+    let (plain, upstreams) = (plain(), three());
+    let proxy = settings(&plain, &upstreams, ["ready"; 3]).start();
     let cookie = given(&ask(&proxy, "y=2"));
     let last = if cookie.ends_with('A') { "B" } else { "A" };
     let forged = format!("{}{last}", &cookie[..cookie.len() - 1]);
