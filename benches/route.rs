@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use weir::base::id::{BackendSlot, CoreId, GroupIndex, GroupSlot};
+use weir::routing::hashing::hash_key;
 use weir::routing::load::Board;
 use weir::routing::matcher::{HostRule, PathRule, RouteRule, RouteSet};
 use weir::routing::policy::{Ask, PickState, Policy, PolicyKind, Tried, pick};
@@ -63,6 +64,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
             slot: BackendSlot(index),
             id: Arc::from("b"),
             address: ([127, 0, 0, 1], 9000).into(),
+            identity: hash_key(0, &index.to_le_bytes()),
             weight: 1 + (mixed % 4) as u16,
             state: BackendState::Ready,
             labels: Vec::new(),
@@ -81,6 +83,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
         policy: Policy::new(kind, &backends, &board),
         backends,
         load: Board::new(CORES).claim(0),
+        key_seed: 1,
         timeouts: GroupTimeouts {
             connect: second,
             response: second,
@@ -125,13 +128,25 @@ fn choose(c: &mut Criterion) {
         PolicyKind::WeightedLeastConnections,
         PolicyKind::LeastRequest { choices: 2 },
         PolicyKind::PeakEwma,
+        PolicyKind::Maglev { bounded_load: None },
+        PolicyKind::RingHash { bounded_load: None },
+        PolicyKind::Rendezvous { bounded_load: None },
+        PolicyKind::Maglev {
+            bounded_load: Some(125),
+        },
     ];
     for kind in policies {
         for backends in [10, 1000, 10_000] {
             let group = group(kind, backends);
             let mut state = PickState::new(1, CoreId(0), GroupSlot(0));
             let mut key = 0_u64;
-            bench.bench_function(format!("{}/{backends}", kind.name()), |b| {
+            let bounded = match kind {
+                PolicyKind::Maglev {
+                    bounded_load: Some(_),
+                } => "_bounded",
+                _ => "",
+            };
+            bench.bench_function(format!("{}{bounded}/{backends}", kind.name()), |b| {
                 b.iter(|| {
                     key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
                     let ask = Ask {

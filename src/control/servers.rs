@@ -236,12 +236,16 @@ impl Handle {
 }
 
 /// The choice of a group's policy, made now.
-fn next_of(group: &Group, state: &mut PickState, _key: Option<&[u8]>) -> Option<BackendIndex> {
+fn next_of(group: &Group, state: &mut PickState, key: Option<&[u8]>) -> Option<BackendIndex> {
     let unix = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let now_micros = u64::try_from(unix.as_micros()).unwrap_or(0);
-    pick(group, state, &Ask::new(&Tried::NONE, now_micros)).ok()
+    let ask = Ask {
+        key: key.map(|key| group.place_of(key)),
+        ..Ask::new(&Tried::NONE, now_micros)
+    };
+    pick(group, state, &ask).ok()
 }
 
 fn mistake(field: &str, problem: String, fix: &str) -> Refusal {

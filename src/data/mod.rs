@@ -16,6 +16,7 @@ mod marks;
 mod ops;
 mod relay;
 mod request;
+mod reserve;
 mod response;
 mod transfer;
 mod upstream;

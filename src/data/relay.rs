@@ -360,11 +360,17 @@ fn search<'g>(
     // Who was full when it came to it is passed over for now, and not tried.
     let mut passed = relay.tried;
     let mut full = false;
+    let client = relay.client.filter(|_| group.policy.kind().needs_key());
+    let place = client.map(|client| group.place_of_client(client.ip()));
     loop {
         if failure.is_some() && u32::from(relay.retries) >= group.retries_max {
             return Err(fault_of(failure, NoPick::Nobody));
         }
-        let index = match pick(group, picks, &Ask::new(&passed, unix_micros)) {
+        let ask = Ask {
+            key: place,
+            ..Ask::new(&passed, unix_micros)
+        };
+        let index = match pick(group, picks, &ask) {
             Ok(index) => index,
             Err(NoPick::Nobody) if !full => return Err(fault_of(failure, NoPick::Nobody)),
             Err(_) => return Err(fault_of(failure, NoPick::Full)),

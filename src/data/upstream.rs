@@ -15,8 +15,8 @@ use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, NEVER, Role};
 use crate::data::exchange::Answered;
 use crate::data::worker::{Worker, ticks};
-use crate::routing::limit::{Full, Permit};
-use crate::routing::policy::{Ask, NoPick, Tried, pick};
+use crate::routing::limit::Permit;
+use crate::routing::policy::{NoPick, Tried};
 use crate::routing::table::{Backend, Group};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
@@ -60,12 +60,14 @@ pub(super) enum Again {
 }
 
 /// A search for a connection.
-struct Search {
+pub(super) struct Search {
     tried: Tried,
     retries: u8,
-    again: Option<Again>,
+    pub(super) again: Option<Again>,
     /// The right to a request, kept from before if the same backend is tried again.
     permit: Option<Permit>,
+    /// The hash of what the request is placed by, if its group does that.
+    pub(super) place: Option<u64>,
 }
 
 impl<D: Driver> Worker<D> {
@@ -87,7 +89,9 @@ impl<D: Driver> Worker<D> {
             retries: exchange.retries,
             again,
             permit: exchange.permit.take(),
+            place: None,
         };
+        search.place = self.place_of(key, group);
         let found = self.search_upstream(group, &mut search);
         let now = self.now.micros;
         if let Some(exchange) = self.exchange(key) {
@@ -134,7 +138,7 @@ impl<D: Driver> Worker<D> {
             if refused && u32::from(search.retries) >= group.retries_max {
                 return Err(Fault::ConnectFailed);
             }
-            let index = match self.pick_upstream(group, search.again, &passed) {
+            let index = match self.pick_upstream(group, search, &passed) {
                 Ok(index) => index,
                 Err(_) if refused => return Err(Fault::ConnectFailed),
                 Err(NoPick::Nobody) if why == NoPick::Nobody => return Err(Fault::NoBackend),
@@ -171,47 +175,6 @@ impl<D: Driver> Worker<D> {
                 }
             }
         }
-    }
-
-    fn pick_upstream(
-        &mut self,
-        group: &Group,
-        again: Option<Again>,
-        passed: &Tried,
-    ) -> Result<BackendIndex, NoPick> {
-        if let Some(Again::Fresh(index)) = again {
-            return Ok(index);
-        }
-        let pools = &self.pools;
-        let ask = Ask {
-            // A connection that is looked for again does not come from a pool.
-            has_idle: &|slot| again.is_none() && !pools[slot.index()].is_empty(),
-            ..Ask::new(passed, self.now.unix_micros())
-        };
-        pick(group, &mut self.picks[group.slot.index()], &ask)
-    }
-
-    /// Takes the right to a request at `backend` and, from the pool if it may be `pooled`, a
-    /// connection, or the right to open one.
-    fn take_permits(
-        &mut self,
-        backend: &Backend,
-        pooled: bool,
-        request: &mut Option<Permit>,
-    ) -> Result<(Option<Key>, Option<Permit>), Full> {
-        let right = match request.take() {
-            None => backend.take_request()?,
-            kept => kept,
-        };
-        let found = match pooled
-            .then(|| self.pools[backend.slot.index()].pop())
-            .flatten()
-        {
-            Some(upstream) => (Some(upstream), None),
-            None => (None, backend.take_connection()?),
-        };
-        *request = right;
-        Ok(found)
     }
 
     fn connect_upstream(
@@ -327,20 +290,6 @@ impl<D: Driver> Worker<D> {
         pool.push(key);
         self.set_deadline(key, self.now.tick + ticks(group.timeouts.idle));
         self.release(key);
-    }
-
-    /// Closes idle connections to backends whose limit keeps another core from opening one.
-    pub(super) fn give_back_connections(&mut self) {
-        let Some(table) = self.link.current().map(Pinned::clone) else {
-            return;
-        };
-        let backends = table.groups.iter().flat_map(|group| &group.backends);
-        let starved = backends.filter(|backend| backend.is_starved());
-        for backend in starved {
-            for key in std::mem::take(&mut self.pools[backend.slot.index()]) {
-                self.close_upstream(key);
-            }
-        }
     }
 
     /// Keeps the first segment of a request, sent wholly, if that is all of it and the request

@@ -14,6 +14,7 @@ use super::registry::Registry;
 use crate::base::epoch::Epoch;
 use crate::base::id::{GroupIndex, ListenerSlot};
 use crate::config::checked::{self, BackendAddress, Config, GroupRef};
+use crate::routing::hashing::hash_key;
 use crate::routing::matcher::{HostRule, PathRule, RouteRule, RouteSet};
 use crate::routing::policy::{Policy, PolicyKind, TRIED_MAX};
 use crate::routing::table::{
@@ -24,6 +25,9 @@ use crate::routing::table::{
 /// Addresses one name may yield; a longer answer is cut, with a warning. It bounds the table by
 /// the file: backends <= lines of backends x this.
 pub const ADDRESSES_MAX: usize = 256;
+
+/// The seed of every placement: all nodes of a cluster must have the same.
+const CLUSTER_SEED: u64 = 0;
 
 /// What DNS knows now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -295,6 +299,7 @@ fn plan_group(
             backends.push(Backend {
                 slot,
                 id: Arc::clone(&backend.id),
+                identity: identity_of(backend, address),
                 address,
                 weight: backend.weight,
                 state: match backend.state {
@@ -323,6 +328,7 @@ fn plan_group(
         policy,
         backends,
         load,
+        key_seed: hash_key(CLUSTER_SEED, format!("group/{}", group.name).as_bytes()),
         timeouts: GroupTimeouts {
             connect: group.timeouts.connect,
             response: group.timeouts.response,
@@ -335,12 +341,25 @@ fn plan_group(
     }
 }
 
+/// What a backend is placed by: its id, which it keeps when it moves to another address. The
+/// addresses of a DNS name share an id, so they are told apart.
+fn identity_of(backend: &checked::Backend, address: SocketAddr) -> u64 {
+    let text = match backend.address {
+        BackendAddress::Name { .. } => format!("{}/{address}", backend.id),
+        BackendAddress::Socket(_) => backend.id.to_string(),
+    };
+    hash_key(CLUSTER_SEED, text.as_bytes())
+}
+
 fn kind_of(policy: checked::Policy) -> PolicyKind {
     match policy {
         checked::Policy::LeastConnections => PolicyKind::LeastConnections,
         checked::Policy::LeastRequest { choices } => PolicyKind::LeastRequest { choices },
+        checked::Policy::Maglev { bounded_load } => PolicyKind::Maglev { bounded_load },
         checked::Policy::PeakEwma => PolicyKind::PeakEwma,
         checked::Policy::Random => PolicyKind::Random,
+        checked::Policy::Rendezvous { bounded_load } => PolicyKind::Rendezvous { bounded_load },
+        checked::Policy::RingHash { bounded_load } => PolicyKind::RingHash { bounded_load },
         checked::Policy::RoundRobin => PolicyKind::RoundRobin,
         checked::Policy::WeightedLeastConnections => PolicyKind::WeightedLeastConnections,
         checked::Policy::WeightedRoundRobin => PolicyKind::WeightedRoundRobin,

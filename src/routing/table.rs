@@ -6,12 +6,13 @@
 //! path. What changes per request (in-flight, counters) is reached through the `load`, `gate` and
 //! `stats` handles, which belong to stable slots and outlive any table.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::{BackendIndex, BackendSlot, CoreId, GroupIndex, GroupSlot, ListenerSlot};
+use crate::routing::hashing::hash_key;
 use crate::routing::limit::{Full, Gate, Limited, Permit};
 use crate::routing::load::Load;
 use crate::routing::matcher::RouteSet;
@@ -142,6 +143,8 @@ pub struct Group {
     pub backends: Vec<Backend>,
     /// What all of them have under way.
     pub load: Load,
+    /// The seed of keys that place requests among them.
+    pub key_seed: u64,
     /// Times.
     pub timeouts: GroupTimeouts,
     /// Further backends tried when one refuses the connection and nothing has been sent.
@@ -158,6 +161,22 @@ impl Group {
     pub fn enter(&self, backend: BackendIndex, core: CoreId) {
         self.backends[backend.index()].load.up(core);
         self.load.up(core);
+    }
+
+    /// The hash of a key, for policies that place by one.
+    #[inline]
+    #[must_use]
+    pub fn place_of(&self, key: &[u8]) -> u64 {
+        hash_key(self.key_seed, key)
+    }
+
+    /// The hash of a client's address: its bytes, IPv4 also where it came mapped into IPv6.
+    #[must_use]
+    pub fn place_of_client(&self, client: IpAddr) -> u64 {
+        match client.to_canonical() {
+            IpAddr::V4(address) => self.place_of(&address.octets()),
+            IpAddr::V6(address) => self.place_of(&address.octets()),
+        }
     }
 
     /// Notes that a request `core` had handed to a backend has left it.
@@ -198,6 +217,8 @@ pub struct Backend {
     pub slot: BackendSlot,
     /// What it is known by in its group; the addresses of a DNS name share it.
     pub id: Arc<str>,
+    /// The hash of what it is known by; addresses of a DNS name differ in it.
+    pub identity: u64,
     /// Where it is.
     pub address: SocketAddr,
     /// Its share; 0 gets no new traffic.

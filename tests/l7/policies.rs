@@ -137,3 +137,34 @@ fn the_policy_changes_by_reload_and_what_is_in_flight_stays_counted() {
     assert_eq!(slow.response().status(), 200);
     proxy.wait_for_metric("weir_backend_in_flight", &[], 0.0);
 }
+
+#[test]
+fn a_client_address_comes_to_the_same_backend_until_that_drains() {
+    let (one, two) = (Upstream::named("one"), Upstream::named("two"));
+    for policy in ["maglev", "rendezvous", "ring_hash"] {
+        let plain = with_policy(Settings::http_to(&[]).workers("2"), policy);
+        let settings = |one_keys: &str, two_keys: &str| {
+            let first = plain
+                .clone()
+                .member(&one, &format!("id = \"b1\"\n{one_keys}"));
+            first.member(&two, &format!("id = \"b2\"\n{two_keys}"))
+        };
+        let mut proxy = settings("", "").start();
+        let asked = |proxy: &Proxy| {
+            let mut answers: Vec<String> =
+                (0..10).map(|_| proxy.client().get("/").text()).collect();
+            answers.dedup();
+            assert_eq!(answers.len(), 1, "{policy}: {answers:?}");
+            answers.remove(0)
+        };
+        let own = asked(&proxy);
+        let drained = match own.as_str() {
+            "one" => settings("state = \"drain\"", ""),
+            _ => settings("", "state = \"drain\""),
+        };
+        proxy.reload(drained);
+        assert_ne!(asked(&proxy), own);
+        proxy.reload(settings("", ""));
+        assert_eq!(asked(&proxy), own);
+    }
+}

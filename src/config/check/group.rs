@@ -9,7 +9,7 @@ use super::super::checked::{
 use super::super::problem::Problems;
 use super::super::raw;
 use super::names::Names;
-use super::values::{choice, duration, number, size};
+use super::values::{choice, duration, number, number_or_none, size};
 use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, backend};
 
 pub(super) fn check(
@@ -46,14 +46,33 @@ pub(super) fn check(
 
 fn check_policy(raw: &raw::Group, problems: &mut Problems<'_>) -> Policy {
     let choices = number(&raw.choices, u32::from(CHOICES_DEFAULT), CHOICES, problems);
-    let policy = choice(&raw.policy, Policy::RoundRobin, &POLICIES, problems);
-    if let Policy::LeastRequest { .. } = policy {
-        let choices = u8::try_from(choices).unwrap_or(CHOICES_DEFAULT);
-        return Policy::LeastRequest { choices };
-    }
-    if let Some(written) = &raw.choices {
+    let choices = u8::try_from(choices).unwrap_or(CHOICES_DEFAULT);
+    let bounded_load = number_or_none(&raw.bounded_load, BOUNDED_LOAD, problems);
+    let policies: [(&str, Policy); 10] = [
+        ("round_robin", Policy::RoundRobin),
+        ("weighted_round_robin", Policy::WeightedRoundRobin),
+        ("random", Policy::Random),
+        ("least_connections", Policy::LeastConnections),
+        (
+            "weighted_least_connections",
+            Policy::WeightedLeastConnections,
+        ),
+        ("least_request", Policy::LeastRequest { choices }),
+        ("peak_ewma", Policy::PeakEwma),
+        ("maglev", Policy::Maglev { bounded_load }),
+        ("ring_hash", Policy::RingHash { bounded_load }),
+        ("rendezvous", Policy::Rendezvous { bounded_load }),
+    ];
+    let policy = choice(&raw.policy, Policy::RoundRobin, &policies, problems);
+    let draws = matches!(policy, Policy::LeastRequest { .. });
+    if let Some(written) = raw.choices.as_ref().filter(|_| !draws) {
         let fix = "remove it, or write policy = \"least_request\"";
         problems.error(&written.at, "has a meaning for least_request only", fix);
+    }
+    if let Some(written) = raw.bounded_load.as_ref().filter(|_| !policy.places()) {
+        let fix = "remove it, or write policy = \"rendezvous\"";
+        let what = "has a meaning for maglev, ring_hash and rendezvous only";
+        problems.error(&written.at, what, fix);
     }
     policy
 }
@@ -61,21 +80,5 @@ fn check_policy(raw: &raw::Group, problems: &mut Problems<'_>) -> Policy {
 /// Backends drawn by `least_request`.
 const CHOICES: RangeInclusive<u32> = 2..=16;
 
-/// The words of `policy`.
-const POLICIES: [(&str, Policy); 7] = [
-    ("round_robin", Policy::RoundRobin),
-    ("weighted_round_robin", Policy::WeightedRoundRobin),
-    ("random", Policy::Random),
-    ("least_connections", Policy::LeastConnections),
-    (
-        "weighted_least_connections",
-        Policy::WeightedLeastConnections,
-    ),
-    (
-        "least_request",
-        Policy::LeastRequest {
-            choices: CHOICES_DEFAULT,
-        },
-    ),
-    ("peak_ewma", Policy::PeakEwma),
-];
+/// Percent of its share of the load; 100 would leave no room for what a share is rounded to.
+const BOUNDED_LOAD: RangeInclusive<u32> = 101..=10_000;

@@ -15,10 +15,25 @@ pub enum Policy {
         /// How many are drawn.
         choices: u8,
     },
+    /// Placed by a key, with the most even shares.
+    Maglev {
+        /// What each may have of its share of the load, in percent; `None` for no bound.
+        bounded_load: Option<u32>,
+    },
     /// Of two drawn by weight the one that promises the shorter wait.
     PeakEwma,
     /// Drawn by weight.
     Random,
+    /// Placed by a key; no key moves between backends that stay.
+    Rendezvous {
+        /// What each may have of its share of the load, in percent; `None` for no bound.
+        bounded_load: Option<u32>,
+    },
+    /// Placed by a key on a ring of points.
+    RingHash {
+        /// What each may have of its share of the load, in percent; `None` for no bound.
+        bounded_load: Option<u32>,
+    },
     /// One after the other.
     RoundRobin,
     /// The one with the fewest requests in flight for its weight.
@@ -28,13 +43,24 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// Whether it places by a key.
+    pub(in super::super) fn places(self) -> bool {
+        matches!(
+            self,
+            Policy::Maglev { .. } | Policy::Rendezvous { .. } | Policy::RingHash { .. }
+        )
+    }
+
     /// The word of the file.
     pub(in super::super) fn name(self) -> &'static str {
         match self {
             Policy::LeastConnections => "least_connections",
             Policy::LeastRequest { .. } => "least_request",
+            Policy::Maglev { .. } => "maglev",
             Policy::PeakEwma => "peak_ewma",
             Policy::Random => "random",
+            Policy::Rendezvous { .. } => "rendezvous",
+            Policy::RingHash { .. } => "ring_hash",
             Policy::RoundRobin => "round_robin",
             Policy::WeightedLeastConnections => "weighted_least_connections",
             Policy::WeightedRoundRobin => "weighted_round_robin",

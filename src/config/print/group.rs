@@ -8,8 +8,15 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     page.section("[[group]]");
     page.text("name", &group.name);
     page.text("policy", group.policy.name());
-    if let Policy::LeastRequest { choices } = group.policy {
-        page.raw("choices", choices);
+    match group.policy {
+        Policy::LeastRequest { choices } => page.raw("choices", choices),
+        Policy::Maglev { bounded_load }
+        | Policy::Rendezvous { bounded_load }
+        | Policy::RingHash { bounded_load } => match bounded_load {
+            Some(percent) => page.raw("bounded_load", percent),
+            None => page.text("bounded_load", "none"),
+        },
+        _ => {}
     }
     let short = group
         .backends

@@ -119,8 +119,11 @@ fn every_policy_has_its_word() {
     let policies = [
         ("least_connections", Policy::LeastConnections),
         ("least_request", Policy::LeastRequest { choices: 2 }),
+        ("maglev", Policy::Maglev { bounded_load: None }),
         ("peak_ewma", Policy::PeakEwma),
         ("random", Policy::Random),
+        ("rendezvous", Policy::Rendezvous { bounded_load: None }),
+        ("ring_hash", Policy::RingHash { bounded_load: None }),
         ("round_robin", Policy::RoundRobin),
         (
             "weighted_least_connections",
@@ -147,4 +150,19 @@ fn choices_belong_to_least_request() {
     let found =
         group_errors("policy = \"least_request\"\nchoices = 17\nbackends = [\"127.0.0.1:1\"]\n");
     assert!(found[0].contains("from 2 to 16"), "{found:?}");
+}
+
+#[test]
+fn a_bound_on_the_load_belongs_to_policies_that_place() {
+    let bounded =
+        group("policy = \"rendezvous\"\nbounded_load = 125\nbackends = [\"127.0.0.1:1\"]\n");
+    let bounded_load = Some(125);
+    assert_eq!(bounded.policy, Policy::Rendezvous { bounded_load });
+    let found = group_errors("bounded_load = 125\nbackends = [\"127.0.0.1:1\"]\n");
+    let expected = "weir.toml:7:16: group[app].bounded_load: has a meaning for maglev, ring_hash \
+                    and rendezvous only; fix: remove it, or write policy = \"rendezvous\"";
+    assert_eq!(found, [expected]);
+    let found =
+        group_errors("policy = \"maglev\"\nbounded_load = 100\nbackends = [\"127.0.0.1:1\"]\n");
+    assert!(found[0].contains("from 101 to 10000"), "{found:?}");
 }

@@ -10,10 +10,25 @@ pub enum PolicyKind {
         /// How many are drawn, at least 2.
         choices: u8,
     },
+    /// Placed by a key, with the most even shares.
+    Maglev {
+        /// What each may have of its share of the load, in percent.
+        bounded_load: Option<u32>,
+    },
     /// Of two drawn by weight the one that promises the shorter wait.
     PeakEwma,
     /// Drawn by weight.
     Random,
+    /// Placed by a key; no key moves between backends that stay.
+    Rendezvous {
+        /// What each may have of its share of the load, in percent.
+        bounded_load: Option<u32>,
+    },
+    /// Placed by a key on a ring of points, as ketama does.
+    RingHash {
+        /// What each may have of its share of the load, in percent.
+        bounded_load: Option<u32>,
+    },
     /// One after the other, weights aside.
     RoundRobin,
     /// The fewest requests in flight for its weight.
@@ -23,14 +38,26 @@ pub enum PolicyKind {
 }
 
 impl PolicyKind {
+    /// Whether it places by a key.
+    #[must_use]
+    pub fn needs_key(self) -> bool {
+        matches!(
+            self,
+            PolicyKind::Maglev { .. } | PolicyKind::Rendezvous { .. } | PolicyKind::RingHash { .. }
+        )
+    }
+
     /// The word of the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             PolicyKind::LeastConnections => "least_connections",
             PolicyKind::LeastRequest { .. } => "least_request",
+            PolicyKind::Maglev { .. } => "maglev",
             PolicyKind::PeakEwma => "peak_ewma",
             PolicyKind::Random => "random",
+            PolicyKind::Rendezvous { .. } => "rendezvous",
+            PolicyKind::RingHash { .. } => "ring_hash",
             PolicyKind::RoundRobin => "round_robin",
             PolicyKind::WeightedLeastConnections => "weighted_least_connections",
             PolicyKind::WeightedRoundRobin => "weighted_round_robin",

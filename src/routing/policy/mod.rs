@@ -14,6 +14,7 @@
 
 mod alias;
 mod cycle;
+mod hashed;
 mod kind;
 mod least_load;
 mod sample;
@@ -30,7 +31,9 @@ pub use tried::{TRIED_MAX, Tried};
 
 use self::alias::{Alias, below};
 use self::cycle::Cycle;
+use self::hashed::Places;
 use crate::base::id::{BackendIndex, BackendSlot};
+use crate::routing::hashing::Algorithm;
 use crate::routing::load::Board;
 use crate::routing::table::{Backend, BackendState, Group};
 
@@ -87,6 +90,8 @@ struct Candidate {
     weight: u16,
     /// It has a hard limit.
     limited: bool,
+    /// It gets new traffic.
+    ready: bool,
 }
 
 /// What the weights were made into.
@@ -94,6 +99,7 @@ enum Rule {
     Draw { lottery: Lottery, choices: usize },
     LeastConnections,
     PeakEwma(Lottery),
+    Place(Places),
     RoundRobin,
     WeightedLeastConnections(Cycle),
     WeightedRoundRobin(Cycle),
@@ -109,13 +115,14 @@ impl Policy {
     /// The policy of a group of `backends`, whose loads are on `board`.
     #[must_use]
     pub fn new(kind: PolicyKind, backends: &[Backend], board: &Board) -> Policy {
+        let is_ready =
+            |backend: &Backend| backend.weight > 0 && backend.state == BackendState::Ready;
         let candidates = backends.iter().map(|backend| Candidate {
             slot: backend.slot.0,
             weight: backend.weight,
             limited: backend.gate.is_some(),
+            ready: is_ready(backend),
         });
-        let is_ready =
-            |backend: &Backend| backend.weight > 0 && backend.state == BackendState::Ready;
         let ready: Box<[u32]> = (0_u32..)
             .zip(backends)
             .filter(|(_, backend)| is_ready(backend))
@@ -128,7 +135,7 @@ impl Policy {
         Policy {
             kind,
             candidates: candidates.collect(),
-            rule: Rule::new(kind, &ready, &weights),
+            rule: Rule::new(kind, backends, &ready, &weights),
             ready,
             board: board.clone(),
         }
@@ -158,6 +165,7 @@ impl Policy {
                 Lottery::Weighted(alias) => alias.memory_bytes(),
             },
             Rule::LeastConnections | Rule::RoundRobin => 0,
+            Rule::Place(places) => places.memory_bytes(),
             Rule::WeightedLeastConnections(cycle) | Rule::WeightedRoundRobin(cycle) => {
                 cycle.memory_bytes()
             }
@@ -175,7 +183,10 @@ impl Policy {
 }
 
 impl Rule {
-    fn new(kind: PolicyKind, ready: &[u32], weights: &[u16]) -> Rule {
+    fn new(kind: PolicyKind, backends: &[Backend], ready: &[u32], weights: &[u16]) -> Rule {
+        let place = |algorithm, bounded_load| {
+            Rule::Place(Places::new(algorithm, bounded_load, backends, weights))
+        };
         let lottery = || match weights.iter().all(|weight| *weight == weights[0]) {
             true => Lottery::Even,
             false => Lottery::Weighted(Alias::new(ready, weights)),
@@ -186,11 +197,14 @@ impl Rule {
                 lottery: lottery(),
                 choices: usize::from(choices),
             },
+            PolicyKind::Maglev { bounded_load } => place(Algorithm::Maglev, bounded_load),
             PolicyKind::PeakEwma => Rule::PeakEwma(lottery()),
             PolicyKind::Random => Rule::Draw {
                 lottery: lottery(),
                 choices: 1,
             },
+            PolicyKind::Rendezvous { bounded_load } => place(Algorithm::Rendezvous, bounded_load),
+            PolicyKind::RingHash { bounded_load } => place(Algorithm::Ring, bounded_load),
             PolicyKind::RoundRobin => Rule::RoundRobin,
             PolicyKind::WeightedLeastConnections => {
                 Rule::WeightedLeastConnections(Cycle::new(weights))
@@ -233,6 +247,7 @@ pub fn pick(group: &Group, state: &mut PickState, ask: &Ask<'_>) -> Result<Backe
         }
         Rule::LeastConnections => least_load::pick(&choice, state),
         Rule::PeakEwma(lottery) => sample::pick_fastest(&choice, state, lottery),
+        Rule::Place(places) => hashed::pick(&choice, state, places),
         Rule::RoundRobin => choice.in_turn(state),
         Rule::WeightedLeastConnections(cycle) => least_load::pick_weighted(&choice, state, cycle),
         Rule::WeightedRoundRobin(cycle) => choice.in_cycle(state, cycle),

@@ -5,22 +5,30 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::id::{BackendSlot, CoreId, GroupSlot};
+use crate::routing::hashing::hash_key;
 use crate::routing::limit::Limited;
 use crate::routing::table::{Backend, GroupTimeouts};
 use crate::telemetry::stats::PerCore;
 
+mod placed;
 mod promises;
 mod shares;
 mod turns;
 
 const CORES: usize = 2;
 
-const POLICIES: [PolicyKind; 8] = [
+const POLICIES: [PolicyKind; 12] = [
     PolicyKind::LeastConnections,
     PolicyKind::LeastRequest { choices: 2 },
     PolicyKind::LeastRequest { choices: 16 },
+    PolicyKind::Maglev { bounded_load: None },
     PolicyKind::PeakEwma,
     PolicyKind::Random,
+    PolicyKind::Rendezvous { bounded_load: None },
+    PolicyKind::RingHash { bounded_load: None },
+    PolicyKind::RingHash {
+        bounded_load: Some(110),
+    },
     PolicyKind::RoundRobin,
     PolicyKind::WeightedLeastConnections,
     PolicyKind::WeightedRoundRobin,
@@ -45,6 +53,7 @@ fn changed(kind: PolicyKind, weights: &[u16], change: impl Fn(u32, &mut Backend)
             slot: BackendSlot(index),
             id: Arc::from(format!("b{index}")),
             address: ([127, 0, 0, 1], 9000).into(),
+            identity: hash_key(0, format!("b{index}").as_bytes()),
             weight: *weight,
             state: BackendState::Ready,
             labels: Vec::new(),
@@ -71,6 +80,7 @@ fn group_of(kind: PolicyKind, backends: Vec<Backend>, board: &Board) -> Group {
         policy: Policy::new(kind, &backends, board),
         backends,
         load: Board::new(CORES).claim(0),
+        key_seed: 1,
         timeouts: GroupTimeouts {
             connect: second,
             response: second,
