@@ -6,6 +6,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+mod ctl;
+
+pub use ctl::{
+    Asking, Backend, BackendName, CTL_EXIT_CODES, Ctl, Door, Group, KeyText, KeyValue, Listener,
+    Name, Noun, Route, Shard,
+};
+
 /// How a process of weir ends. Scripts and service managers rely on these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -40,7 +47,10 @@ Exit codes:
   5  a worker died
 
 Environment:
-  WEIR_LOG  log filter, stronger than [log] level, e.g. WEIR_LOG=weir=debug";
+  WEIR_LOG    log filter, stronger than [log] level, e.g. WEIR_LOG=weir=debug
+  WEIR_ADMIN  the admin interface weir ctl asks; WEIR_TOKEN its token
+
+weir ctl has exit codes of its own: weir ctl --help";
 
 /// A load balancer: thread per core, io_uring, TCP and HTTP/1.1.
 #[derive(Debug, Parser)]
@@ -60,10 +70,14 @@ pub struct Cli {
 pub enum Command {
     /// Check a configuration: prints every mistake and exits with 0 or 1
     Check(Check),
+    /// Ask a node that runs, and change what it is configured by
+    Ctl(Ctl),
     /// Start a few backends and a proxy before them, to look around
     Demo(Demo),
     /// Print what is in effect as a configuration file
     Export(Export),
+    /// Print the manual page, or write the pages of all commands to a directory
+    Man(Man),
     /// Serve traffic
     Run(Run),
 }
@@ -130,15 +144,27 @@ pub struct ExportSource {
     pub admin: Option<String>,
 }
 
+/// The manual.
+#[derive(Args, Clone, Debug)]
+pub struct Man {
+    /// Write a page for each command there
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: Option<PathBuf>,
+}
+
 /// What the command line asks for, its spellings resolved.
 #[derive(Debug)]
 pub enum Task {
     /// Check this file, and print what it means if the flag says so.
     Check(Check),
+    /// Ask a node.
+    Ctl(Box<Ctl>),
     /// Run the demonstration.
     Demo(Demo),
     /// Print what is in effect.
     Export(Export),
+    /// Print the manual.
+    Man(Man),
     /// Serve by this file.
     Run(PathBuf),
 }
@@ -149,6 +175,8 @@ impl Cli {
     pub fn task(self) -> Option<Task> {
         match (self.command, self.run) {
             (Some(Command::Check(check)), _) => Some(Task::Check(check)),
+            (Some(Command::Ctl(ctl)), _) => Some(Task::Ctl(Box::new(ctl))),
+            (Some(Command::Man(man)), _) => Some(Task::Man(man)),
             (Some(Command::Demo(demo)), _) => Some(Task::Demo(demo)),
             (Some(Command::Export(export)), _) => Some(Task::Export(export)),
             (Some(Command::Run(run)), _) | (None, Some(run)) => Some(match run {

@@ -5,6 +5,7 @@ pub mod base;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod ctl;
 pub mod data;
 pub mod demo;
 pub mod engine;

@@ -4,13 +4,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use weir::cli::{Cli, Exit, Task};
-use weir::{demo, node};
+use weir::{ctl, demo, node};
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().task() {
         Some(Task::Check(check)) => node::check(&check.config, check.print),
+        Some(Task::Ctl(ctl)) => return ctl::run(&ctl).into(),
         Some(Task::Demo(demo)) => demo::run(&demo),
         Some(Task::Export(export)) => node::export(&export),
+        Some(Task::Man(man)) => return ctl::man(&man).into(),
         Some(Task::Run(file)) => node::run(&file, None),
         None => Exit::Usage,
     };

@@ -19,6 +19,7 @@ mod place;
 mod queue;
 mod relay;
 mod request;
+mod reserve;
 mod response;
 mod transfer;
 mod upstream;

@@ -16,8 +16,8 @@ use crate::data::conn::{Conn, NEVER, Role};
 use crate::data::exchange::Answered;
 use crate::data::place::Affinity;
 use crate::data::worker::{Worker, ticks};
-use crate::routing::limit::{Full, Permit};
-use crate::routing::policy::{Ask, NoPick, Tried, may_stay, pick};
+use crate::routing::limit::Permit;
+use crate::routing::policy::{NoPick, Tried};
 use crate::routing::table::{Backend, Group};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
@@ -61,14 +61,14 @@ pub(super) enum Again {
 }
 
 /// A search for a connection.
-struct Search {
+pub(super) struct Search {
     tried: Tried,
     retries: u8,
-    again: Option<Again>,
+    pub(super) again: Option<Again>,
     /// The right to a request, kept from before if the same backend is tried again.
     permit: Option<Permit>,
     /// Where in the group the request belongs.
-    affinity: Affinity,
+    pub(super) affinity: Affinity,
 }
 
 impl<D: Driver> Worker<D> {
@@ -175,52 +175,6 @@ impl<D: Driver> Worker<D> {
                 }
             }
         }
-    }
-
-    fn pick_upstream(
-        &mut self,
-        group: &Group,
-        search: &Search,
-        passed: &Tried,
-    ) -> Result<BackendIndex, NoPick> {
-        let again = search.again;
-        if let Some(Again::Fresh(index)) = again {
-            return Ok(index);
-        }
-        let pools = &self.pools;
-        let ask = Ask {
-            key: search.affinity.place,
-            // A connection that is looked for again does not come from a pool.
-            has_idle: &|slot| again.is_none() && !pools[slot.index()].is_empty(),
-            ..Ask::new(passed, self.now.unix_micros())
-        };
-        match search.affinity.preferred {
-            Some(index) if may_stay(group, index, &ask) => Ok(index),
-            _ => pick(group, &mut self.picks[group.slot.index()], &ask),
-        }
-    }
-
-    /// Takes the right to a request at `backend` and, from the pool if it may be `pooled`, a
-    /// connection, or the right to open one.
-    fn take_permits(
-        &mut self,
-        backend: &Backend,
-        pooled: bool,
-        request: &mut Option<Permit>,
-    ) -> Result<(Option<Key>, Option<Permit>), Full> {
-        let right = match request.take() {
-            None => backend.take_request()?,
-            kept => kept,
-        };
-        let found = match pooled
-            .then(|| self.pools[backend.slot.index()].pop())
-            .flatten()
-        {
-            Some(upstream) => (Some(upstream), None),
-            None => (None, backend.take_connection()?),
-        };
-        *request = right;
-        Ok(found)
     }
 
     fn connect_upstream(
@@ -336,20 +290,6 @@ impl<D: Driver> Worker<D> {
         pool.push(key);
         self.set_deadline(key, self.now.tick + ticks(group.timeouts.idle));
         self.release(key);
-    }
-
-    /// Closes idle connections to backends whose limit keeps another core from opening one.
-    pub(super) fn give_back_connections(&mut self) {
-        let Some(table) = self.link.current().map(Pinned::clone) else {
-            return;
-        };
-        let backends = table.groups.iter().flat_map(|group| &group.backends);
-        let starved = backends.filter(|backend| backend.is_starved());
-        for backend in starved {
-            for key in std::mem::take(&mut self.pools[backend.slot.index()]) {
-                self.close_upstream(key);
-            }
-        }
     }
 
     /// Keeps the first segment of a request, sent wholly, if that is all of it and the request

@@ -1,6 +1,7 @@
 //! The admin API from outside: every verb, every refusal, what survives a kill.
 
 mod conditions;
+mod ctl;
 mod described;
 mod export;
 mod objects;

@@ -11,6 +11,7 @@ pub mod bulk;
 #[path = "../../src/http/canon.rs"]
 pub mod canon;
 pub mod client;
+pub mod ctl;
 pub mod message;
 pub mod metrics;
 pub mod observe;

@@ -15,7 +15,7 @@ use source::{Source, declared, functions, has_word, imports, module_line, parts}
 
 /// Each module at the root of the crate, its layer, and what else it may import. A module imports
 /// from lower layers only; on the same layer only what is named here.
-const LAYERS: [(&str, u32, &[&str]); 16] = [
+const LAYERS: [(&str, u32, &[&str]); 17] = [
     ("base", 0, &[]),
     ("config", 1, &[]),
     ("gossip", 1, &[]),
@@ -33,6 +33,7 @@ const LAYERS: [(&str, u32, &[&str]); 16] = [
     ("node", 6, &["cli"]),
     ("demo", 6, &["cli", "node"]),
     ("cli", 6, &[]),
+    ("ctl", 6, &["cli"]),
     ("main", 7, &[]),
 ];
 
@@ -77,7 +78,7 @@ const WORDS: [(&[&str], &[&str], &str); 3] = [
             "tokio::",
             "socket2::",
         ],
-        &["runtime", "control", "data", "node", "demo", "link"],
+        &["runtime", "control", "ctl", "data", "node", "demo", "link"],
         "logic takes bytes in and gives bytes out; it opens nothing",
     ),
 ];

@@ -32,22 +32,22 @@ fn mistakes_of_stickiness_are_named() {
     group_error(
         "[group.sticky]\ncookie = \"weir\"\nsecret = \"short\"\n",
         "weir.toml:10:10: group[app].sticky.secret: is too short to keep a cookie from being \
-         forged; write at least 16 letters that nobody can guess",
+         forged; fix: write at least 16 letters that nobody can guess",
     );
     group_error(
         "[group.sticky]\nsource = true\nttl = \"1h\"\n",
-        "weir.toml:10:7: group[app].sticky.ttl: has a meaning for a cookie only; remove it, or \
+        "weir.toml:10:7: group[app].sticky.ttl: has a meaning for a cookie only; fix: remove it, or \
          write cookie = \"NAME\" instead of source",
     );
     group_error(
         "[group.sticky]\ncookie = \"a b\"\nsecret = \"0123456789abcdef\"\n",
-        "weir.toml:9:10: group[app].sticky.cookie: \"a b\" is no name for a cookie; write \
+        "weir.toml:9:10: group[app].sticky.cookie: \"a b\" is no name for a cookie; fix: write \
          letters, digits, '-' and '_' only",
     );
     group_error(
         "[group.sticky]\ncookie = \"a\"\nsecret = \"0123456789abcdef\"\nsame_site = \"none\"\n",
         "weir.toml:11:13: group[app].sticky.same_site: is refused by browsers without secure; \
-         write secure = true, or same_site = \"lax\"",
+         fix: write secure = true, or same_site = \"lax\"",
     );
 }
 
@@ -76,11 +76,11 @@ fn only_policies_that_place_look_at_keys_and_never_at_bodies() {
     group_error(
         "hash_on = { header = \"x-user\" }\n",
         "weir.toml:8:11: group[app].hash_on: has a meaning for maglev, ring_hash and rendezvous \
-         only; remove it, or write policy = \"rendezvous\"",
+         only; fix: remove it, or write policy = \"rendezvous\"",
     );
     group_error(
         "policy = \"maglev\"\nhash_on = { json = \"/user\" }\n",
-        "weir.toml:9:11: group[app].hash_on: cannot be known inside a group; write a shard rule: \
+        "weir.toml:9:11: group[app].hash_on: cannot be known inside a group; fix: write a shard rule: \
          a group is entered before bodies are read",
     );
 }

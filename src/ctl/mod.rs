@@ -1,0 +1,138 @@
+//! The side of people: asks a node that runs through its admin interface and prints the answer.
+//!
+//! It knows nothing of what values mean: the node checks, and what it refuses is printed as it
+//! says it. So a command line and a node of another version understand each other as far as the
+//! API does.
+
+mod client;
+mod papers;
+mod show;
+mod wish;
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+pub use papers::man;
+
+use self::client::{Reply, Wish, ask};
+use self::show::{Shape, refusal, render};
+use crate::cli::{Asking, Ctl, Exit, Noun};
+
+/// Bytes of a file that is sent.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// How it ends: the numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ending {
+    /// Done; the answer is on stdout.
+    Done = 0,
+    /// The node cannot be reached or refused; why is on stderr.
+    Refused = 1,
+    /// The command line is wrong.
+    Usage = Exit::Usage as u8,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> ExitCode {
+        ExitCode::from(ending as u8)
+    }
+}
+
+/// `weir ctl`.
+#[must_use]
+pub fn run(ctl: &Ctl) -> Ending {
+    if let Noun::Completion { shell } = &ctl.noun {
+        print(&papers::completion(*shell));
+        return Ending::Done;
+    }
+    let file = match &ctl.noun {
+        Noun::Apply { file } => match read(file) {
+            Ok(value) => Some(value),
+            Err(error) => return failed(&error),
+        },
+        _ => None,
+    };
+    match wish::of(ctl, file) {
+        Ok(Some((wish, shape))) => asked(&ctl.asking, &wish, shape),
+        Ok(None) => Ending::Done,
+        Err(error) => {
+            eprintln!("weir: {error}");
+            Ending::Usage
+        }
+    }
+}
+
+/// Asks, and prints what is answered.
+fn asked(asking: &Asking, wish: &Wish, shape: Shape) -> Ending {
+    let Reply { done, status, body } = match ask(asking, wish) {
+        Ok(reply) => reply,
+        Err(error) => return failed(&error),
+    };
+    if asking.json {
+        print(&format!("{body:#}\n"));
+    } else if done {
+        print(&render(shape, &body));
+    }
+    if !done {
+        eprint!("weir: {}", refusal(status, &body));
+        return Ending::Refused;
+    }
+    Ending::Done
+}
+
+fn failed(error: &io::Error) -> Ending {
+    eprintln!("weir: {error}");
+    Ending::Refused
+}
+
+/// Whoever reads may have seen enough: a closed pipe is no failure.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// A file with a JSON object or TOML; `-` is standard input.
+fn read(path: &Path) -> io::Result<Value> {
+    let name = path.display();
+    let told = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+    let mut text = String::new();
+    let length = match path.as_os_str() == "-" {
+        true => io::stdin()
+            .take(FILE_BYTES_MAX + 1)
+            .read_to_string(&mut text),
+        false => fs::File::open(path)
+            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)),
+    };
+    if length.map_err(told)? as u64 > FILE_BYTES_MAX {
+        return Err(told(io::Error::other("over 64 MiB")));
+    }
+    parse(&text).map_err(|error| told(io::Error::other(error)))
+}
+
+fn parse(text: &str) -> Result<Value, String> {
+    match text.trim_start().starts_with('{') {
+        true => serde_json::from_str(text).map_err(|error| error.to_string()),
+        false => toml::from_str(text).map_err(|error| error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_json_or_toml() {
+        let toml = "[[operations]]\nop = \"delete\"\npath = \"groups/a\"\n";
+        let json = json!({"operations": [{"op": "delete", "path": "groups/a"}]});
+        assert_eq!(parse(toml), Ok(json.clone()));
+        assert_eq!(parse(&format!(" \n{json}")), Ok(json));
+        assert!(parse("{\"operations\": ").is_err());
+        assert!(parse("operations = ").is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! What people see.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn columns_are_as_wide_as_what_is_in_them() {
+    let body = json!({"items": [
+        {"path": "groups/app", "value": {"name": "app", "backend": [
+            {"id": "a", "address": "127.0.0.1:9001"},
+            {"id": "second", "address": "[::1]:1", "weight": 20, "state": "drain"},
+            {"id": "c", "address": "x:1", "health": "failed"},
+        ]}},
+    ]});
+    let expected = "\
+GROUP  ID      ADDRESS         WEIGHT  STATE
+app    a       127.0.0.1:9001  1       ready
+app    second  [::1]:1         20      drain
+app    c       x:1             1       ready, failed
+";
+    assert_eq!(render(Shape::Backends, &body), expected);
+    let one = json!({"items": [
+        {"path": "groups/app/backends/a", "value": {"id": "a", "address": "127.0.0.1:9001"}},
+    ]});
+    assert!(
+        render(Shape::Backends, &one).ends_with("\napp    a   127.0.0.1:9001  1       ready\n")
+    );
+}
+
+#[test]
+fn an_object_is_shown_as_its_section() {
+    let body = json!({"path": "groups/app", "epoch": 7, "value": {
+        "name": "app", "retries": 3, "timeouts": {"connect": "1s"},
+    }});
+    let shown = render(Shape::Object, &body);
+    let expected =
+        "# groups/app, epoch 7\nname = \"app\"\nretries = 3\n\n[timeouts]\nconnect = \"1s\"\n";
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn a_route_shows_every_condition() {
+    let body = json!({"items": [{"path": "listeners/web/routes/api", "value": {
+        "name": "api", "host": ["a", "b"], "path": "/x", "path_prefix": ["/y/"],
+        "method": "GET", "header": [{"name": "x-beta"}], "shard": "by-tenant",
+    }}]});
+    let shown = render(Shape::Routes, &body);
+    let line = shown.lines().nth(1).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let expected = [
+        "api",
+        "a",
+        "b",
+        "/x",
+        "/y/*",
+        "GET",
+        "x-beta",
+        "shard",
+        "by-tenant",
+    ];
+    assert_eq!(words, expected);
+}
+
+#[test]
+fn a_refusal_tells_every_mistake_and_who_is_behind() {
+    let body = json!({"detail": "2 mistakes; nothing was changed", "errors": [
+        {"object": "groups/app", "field": "retries", "problem": "is 99", "fix": "write less"},
+        {"object": null, "field": "weight", "problem": "is missing", "fix": "write it"},
+    ]});
+    let expected = "\
+422: 2 mistakes; nothing was changed
+  groups/app: retries: is 99; fix: write less
+  weight: is missing; fix: write it
+";
+    assert_eq!(refusal(422, &body), expected);
+    let late = json!({"detail": "epoch 3 is stored", "epoch": 3, "stragglers": [0, 2]});
+    assert!(refusal(504, &late).ends_with("  cores that are behind: 0, 2\n"));
+}
+
+#[test]
+fn an_answer_cannot_move_the_cursor() {
+    let body = json!({"items": [{"path": "groups/a", "value": {"name": "a\u{1b}[2J\n"}}]});
+    let shown = render(Shape::Groups, &body);
+    assert!(
+        shown.chars().all(|c| c == '\n' || !c.is_control()),
+        "{shown:?}"
+    );
+    assert_eq!(shown.lines().count(), 2);
+}
+
+#[test]
+fn epochs_name_every_core() {
+    let body = json!({"published": 9, "phase": "serving", "configuration": {"hash": "00ff"},
+        "cores": [{"core": 0, "adopted": 9, "state": "running"},
+                  {"core": 1, "adopted": 8, "state": "running"}]});
+    let expected = "\
+epoch 9, serving
+configuration 00ff
+CORE  EPOCH  STATE
+0     9      running
+1     8      running
+";
+    assert_eq!(render(Shape::Epoch, &body), expected);
+}
