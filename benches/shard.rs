@@ -188,7 +188,8 @@ fn document() -> Vec<u8> {
     let mut number = 0;
     while text.len() < 4000 {
         text += &format!(
-            "{{\"id\":{number},\"name\":\"item number {number}\",\"price\":12.5,\"tags\":[\"new\",\"on sale\"]}},"
+            "{{\"id\":{number},\"name\":\"item number {number}\",\"price\":12.5,\
+             \"tags\":[\"new\",\"on sale\"]}},"
         );
         number += 1;
     }

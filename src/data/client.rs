@@ -154,19 +154,6 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// The table a request is read with: the one its gathering began with, or the present one.
-    fn table_for(&self, key: Key) -> Option<(ListenerSlot, Pinned)> {
-        let Role::Client(client) = &self.conns.at(key)?.role else {
-            return None;
-        };
-        let slot = client.listener;
-        let table = match &client.gather {
-            Some(gather) => &gather.table,
-            None => &self.listener(slot)?.table,
-        };
-        Some((slot, Pinned::clone(table)))
-    }
-
     /// Starts the exchange of a complete head, once it is known where it goes.
     fn begin(
         &mut self,

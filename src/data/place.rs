@@ -10,7 +10,7 @@
 use std::net::IpAddr;
 
 use crate::base::fault::Fault;
-use crate::base::id::{BackendIndex, GroupIndex, ShardIndex};
+use crate::base::id::{BackendIndex, GroupIndex, ListenerSlot, ShardIndex};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, Role};
@@ -226,6 +226,19 @@ impl<D: Driver> Worker<D> {
             preferred: group.sticky.as_ref().and_then(|by| by.preferred(&view)),
             place: placed.then(|| group.place_of_request(&view)).flatten(),
         }
+    }
+
+    /// The table a request is read with: the one its gathering began with, or the present one.
+    pub(super) fn table_for(&self, key: Key) -> Option<(ListenerSlot, Pinned)> {
+        let Role::Client(client) = &self.conns.at(key)?.role else {
+            return None;
+        };
+        let slot = client.listener;
+        let table = match &client.gather {
+            Some(gather) => &gather.table,
+            None => &self.listener(slot)?.table,
+        };
+        Some((slot, Pinned::clone(table)))
     }
 
     /// Looks at what has arrived of a request that is being gathered; whether it goes on.

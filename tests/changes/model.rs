@@ -152,7 +152,10 @@ impl World {
 
     /// The map of the shard rule.
     pub(super) fn map(&self) -> Value {
-        let entry = |(number, group): (usize, &usize)| json!({"key": tenant(number), "group": GROUPS[*group]});
+        let entry = |(number, group): (usize, &usize)| {
+            let group = GROUPS[*group];
+            json!({"key": tenant(number), "group": group})
+        };
         self.tenants.iter().enumerate().map(entry).collect()
     }
 

@@ -159,7 +159,8 @@ fn segments_hosts_methods_and_addresses_choose() {
     let put = "PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(sharded.ask(put), "b");
     let sharded = Sharded::by(
-        "key = { client_address = true }\nranges = [{ from = \"127.\", to = \"128\", group = \"b\" }]",
+        "key = { client_address = true }\n\
+         ranges = [{ from = \"127.\", to = \"128\", group = \"b\" }]",
     );
     assert_eq!(sharded.get("/", ""), "b");
 }
@@ -227,7 +228,8 @@ fn routes_ask_for_methods_headers_and_expressions() {
 }
 
 const BY_BODY: &str = "key = { json = \"/user/id\", body_bytes = \"1KiB\" }\n\
-                       map = [{ key = \"1\", group = \"a\" }, { key = [\"2\", \"3\"], group = \"b\" }]";
+                       map = [{ key = \"1\", group = \"a\" }, \
+                       { key = [\"2\", \"3\"], group = \"b\" }]";
 const USER_2: &str = "{\"x\":[1,{\"id\":1}],\"user\":{\"id\":\"2\"},\"more\":true}";
 
 fn chunked(body: &str, size: usize) -> String {

@@ -36,8 +36,8 @@ fn mistakes_of_stickiness_are_named() {
     );
     group_error(
         "[group.sticky]\nsource = true\nttl = \"1h\"\n",
-        "weir.toml:10:7: group[app].sticky.ttl: has a meaning for a cookie only; fix: remove it, or \
-         write cookie = \"NAME\" instead of source",
+        "weir.toml:10:7: group[app].sticky.ttl: has a meaning for a cookie only; fix: remove \
+         it, or write cookie = \"NAME\" instead of source",
     );
     group_error(
         "[group.sticky]\ncookie = \"a b\"\nsecret = \"0123456789abcdef\"\n",
@@ -80,7 +80,7 @@ fn only_policies_that_place_look_at_keys_and_never_at_bodies() {
     );
     group_error(
         "policy = \"maglev\"\nhash_on = { json = \"/user\" }\n",
-        "weir.toml:9:11: group[app].hash_on: cannot be known inside a group; fix: write a shard rule: \
-         a group is entered before bodies are read",
+        "weir.toml:9:11: group[app].hash_on: cannot be known inside a group; fix: write a \
+         shard rule: a group is entered before bodies are read",
     );
 }

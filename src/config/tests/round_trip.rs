@@ -226,7 +226,8 @@ fn any_shard() -> BoxedStrategy<String> {
         ],
     );
     let function = prop::sample::select(vec![
-        "map = [{ key = \"x\", group = \"g0\" }, { key = [\"y\", \"\\u00e4\\\"\"], group = \"g1\" }]",
+        "map = [{ key = \"x\", group = \"g0\" }, \
+         { key = [\"y\", \"\\u00e4\\\"\"], group = \"g1\" }]",
         "prefix = [{ prefix = \"\", group = \"g0\" }, { prefix = \"y\", group = \"g1\" }]",
         "ranges = [{ to = 5, group = \"g0\" }, { from = 6, to = 6, group = \"g1\" }]",
         "ranges = [{ from = \"m\", group = \"g0\" }, { to = \"b\", group = \"g1\" }]",

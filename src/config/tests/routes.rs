@@ -91,7 +91,8 @@ fn routes_that_nothing_reaches_are_found() {
         vec!["", "path_regex = \"/a+\""],
         vec![
             "header = [{ name = \"x\", value = \"1\" }, { name = \"y\", present = true }]",
-            "path = \"/a\"\nheader = [{ name = \"Y\", present = true }, { name = \"x\", value = \"1\" }]",
+            "path = \"/a\"\nheader = [{ name = \"Y\", present = true }, \
+             { name = \"x\", value = \"1\" }]",
         ],
         vec![
             "path_prefix = \"/a\"",

@@ -371,7 +371,8 @@ fn shard_rules_are_planned_with_all_they_say() {
         key_bytes_max = 99\nranges = [{ from = 10, to = 20, group = \"b\" }]\n\
         default = \"a\"\nmissing = { group = \"b\" }\nmalformed = \"reject\"\n\
         compressed = \"default\"\n\
-        [[shard]]\nname = \"s2\"\nkey = { header = \"X-T\" }\nmap = [{ key = [\"x\", \"y\"], group = \"b\" }]\n\
+        [[shard]]\nname = \"s2\"\nkey = { header = \"X-T\" }\n\
+        map = [{ key = [\"x\", \"y\"], group = \"b\" }]\n\
         [[group]]\nname = \"a\"\nbackends = [\"127.0.0.1:9001\"]\n\
         [[group]]\nname = \"b\"\nbackends = [\"127.0.0.1:9002\"]\n";
     let mut registry = Registry::new(1);

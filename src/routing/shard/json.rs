@@ -12,6 +12,9 @@
 //! not looked at, so of `{"a":1, "a":2}` the first one is taken, although a backend may take the
 //! second: to see it we would have to hold back every request until its last byte.
 
+mod lexis;
+
+use self::lexis::{Number, ends_number, is_blank, plain_run};
 use super::key::{Extracted, Full, KeyRoom, bounded};
 use super::pointer::{Pointer, Token};
 
@@ -62,19 +65,6 @@ enum State {
     Unicode(u8),
     Value,
     ValueOrEnd,
-}
-
-/// What of a number was read last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Number {
-    Exponent,
-    ExponentDigits,
-    ExponentSign,
-    Fraction,
-    Integer,
-    Minus,
-    Point,
-    Zero,
 }
 
 /// Where the characters of the present string go.
@@ -472,80 +462,12 @@ impl Scanner {
     }
 }
 
-impl Number {
-    fn next(self, byte: u8) -> Option<Number> {
-        match (self, byte) {
-            (Number::Minus, b'0') => Some(Number::Zero),
-            (Number::Minus, b'1'..=b'9') | (Number::Integer, b'0'..=b'9') => Some(Number::Integer),
-            (Number::Zero | Number::Integer, b'.') => Some(Number::Point),
-            (Number::Point | Number::Fraction, b'0'..=b'9') => Some(Number::Fraction),
-            (Number::Zero | Number::Integer | Number::Fraction, b'e' | b'E') => {
-                Some(Number::Exponent)
-            }
-            (Number::Exponent, b'+' | b'-') => Some(Number::ExponentSign),
-            (Number::Exponent | Number::ExponentSign | Number::ExponentDigits, b'0'..=b'9') => {
-                Some(Number::ExponentDigits)
-            }
-            _ => None,
-        }
-    }
-
-    fn is_complete(self) -> bool {
-        let complete = [
-            Number::ExponentDigits,
-            Number::Fraction,
-            Number::Integer,
-            Number::Zero,
-        ];
-        complete.contains(&self)
-    }
-
-    fn is_integer(self) -> bool {
-        matches!(self, Number::Integer | Number::Minus | Number::Zero)
-    }
-}
-
-#[inline]
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
-
-fn ends_number(byte: u8) -> bool {
-    is_blank(byte) || matches!(byte, b',' | b']' | b'}')
-}
-
 fn expect(byte: u8, wanted: u8, next: State) -> Result<State, Found> {
     if byte == wanted {
         Ok(next)
     } else {
         Err(Found::Malformed)
     }
-}
-
-/// How many bytes at the start of `text` are plain characters of a string: no quote, no
-/// backslash, no control character. Eight at a time.
-#[inline]
-fn plain_run(text: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    /// The high bit of the lowest byte that is zero is set, and none below it.
-    fn zeros(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & HIGHS
-    }
-    let (words, tail) = text.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-        let escapes = zeros(word ^ (ONES * u64::from(b'\\')));
-        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let special = quotes | escapes | controls;
-        if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
-        }
-    }
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let place = tail.iter().position(special).unwrap_or(tail.len());
-    text.len() - tail.len() + place
 }
 
 #[cfg(test)]
