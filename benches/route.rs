@@ -84,13 +84,16 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
         }
     };
     let backends: Vec<Backend> = (0..backends).map(&mut backend).collect();
+    let whole = Board::new(CORES).claim(0);
+    let total = backends.iter().map(|backend| backend.load.in_flight());
+    whole.set(CoreId(0), total.sum());
     let second = Duration::from_secs(1);
     Group {
         slot: GroupSlot(0),
         name: Arc::from("app"),
         policy: Policy::new(kind, &backends, &board),
         backends,
-        load: Board::new(CORES).claim(0),
+        load: whole,
         key_seed: 1,
         timeouts: GroupTimeouts {
             connect: second,

@@ -14,6 +14,10 @@ use crate::routing::hashing::bounded::{self, Bound};
 use crate::routing::hashing::{Algorithm, Member, Placement};
 use crate::routing::table::Backend;
 
+/// Candidates that are asked for room: walking over a whole group that is full, or whose loads
+/// disagree with their total, would cost more than the request.
+const BOUNDED_MAX: usize = 128;
+
 /// Where keys go.
 pub(super) struct Places {
     placement: Placement,
@@ -62,7 +66,7 @@ pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState, places: &Places) 
         percent,
     };
     let candidates = places.placement.candidates(hash).filter(may_be_chosen);
-    bounded::pick(candidates, &bound, |index| {
+    bounded::pick(candidates.take(BOUNDED_MAX), &bound, |index| {
         let weight = u32::try_from(policy.weight(index)).unwrap_or(u32::MAX);
         (u64::from(policy.in_flight(index)), weight)
     })

@@ -10,24 +10,44 @@
 //! that has nothing to do either.
 //!
 //! The search is bounded twice. Nothing is below idle, so it ends at the first idle backend. And
-//! it looks at [`CANDIDATES_MAX`] that can be chosen: up to that size of group the choice is
-//! exact, in a larger one it is the least of the next so many from the cursor, which passes over
-//! the whole group in time. The least of so many is as good as the least of all for the tail
+//! a group of up to [`EXACT_MAX`] is searched whole, so that the choice is exact; in a larger one it
+//! is the least of the next [`CANDIDATES_MAX`] from the cursor, which passes over the whole group
+//! in time. The least of so many is as good as the least of all for the tail
 //! (theory: with d choices the longest queue falls like ln ln n / ln d), and a full search of one
 //! shared board by every core would send them all to the same backend.
 
 use super::cycle::Cycle;
 use super::{Choice, PickState};
 
-/// Backends looked at for one pick.
-pub(super) const CANDIDATES_MAX: usize = 16;
+/// Up to so many backends the choice is exact.
+pub(super) const EXACT_MAX: usize = 16;
 
-/// Weights aside.
+/// Backends looked at for one pick in a larger group.
+const CANDIDATES_MAX: usize = 8;
+
+/// Weights aside. Load and distance from the cursor make one number, so that finding the least is
+/// a minimum and no branch that nobody can predict.
 pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState) -> Option<u32> {
-    let count = choice.policy.ready.len() as u32;
-    let (at, index) = least(choice, state.start(count), |_| 1)?;
+    let policy = choice.policy;
+    let count = policy.ready.len() as u32;
+    let start = state.start(count);
+    let mut least = u64::MAX;
+    visit(choice, start, |distance, index| {
+        let load = u64::from(policy.in_flight(index));
+        least = least.min(load << 32 | u64::from(distance));
+        load == 0
+    });
+    if least == u64::MAX {
+        return None;
+    }
+    let distance = (least & u64::from(u32::MAX)) as u32;
+    let at = if distance < count - start {
+        start + distance
+    } else {
+        distance - (count - start)
+    };
     state.advance(at, count);
-    Some(index)
+    Some(policy.ready[at as usize])
 }
 
 /// By weight: the search begins with whose turn it is.
@@ -36,10 +56,18 @@ pub(super) fn pick_weighted(
     state: &mut PickState,
     cycle: &Cycle,
 ) -> Option<u32> {
+    let policy = choice.policy;
     let turn = state.start(cycle.len());
-    let (_, index) = least(choice, cycle.at(turn), |index| choice.policy.weight(index))?;
+    let (mut least, mut weight, mut found) = (u64::MAX >> 16, 1, None);
+    visit(choice, cycle.at(turn), |_, index| {
+        let (load, its) = (measure(policy.in_flight(index)), policy.weight(index));
+        if load * weight < least * its {
+            (least, weight, found) = (load, its, Some(index));
+        }
+        load == 0
+    });
     state.advance(turn, cycle.len());
-    Some(index)
+    found
 }
 
 /// Whether one backend has less to do for its weight than another.
@@ -60,42 +88,26 @@ fn measure(in_flight: u32) -> u64 {
     }
 }
 
-/// The least of those from the `start`-th on, and its position among those that are ready.
+/// Shows those that can be chosen, from the `start`-th on, each with its distance from there,
+/// until there were enough or `is_enough` says so.
 #[inline]
-fn least(choice: &Choice<'_>, start: u32, weight_of: impl Fn(u32) -> u64) -> Option<(u32, u32)> {
-    let policy = choice.policy;
-    let (before, from) = policy.ready.split_at(start as usize);
-    let mut best = Best {
-        load: u64::MAX >> 16,
-        weight: 1,
-        found: None,
+fn visit(choice: &Choice<'_>, start: u32, mut is_enough: impl FnMut(u32, u32) -> bool) {
+    let ready = &choice.policy.ready;
+    let (before, from) = ready.split_at(start as usize);
+    let mut left = if ready.len() <= EXACT_MAX {
+        EXACT_MAX
+    } else {
+        CANDIDATES_MAX
     };
-    let mut left = CANDIDATES_MAX;
-    for (first, part) in [(start, from), (0, before)] {
-        for (at, index) in (first..).zip(part) {
+    for (first, part) in [(0, from), (from.len() as u32, before)] {
+        for (distance, index) in (first..).zip(part) {
             if !choice.is_eligible(*index) {
                 continue;
             }
-            let (load, weight) = (measure(policy.in_flight(*index)), weight_of(*index));
-            if load * best.weight < best.load * weight {
-                best = Best {
-                    load,
-                    weight,
-                    found: Some((at, *index)),
-                };
-            }
             left -= 1;
-            if load == 0 || left == 0 {
-                return best.found;
+            if is_enough(distance, *index) || left == 0 {
+                return;
             }
         }
     }
-    best.found
-}
-
-/// The least so far.
-struct Best {
-    load: u64,
-    weight: u64,
-    found: Option<(u32, u32)>,
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::least_load::CANDIDATES_MAX;
+use super::super::least_load::EXACT_MAX;
 use super::*;
 
 const DRAWING: [PolicyKind; 3] = [
@@ -192,7 +192,7 @@ fn in_a_large_group_the_one_idle_backend_is_found_soon() {
 proptest! {
     #[test]
     fn least_connections_chooses_a_least_loaded_one(
-        backends in proptest::collection::vec((0_u32..6, 1_u16..5), 1..=CANDIDATES_MAX),
+        backends in proptest::collection::vec((0_u32..6, 1_u16..5), 1..=EXACT_MAX),
         seed in any::<u64>(),
         tried_indices in proptest::collection::vec(0_u32..20, 0..10),
     ) {
