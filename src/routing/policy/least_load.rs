@@ -9,12 +9,12 @@
 //! HAProxy: if the first request counted too, a light backend would stay idle beside a heavy one
 //! that has nothing to do either.
 //!
-//! The search is bounded twice. Nothing is below idle, so it ends at the first idle backend. And
-//! a group of up to [`EXACT_MAX`] is searched whole, so that the choice is exact; in a larger one it
+//! The search is bounded twice. Nothing is below idle, so it ends at the first idle backend. And a
+//! group of up to [`EXACT_MAX`] is searched whole, so that the choice is exact; in a larger one it
 //! is the least of the next [`CANDIDATES_MAX`] from the cursor, which passes over the whole group
-//! in time. The least of so many is as good as the least of all for the tail
-//! (theory: with d choices the longest queue falls like ln ln n / ln d), and a full search of one
-//! shared board by every core would send them all to the same backend.
+//! in time. The least of so many is as good as the least of all for the tail (theory: with d
+//! choices the longest queue falls like ln ln n / ln d), and a full search of one shared board by
+//! every core would send them all to the same backend.
 
 use super::cycle::Cycle;
 use super::{Choice, PickState};
