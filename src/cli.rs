@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 mod ctl;
+mod questions;
 
 pub use ctl::{
     Asking, Backend, BackendName, CTL_EXIT_CODES, Ctl, Door, Group, KeyText, KeyValue, Listener,
     Name, Noun, Route, Shard,
 };
+pub use questions::{Explain, Field, Plan, Url};
 
 /// How a process of weir ends. Scripts and service managers rely on these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +76,14 @@ pub enum Command {
     Ctl(Ctl),
     /// Start a few backends and a proxy before them, to look around
     Demo(Demo),
+    /// What would become of a request, and why; none is sent
+    Explain(Explain),
     /// Print what is in effect as a configuration file
     Export(Export),
     /// Print the manual page, or write the pages of all commands to a directory
     Man(Man),
+    /// What a transaction would do; nothing is changed
+    Plan(Plan),
     /// Serve traffic
     Run(Run),
 }
@@ -161,10 +167,14 @@ pub enum Task {
     Ctl(Box<Ctl>),
     /// Run the demonstration.
     Demo(Demo),
+    /// Explain a request.
+    Explain(Box<Explain>),
     /// Print what is in effect.
     Export(Export),
     /// Print the manual.
     Man(Man),
+    /// Plan a transaction.
+    Plan(Box<Plan>),
     /// Serve by this file.
     Run(PathBuf),
 }
@@ -176,6 +186,8 @@ impl Cli {
         match (self.command, self.run) {
             (Some(Command::Check(check)), _) => Some(Task::Check(check)),
             (Some(Command::Ctl(ctl)), _) => Some(Task::Ctl(Box::new(ctl))),
+            (Some(Command::Explain(explain)), _) => Some(Task::Explain(Box::new(explain))),
+            (Some(Command::Plan(plan)), _) => Some(Task::Plan(Box::new(plan))),
             (Some(Command::Man(man)), _) => Some(Task::Man(man)),
             (Some(Command::Demo(demo)), _) => Some(Task::Demo(demo)),
             (Some(Command::Export(export)), _) => Some(Task::Export(export)),

@@ -11,8 +11,10 @@ fn main() -> ExitCode {
         Some(Task::Check(check)) => node::check(&check.config, check.print),
         Some(Task::Ctl(ctl)) => return ctl::run(&ctl).into(),
         Some(Task::Demo(demo)) => demo::run(&demo),
+        Some(Task::Explain(explain)) => return ctl::explain(&explain).into(),
         Some(Task::Export(export)) => node::export(&export),
         Some(Task::Man(man)) => return ctl::man(&man).into(),
+        Some(Task::Plan(plan)) => return ctl::plan(&plan).into(),
         Some(Task::Run(file)) => node::run(&file, None),
         None => Exit::Usage,
     };

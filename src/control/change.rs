@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
 
 use crate::base::epoch::Epoch;
-use crate::control::document::{Document, Mistake, ObjectPath, Op, Section};
+use crate::control::document::{Document, Mistake, ObjectPath, Op, OpError, Section};
 
 /// One change of the configuration; all of its operations or none.
 pub struct Change {
@@ -61,6 +61,15 @@ pub enum Refusal {
     Store(String),
     /// Cores take no table; when it was stored before that showed, it counts at the next start.
     Stuck(String),
+}
+
+impl From<OpError> for Refusal {
+    fn from(error: OpError) -> Refusal {
+        match error {
+            OpError::Absent(path) => Refusal::Absent(path),
+            OpError::Shape(mistake) => Refusal::Invalid(vec![mistake]),
+        }
+    }
 }
 
 /// What is in effect, for readers that never wait.

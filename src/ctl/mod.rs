@@ -6,6 +6,7 @@
 
 mod client;
 mod papers;
+mod questions;
 mod show;
 mod wish;
 
@@ -20,7 +21,7 @@ pub use papers::man;
 
 use self::client::{Reply, Wish, ask};
 use self::show::{Shape, refusal, render};
-use crate::cli::{Asking, Ctl, Exit, Noun};
+use crate::cli::{Asking, Ctl, Exit, Explain, Noun, Plan};
 
 /// Bytes of a file that is sent.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -67,6 +68,37 @@ pub fn run(ctl: &Ctl) -> Ending {
     }
 }
 
+/// `weir plan`.
+#[must_use]
+pub fn plan(plan: &Plan) -> Ending {
+    match read(&plan.file) {
+        Ok(file) => {
+            let (wish, shape) = questions::plan(plan, file);
+            asked(&plan.asking, &wish, shape)
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// `weir explain`.
+#[must_use]
+pub fn explain(explain: &Explain) -> Ending {
+    let body = match &explain.body {
+        Some(body) => match body.strip_prefix('@') {
+            Some(path) => read_text(Path::new(path)).map(Some),
+            None => Ok(Some(body.clone())),
+        },
+        None => Ok(None),
+    };
+    match body {
+        Ok(body) => {
+            let (wish, shape) = questions::explain(explain, body);
+            asked(&explain.asking, &wish, shape)
+        }
+        Err(error) => failed(&error),
+    }
+}
+
 /// Asks, and prints what is answered.
 fn asked(asking: &Asking, wish: &Wish, shape: Shape) -> Ending {
     let Reply { done, status, body } = match ask(asking, wish) {
@@ -95,8 +127,14 @@ fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// A file with a JSON object or TOML; `-` is standard input.
+/// A file with a JSON object or TOML.
 fn read(path: &Path) -> io::Result<Value> {
+    let text = read_text(path)?;
+    parse(&text).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
+}
+
+/// A file as text; `-` is standard input.
+fn read_text(path: &Path) -> io::Result<String> {
     let name = path.display();
     let told = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
     let mut text = String::new();
@@ -110,7 +148,7 @@ fn read(path: &Path) -> io::Result<Value> {
     if length.map_err(told)? as u64 > FILE_BYTES_MAX {
         return Err(told(io::Error::other("over 64 MiB")));
     }
-    parse(&text).map_err(|error| told(io::Error::other(error)))
+    Ok(text)
 }
 
 fn parse(text: &str) -> Result<Value, String> {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+mod questions;
 mod status;
 pub(super) mod table;
 
@@ -15,9 +16,11 @@ pub(super) enum Shape {
     /// And what became of the object.
     Change(&'static str),
     Epoch,
+    Explain,
     Groups,
     Listeners,
     Object,
+    Plan,
     Routes,
     Shards,
     Status,
@@ -30,9 +33,11 @@ pub(super) fn render(shape: Shape, body: &Value) -> String {
         Shape::Call => call(body),
         Shape::Change(what) => change(what, body),
         Shape::Epoch => status::epoch(body),
+        Shape::Explain => questions::explain(body),
         Shape::Groups => groups(body),
         Shape::Listeners => listeners(body),
         Shape::Object => object(body),
+        Shape::Plan => questions::plan(body),
         Shape::Routes => routes(body),
         Shape::Shards => shards(body),
         Shape::Status => status::whole(body),

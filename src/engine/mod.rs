@@ -1,4 +1,7 @@
 //! Composed logic, still pure: it joins what the leaf modules know and asks no clock, no socket.
 
+pub mod compare;
+pub mod explain;
 pub mod planner;
 pub mod registry;
+pub mod trial;

@@ -156,6 +156,11 @@ impl RouteSet {
         }
     }
 
+    /// Where its routes lead, and its default.
+    pub fn destinations(&self) -> impl Iterator<Item = Destination> + '_ {
+        self.destinations.iter().copied().chain(self.default)
+    }
+
     /// Position of the first route that matches.
     #[must_use]
     pub fn route_index<R: RequestView>(&self, request: &R) -> Option<usize> {

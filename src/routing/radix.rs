@@ -92,6 +92,22 @@ impl Tree {
         }
     }
 
+    /// Every string and every prefix with its number.
+    pub(super) fn strings(&self) -> Vec<(Vec<u8>, u32)> {
+        let mut found = Vec::new();
+        let mut open = vec![(0_usize, Vec::new())];
+        while let Some((position, mut bytes)) = open.pop() {
+            let node = &self.nodes[position];
+            bytes.extend_from_slice(&node.label);
+            let numbers = [node.exact, node.prefix].into_iter();
+            let numbers = numbers.filter(|number| *number != NONE);
+            found.extend(numbers.map(|number| (bytes.clone(), number)));
+            let children = node.children.iter();
+            open.extend(children.map(|(_, child)| (*child as usize, bytes.clone())));
+        }
+        found
+    }
+
     #[inline]
     fn child(&self, node: &Node, byte: u8) -> Option<&Node> {
         let place = node

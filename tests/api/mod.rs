@@ -3,8 +3,10 @@
 mod conditions;
 mod ctl;
 mod described;
+mod explain;
 mod export;
 mod objects;
+mod plan;
 mod security;
 mod servers;
 mod store;

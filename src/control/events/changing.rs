@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{ADOPTION_EXPECTED, Control, Event, ticks};
 use crate::config::Config;
 use crate::control::change::{Change, Done, Refusal, Snapshot};
-use crate::control::document::{Document, OpError, Section, judge};
+use crate::control::document::{Document, Section, judge};
 use crate::control::plans::{Prepared, Refused};
 use crate::control::store::{Revision, StoreError};
 use crate::control::{reload, resolver};
@@ -93,10 +93,7 @@ impl Control {
                 return Err(Refusal::Ending);
             }
             conditions.check(&before)?;
-            let document = self.document.apply(&ops).map_err(|error| match error {
-                OpError::Absent(path) => Refusal::Absent(path),
-                OpError::Shape(mistake) => Refusal::Invalid(vec![mistake]),
-            })?;
+            let document = self.document.apply(&ops)?;
             if document.records_since(&self.document).is_empty() {
                 return Ok(None);
             }

@@ -8,6 +8,8 @@
 //! Texts are compared byte by byte. Every function is a pure one of the rule and the key, and the
 //! cost of a look-up follows the key's length and the logarithm of the number of entries.
 
+mod contents;
+
 use crate::base::id::GroupIndex;
 use crate::routing::hashing::{Algorithm, Member, Placement, bounded, hash_key};
 use crate::routing::radix::{NONE, Tree};

@@ -10,6 +10,7 @@ pub mod json;
 pub mod key;
 pub mod pointer;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -83,6 +84,25 @@ pub enum Reject {
 }
 
 impl Rule {
+    /// Every group it can lead to, in order.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<GroupIndex> {
+        let Outcomes {
+            compressed,
+            malformed,
+            missing,
+            oversized,
+            unplaced,
+        } = &self.outcomes;
+        let outcomes = [compressed, malformed, missing, oversized, unplaced];
+        let mut groups = self.function.groups();
+        groups.extend(outcomes.into_iter().filter_map(|outcome| match outcome {
+            Outcome::Group(group) => Some(*group),
+            Outcome::Reject => None,
+        }));
+        groups
+    }
+
     /// Decides about a request by its head; `load_of` tells how many requests a group has in
     /// flight.
     #[inline]

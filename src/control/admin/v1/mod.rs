@@ -8,8 +8,10 @@
 
 mod asked;
 mod backends;
+mod explain;
 mod objects;
 mod pages;
+mod plan;
 mod rpc;
 #[cfg(test)]
 mod tests;
@@ -74,6 +76,8 @@ endpoints! {
     post "/v1/groups/{group}/backends/{backend}/maint" => backends::maint,
     post "/v1/groups/{group}/backends/{backend}/ready" => backends::ready,
     post "/v1/transaction" => transaction::run,
+    post "/v1/plan" => plan::run,
+    post "/v1/explain" => explain::run,
     post "/v1/rpc/add_server" => rpc::add_server,
     post "/v1/rpc/remove_server" => rpc::remove_server,
     post "/v1/rpc/health_check_passed" => rpc::health_check_passed,

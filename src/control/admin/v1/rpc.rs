@@ -158,7 +158,7 @@ pub(super) async fn next_server(State(sources): State<Arc<Sources>>, Body(body):
     }
 }
 
-fn read<T: DeserializeOwned>(body: Section) -> Result<T, Box<Response>> {
+pub(super) fn read<T: DeserializeOwned>(body: Section) -> Result<T, Box<Response>> {
     serde_json::from_value(Value::Object(body)).map_err(|error| {
         let text = error.to_string();
         // serde names a key that is too many or too few in backquotes.

@@ -47,10 +47,7 @@ pub(super) async fn run(
         Ok(ops) => ops,
         Err(mistake) => return invalid(StatusCode::UNPROCESSABLE_ENTITY, &[mistake]),
     };
-    let paths = ops.iter().map(|op| match op {
-        Op::Delete { path } | Op::Patch { path, .. } | Op::Put { path, .. } => path.clone(),
-    });
-    let paths: Vec<ObjectPath> = paths.collect();
+    let paths = paths(&ops);
     let conditions = asked.conditions(&paths);
     match asked.change(&sources, ops, conditions).await {
         Ok(done) => {
@@ -61,7 +58,15 @@ pub(super) async fn run(
     }
 }
 
-fn read(body: Section) -> Result<Vec<Op>, Mistake> {
+/// The objects that operations are about.
+pub(super) fn paths(ops: &[Op]) -> Vec<ObjectPath> {
+    let paths = ops.iter().map(|op| match op {
+        Op::Delete { path } | Op::Patch { path, .. } | Op::Put { path, .. } => path.clone(),
+    });
+    paths.collect()
+}
+
+pub(super) fn read(body: Section) -> Result<Vec<Op>, Mistake> {
     let wrong = |field: String, problem: String| Mistake {
         object: None,
         field,

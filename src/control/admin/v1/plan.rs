@@ -1,0 +1,184 @@
+//! What a transaction would do, without doing it: what moves, who is left without a server.
+//!
+//! A transaction that would be refused is answered by that refusal. The comparison is a function
+//! of two tables and runs beside the control loop, one at a time; others wait for it.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::super::Sources;
+use super::super::problem::{invalid, problem, refused};
+use super::asked::{Asked, Body};
+use super::objects::tagged;
+use super::transaction;
+use crate::control::change::{Refusal, Snapshot};
+use crate::control::document::{Document, Mistake, Op, Section, judge};
+use crate::engine::compare::{
+    Comparison, GroupChange, KEYS_DEFAULT, Method, Move, RuleChange, Share, Unserved,
+};
+use crate::engine::trial::{self, Trial};
+use crate::routing::table::Table;
+
+/// Most keys that may be asked for.
+const KEYS_MAX: u32 = 1 << 20;
+
+static PLACES: Semaphore = Semaphore::const_new(1);
+
+pub(super) async fn run(
+    State(sources): State<Arc<Sources>>,
+    asked: Asked,
+    Body(mut body): Body,
+) -> Response {
+    let read = keys_of(&mut body).and_then(|keys| Ok((keys, transaction::read(body)?)));
+    let (keys, ops) = match read {
+        Ok(read) => read,
+        Err(mistake) => return invalid(StatusCode::UNPROCESSABLE_ENTITY, &[mistake]),
+    };
+    let removes = ops.iter().all(|op| matches!(op, Op::Delete { .. }));
+    let conditions = asked.conditions(&transaction::paths(&ops));
+    let Ok(_place) = PLACES.acquire().await else {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "the node is ending");
+    };
+    // Both are of one epoch: they are put in effect by this thread, in one step.
+    let (snapshot, view) = (sources.handle.snapshot(), sources.view.load_full());
+    let Some(view) = view else {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "no table is published yet");
+    };
+    let document = match conditions.check(&snapshot) {
+        Ok(()) => snapshot.document.apply(&ops).map_err(Refusal::from),
+        Err(refusal) => Err(refusal),
+    };
+    let document = match document {
+        Ok(document) => document,
+        Err(refusal) => return refused(&refusal, removes),
+    };
+    let epoch = snapshot.epoch;
+    let tried = spawn_blocking(move || tried(&snapshot, &document, &view.table, keys)).await;
+    match tried {
+        Ok(Ok(body)) => tagged(StatusCode::OK, epoch, body),
+        Ok(Err(mistakes)) => refused(&Refusal::Invalid(mistakes), removes),
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the node is ending"),
+    }
+}
+
+/// Takes the number of keys out of a body.
+fn keys_of(body: &mut Section) -> Result<u32, Mistake> {
+    let Some(keys) = body.remove("keys") else {
+        return Ok(KEYS_DEFAULT);
+    };
+    let number = keys.as_u64().and_then(|keys| u32::try_from(keys).ok());
+    let number = number.filter(|keys| (1..=KEYS_MAX).contains(keys));
+    number.ok_or_else(|| Mistake {
+        object: None,
+        field: "keys".to_owned(),
+        problem: format!("is {keys}"),
+        fix: format!("write 1 to {KEYS_MAX}, or leave it out for {KEYS_DEFAULT}"),
+    })
+}
+
+fn tried(
+    snapshot: &Snapshot,
+    document: &Document,
+    serving: &Table,
+    keys: u32,
+) -> Result<Value, Vec<Mistake>> {
+    let before = judge(&snapshot.process, &snapshot.document)?;
+    let after = judge(&snapshot.process, document)?;
+    let trial = trial::run(&before, &after, serving, keys);
+    let mut body = shown(&trial);
+    body["changes"] = changes(&snapshot.document, document);
+    Ok(body)
+}
+
+fn changes(before: &Document, after: &Document) -> Value {
+    let writes = after.records_since(before).into_iter();
+    let changes = writes.map(|(path, record)| {
+        let is_old = path.parse().is_ok_and(|path| before.contains(&path));
+        let change = match (record, is_old) {
+            (None, _) => "removed",
+            (Some(_), true) => "changed",
+            (Some(_), false) => "added",
+        };
+        json!({"path": path, "change": change})
+    });
+    changes.collect()
+}
+
+fn shown(trial: &Trial) -> Value {
+    let Comparison {
+        shards,
+        groups,
+        unserved,
+    } = &trial.comparison;
+    let warnings = trial.warnings.iter().map(ToString::to_string);
+    json!({
+        "shards": shards.iter().map(shard).collect::<Vec<_>>(),
+        "groups": groups.iter().map(group).collect::<Vec<_>>(),
+        "unserved": unserved.iter().map(unserved_group).collect::<Vec<_>>(),
+        "opens": trial.opens,
+        "closes": trial.closes,
+        "unknown_names": trial.unknown_names,
+        "warnings": warnings.collect::<Vec<_>>(),
+    })
+}
+
+fn shard(change: &RuleChange) -> Value {
+    let (method, keys) = match change.method {
+        Method::Entries => ("entries", None),
+        Method::Integers => ("integers", None),
+        Method::Pieces => ("pieces", None),
+        Method::Sampled(keys) => ("sampled", Some(keys)),
+    };
+    let moves = change.moves.iter().map(
+        |Move {
+             keys,
+             before,
+             after,
+         }| json!({"keys": keys, "before": before.as_deref(), "after": after.as_deref()}),
+    );
+    json!({
+        "name": &*change.name,
+        "function": {"before": change.function_before, "after": change.function_after},
+        "method": method,
+        "keys": keys,
+        "moved": change.moved.map(rounded),
+        "groups": change.groups.iter().map(part).collect::<Vec<_>>(),
+        "moves": moves.collect::<Vec<_>>(),
+    })
+}
+
+fn group(change: &GroupChange) -> Value {
+    json!({
+        "name": &*change.name,
+        "policy": {"before": change.policy_before, "after": change.policy_after},
+        "moved": change.moved.map(rounded),
+        "backends": change.backends.iter().map(part).collect::<Vec<_>>(),
+    })
+}
+
+fn part(share: &Share) -> Value {
+    json!({
+        "name": share.name,
+        "before": rounded(share.before),
+        "after": rounded(share.after),
+    })
+}
+
+fn unserved_group(unserved: &Unserved) -> Value {
+    json!({
+        "group": &*unserved.group,
+        "reached_by": unserved.reached_by,
+        "new": unserved.is_new,
+    })
+}
+
+/// Six digits: more than the sample knows.
+fn rounded(share: f64) -> f64 {
+    (share * 1e6).round() / 1e6
+}
