@@ -50,7 +50,7 @@ pub struct GroupChange {
     pub policy_before: Option<&'static str>,
     /// Its policy after; `None` where it is gone.
     pub policy_after: Option<&'static str>,
-    /// The share of keys that go to another backend, if both policies place by one.
+    /// The share of keys that go to another backend, if both policies place by the same one.
     pub moved: Option<f64>,
     /// What each backend gets.
     pub backends: Vec<Share>,
@@ -120,14 +120,18 @@ fn is_same(old: &Group, new: &Group) -> bool {
             == (&new.id, new.address, new.weight, new.state)
     };
     old.policy.kind() == new.policy.kind()
+        && old.hash_on == new.hash_on
         && old.backends.len() == new.backends.len()
         && old.backends.iter().zip(&new.backends).all(alike)
 }
 
 fn group(name: &Arc<str>, old: Option<&Group>, new: Option<&Group>, keys: u32) -> GroupChange {
     let (before, after) = (picks(old, keys), picks(new, keys));
-    let places = |group: Option<&Group>| group.is_some_and(|group| group.policy.kind().needs_key());
-    let moved = (places(old) && places(new)).then(|| {
+    let comparable = old.zip(new).is_some_and(|(old, new)| {
+        let places = |group: &Group| group.policy.kind().needs_key();
+        places(old) && places(new) && old.hash_on == new.hash_on
+    });
+    let moved = comparable.then(|| {
         let moved = before.iter().zip(&after).filter(|(old, new)| old != new);
         share(moved.count() as u128, u128::from(keys))
     });

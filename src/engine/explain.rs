@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::base::id::{BackendIndex, CoreId, GroupIndex};
 use crate::routing::matcher::Destination;
-use crate::routing::policy::{Ask, NoPick, PickState, Tried, pick};
+use crate::routing::policy::{Ask, NoPick, PickState, Tried, may_stay, pick};
 use crate::routing::shard::json::{Scan, Scanner};
 use crate::routing::shard::key::{Extracted, JsonKey, KeyRoom, KeySource, RequestView};
 use crate::routing::shard::{Decision, Reject, Rule};
@@ -123,8 +123,10 @@ pub enum KeyFound {
 /// Who of a group gets a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// The hash of what it is placed by, if the policy places.
+    /// The hash of what it is placed by, if the policy places and the request says.
     pub hash: Option<u64>,
+    /// The backend its client sticks to.
+    pub preferred: Option<BackendIndex>,
     /// Every backend in the order of the table.
     pub candidates: Vec<Standing>,
     /// The one.
@@ -199,7 +201,10 @@ pub fn explain(
         }
     };
     let choice = match outcome {
-        Outcome::Group(group) => Some(choice(table.group(group), sketch, now_micros)),
+        Outcome::Group(group) => {
+            let group = table.group(group);
+            Some(choice(group, listener.protocol, sketch, now_micros))
+        }
         Outcome::NoRoute | Outcome::Rejected(_) => None,
     };
     Explanation {
@@ -255,9 +260,23 @@ fn in_body<'k>(key: &JsonKey, body: &[u8], scanner: &'k mut Scanner) -> Extracte
     }
 }
 
-fn choice(group: &Group, sketch: &Sketch, now_micros: u64) -> Choice {
-    let client = sketch.client.filter(|_| group.policy.kind().needs_key());
-    let hash = client.map(|client| group.place_of_client(client));
+fn choice(group: &Group, protocol: Protocol, sketch: &Sketch, now_micros: u64) -> Choice {
+    // Of a connection nothing but its address counts.
+    let (place, preferred) = match protocol {
+        Protocol::Http => (
+            group.place_of_request(sketch),
+            group.sticky.as_ref().and_then(|by| by.preferred(sketch)),
+        ),
+        Protocol::Tcp => {
+            let sticky = group.sticky.as_ref();
+            let place = |client| group.place_of_client(client);
+            (
+                sketch.client.map(place),
+                sticky.and_then(|by| by.preferred_by_address(sketch.client?)),
+            )
+        }
+    };
+    let hash = place.filter(|_| group.policy.kind().needs_key());
     let ask = Ask {
         key: hash,
         has_idle: &|_| true,
@@ -266,8 +285,12 @@ fn choice(group: &Group, sketch: &Sketch, now_micros: u64) -> Choice {
     let mut state = PickState::new(0, CoreId(0), group.slot);
     Choice {
         hash,
+        preferred,
         candidates: group.backends.iter().map(standing).collect(),
-        pick: pick(group, &mut state, &ask),
+        pick: match preferred {
+            Some(index) if may_stay(group, index, &ask) => Ok(index),
+            _ => pick(group, &mut state, &ask),
+        },
     }
 }
 

@@ -147,8 +147,12 @@ fn choice(body: &Value) -> String {
         Some(hash) => format!(", hash {hash}"),
         None => String::new(),
     };
+    let sticks = match body["sticks_to"].as_str() {
+        Some(_) => format!(", the client sticks to {}", text(&body["sticks_to"])),
+        None => String::new(),
+    };
     let mut out = format!(
-        "group {}, {}{hash}\n",
+        "group {}, {}{hash}{sticks}\n",
         text(&body["group"]),
         text(&body["policy"])
     );

@@ -60,10 +60,31 @@ connections_max = 1
 name = "placed"
 policy = "rendezvous"
 backends = ["127.0.0.1:5", "127.0.0.1:6", "127.0.0.1:7"]
+[[listener]]
+name = "sticky"
+address = "127.0.0.1:82"
+group = "sticky"
+[[group]]
+name = "sticky"
+[group.sticky]
+source = true
+[[group.backend]]
+id = "on"
+address = "127.0.0.1:8"
+[[group.backend]]
+id = "off"
+address = "127.0.0.1:9"
+state = "STATE"
 "#;
 
 fn table() -> Arc<Table> {
-    let config = config::load(TEXT, "t").unwrap_or_else(|errors| panic!("{errors}"));
+    table_with("ready")
+}
+
+/// The table with this state of the backend `off`.
+fn table_with(state: &str) -> Arc<Table> {
+    let text = TEXT.replace("STATE", state);
+    let config = config::load(&text, "t").unwrap_or_else(|errors| panic!("{errors}"));
     plan(
         &config,
         &Resolved::default(),
@@ -239,6 +260,32 @@ fn a_client_is_placed_where_the_policy_places_it() {
         picked.insert(choice.pick.unwrap().0);
     }
     assert_eq!(picked.len(), 3);
+}
+
+#[test]
+fn a_client_sticks_to_one_that_drains_and_leaves_one_in_maintenance() {
+    let sketch = |last: u8| Sketch {
+        client: Some(IpAddr::from([10, 0, 0, last])),
+        ..to("h", "/")
+    };
+    let choice_in = |state: &str, last: u8| {
+        let found = on(&table_with(state), "sticky", &sketch(last));
+        found.choice.unwrap()
+    };
+    let off = BackendIndex(1);
+    let last = (0..64).find(|last| choice_in("ready", *last).preferred == Some(off));
+    let last = last.expect("some client belongs to each of two");
+    assert_eq!(choice_in("ready", last).pick, Ok(off));
+    let drained = choice_in("drain", last);
+    assert_eq!(
+        (drained.pick, drained.candidates[1].can),
+        (Ok(off), Can::Drain)
+    );
+    let maint = choice_in("maint", last);
+    assert_eq!(
+        (maint.preferred, maint.pick),
+        (Some(off), Ok(BackendIndex(0)))
+    );
 }
 
 #[test]

@@ -209,6 +209,10 @@ fn choose(body: &mut Value, group: &Group, choice: &Choice) {
     body["group"] = (*group.name).into();
     body["policy"] = group.policy.kind().name().into();
     body["hash"] = choice.hash.map(hex).into();
+    let preferred = choice
+        .preferred
+        .and_then(|index| group.backends.get(index.index()));
+    body["sticks_to"] = preferred.map(|backend| &*backend.id).into();
     body["candidates"] = candidates.collect();
     body["pick"] = match choice.pick {
         Ok(index) => {
@@ -224,8 +228,20 @@ fn why(kind: PolicyKind, choice: &Choice) -> String {
     match choice.pick {
         Err(NoPick::Full) => return "all that could be chosen are full".to_owned(),
         Err(NoPick::Nobody) => return "nobody is ready and has a weight".to_owned(),
+        Ok(index) if choice.preferred == Some(index) => {
+            return "the client sticks to it".to_owned();
+        }
         Ok(_) => {}
     }
+    let turned_away = match choice.preferred {
+        Some(_) => "who the client sticks to cannot take it; ",
+        None => "",
+    };
+    format!("{turned_away}{}", why_of(kind, choice))
+}
+
+/// Why a policy chose.
+fn why_of(kind: PolicyKind, choice: &Choice) -> String {
     match kind {
         PolicyKind::LeastConnections => "the fewest requests in flight".to_owned(),
         PolicyKind::LeastRequest { choices } => {
@@ -234,7 +250,7 @@ fn why(kind: PolicyKind, choice: &Choice) -> String {
         PolicyKind::Maglev { .. } | PolicyKind::Rendezvous { .. } | PolicyKind::RingHash { .. } => {
             match choice.hash {
                 Some(_) => "the first for its hash that can be chosen".to_owned(),
-                None => "no client was given: the first for a random hash".to_owned(),
+                None => "nothing to place it by: the first for a random hash".to_owned(),
             }
         }
         PolicyKind::PeakEwma => {
