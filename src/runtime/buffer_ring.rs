@@ -5,7 +5,8 @@
 //! kernel takes entries from the front in order and names the id in the completion. An entry's
 //! block belongs to the kernel from [`BufferRing::refill`] until [`BufferRing::take`].
 //! Small and hot beats large: the kernel walks through all posted blocks in turn, so their
-//! number is the cache footprint (../shared/DESIGN.md, section 1 point 4).
+//! number is the cache footprint (../shared/DESIGN.md, section 1 point 4); how many are posted
+//! follows the load (`runtime::posting`).
 
 use std::io;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -16,8 +17,9 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
 use crate::base::limits::BUFFER_BYTES;
 use crate::runtime::buffers::{Buf, BufPool, HEAD_ROOM};
+use crate::runtime::posting::Posting;
 
-/// Blocks posted to the kernel; a power of two. One turn can bring this many receives.
+/// Most blocks posted to the kernel; a power of two. One turn can bring this many receives.
 const ENTRIES: u16 = 256;
 
 const RING_BYTES: usize = ENTRIES as usize * size_of::<BufRingEntry>();
@@ -30,6 +32,10 @@ pub(super) struct BufferRing {
     posted: Vec<Option<Buf>>,
     /// Ids without a block.
     vacant: Vec<u16>,
+    posting: Posting,
+    /// Blocks taken since the last refill, and whether there were too few.
+    taken: u16,
+    starved: bool,
 }
 
 impl BufferRing {
@@ -53,6 +59,9 @@ impl BufferRing {
             tail: 0,
             posted: (0..ENTRIES).map(|_| None).collect(),
             vacant: (0..ENTRIES).rev().collect(),
+            posting: Posting::new(ENTRIES),
+            taken: 0,
+            starved: false,
         };
         // SAFETY: the mapping is page aligned, RING_BYTES long and never unmapped.
         unsafe {
@@ -66,17 +75,30 @@ impl BufferRing {
     #[inline]
     pub(super) fn take(&mut self, id: u16) -> Buf {
         self.vacant.push(id);
+        self.taken += 1;
         self.posted[usize::from(id)]
             .take()
             .expect("the kernel names only posted blocks")
     }
 
-    /// Posts a block under every vacant id.
+    /// A receive ended because no block was posted.
+    pub(super) fn note_starved(&mut self) {
+        self.starved = true;
+    }
+
+    /// Posts blocks for the next turn.
     pub(super) fn refill(&mut self, pool: &mut BufPool) {
-        if self.vacant.is_empty() {
+        let taken = std::mem::take(&mut self.taken);
+        let starved = std::mem::take(&mut self.starved);
+        let target = self.posting.after_turn(taken, starved);
+        let spare = usize::from(ENTRIES - target);
+        if self.vacant.len() <= spare {
             return;
         }
-        while let Some(id) = self.vacant.pop() {
+        while self.vacant.len() > spare {
+            let Some(id) = self.vacant.pop() else {
+                break;
+            };
             let buf = pool.take_to_post();
             let slot = usize::from(self.tail & (ENTRIES - 1));
             // SAFETY: `slot` is below ENTRIES, so the entry lies inside the mapping; the kernel

@@ -13,6 +13,7 @@ pub mod kick;
 pub mod kick_waiter;
 pub mod limits;
 pub mod net;
+mod posting;
 pub mod probe;
 mod probe_ring;
 mod receive_limit;

@@ -203,7 +203,12 @@ impl RingDriver {
                 Ok(None)
             }
             Ok(_) => Ok(segment),
-            Err(error) => Err(error),
+            Err(error) => {
+                if error == Errno::NOBUFS {
+                    self.received.note_starved();
+                }
+                Err(error)
+            }
         };
         Event::Received { key, result, more }
     }
