@@ -22,6 +22,7 @@ use crate::config::{self, Config};
 use crate::control::access_log::{self, LogHandle};
 use crate::control::core::{ControlSetup, Outcome, Ready};
 use crate::control::export;
+use crate::control::files;
 use crate::control::truth::{self, NoTruth, Truth};
 use crate::data::{self, IoKind, WorkerSetup};
 use crate::link::control_side::ControlEnd;
@@ -48,6 +49,13 @@ pub fn check(file: &Path, print: bool) -> Exit {
     let Some((_, config)) = load(file) else {
         return Exit::Config;
     };
+    let mistakes = files_mistakes(&config);
+    for mistake in &mistakes {
+        eprintln!("error: {mistake}");
+    }
+    if !mistakes.is_empty() {
+        return Exit::Config;
+    }
     if print {
         print!("{}", config.to_toml());
     }
@@ -78,6 +86,21 @@ pub fn export(export: &Export) -> Exit {
             Exit::Start
         }
     }
+}
+
+/// Every mistake in the files of backends.
+fn files_mistakes(config: &Config) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    for path in config.backends_files() {
+        match files::read(&path).result {
+            Ok(members) => {
+                let clashes = config.clashes(&path, &members);
+                mistakes.extend(clashes.iter().map(ToString::to_string));
+            }
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    mistakes
 }
 
 /// Serves by a file until told to end.

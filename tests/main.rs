@@ -15,6 +15,7 @@
 
 mod api;
 mod changes;
+mod discovery;
 mod kernel;
 mod l4;
 mod l7;

@@ -6,6 +6,7 @@
 //! the planner, which knows both, is the one place where words of the file become facts of a
 //! table.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,12 +16,14 @@ use super::problem::Problem;
 
 mod admin;
 mod affinity;
+mod dns;
 mod group;
 mod route;
 mod shard;
 
 pub use admin::{Admin, Secret, Store, Token};
 pub use affinity::{Queue, SameSite, Sticky, StickyCookie};
+pub use dns::{Dns, DnsResolver};
 pub use group::{
     Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,
     Policy, RETRIES_MAX, WEIGHT_DEFAULT,
@@ -115,12 +118,31 @@ impl Config {
             .flat_map(|group| &group.backends)
             .filter_map(|backend| match &backend.address {
                 BackendAddress::Name { host, port } => Some((&**host, *port)),
-                BackendAddress::Socket(_) => None,
+                BackendAddress::Service(_) | BackendAddress::Socket(_) => None,
             })
             .collect();
         names.sort_unstable();
         names.dedup();
         names.into_iter()
+    }
+
+    /// Every distinct name of SRV records, for the resolver.
+    pub fn service_names(&self) -> impl Iterator<Item = &str> {
+        let backends = self.groups.iter().flat_map(|group| &group.backends);
+        let names = backends.filter_map(|backend| match &backend.address {
+            BackendAddress::Service(name) => Some(&**name),
+            BackendAddress::Name { .. } | BackendAddress::Socket(_) => None,
+        });
+        names.collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// Every distinct file of backends.
+    #[must_use]
+    pub fn backends_files(&self) -> BTreeSet<PathBuf> {
+        let files = self.groups.iter();
+        files
+            .filter_map(|group| group.backends_file.clone())
+            .collect()
     }
 }
 
@@ -200,13 +222,6 @@ pub enum AccessLogFormat {
 pub struct Shutdown {
     /// How long running exchanges may take to finish; zero cuts them at once.
     pub drain_timeout: Duration,
-}
-
-/// How names of backends are followed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dns {
-    /// How often each name is asked for again.
-    pub refresh: Duration,
 }
 
 /// Position of a group in [`Config::groups`].

@@ -8,6 +8,7 @@
 
 mod check;
 pub mod checked;
+mod members;
 mod print;
 pub mod problem;
 mod raw;
@@ -17,6 +18,7 @@ pub(crate) mod tests;
 mod units;
 
 pub use checked::Config;
+pub use members::{Clash, Members, MembersForm, load_members};
 pub use problem::{ConfigErrors, Problem};
 
 use toml::de::DeTable;

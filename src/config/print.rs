@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::checked::{
-    AccessLogFormat, Config, Forwarded, Listener, LogDestination, LogFormat, LogLevel, Protocol,
-    Token, Workers,
+    AccessLogFormat, Config, DnsResolver, Forwarded, Listener, LogDestination, LogFormat, LogLevel,
+    Protocol, Token, Workers,
 };
 use super::units::{duration_text, size_text};
 
@@ -92,7 +92,16 @@ impl Config {
         page.section("[shutdown]");
         page.duration("drain_timeout", self.shutdown.drain_timeout);
         page.section("[dns]");
+        page.text(
+            "resolver",
+            match self.dns.resolver {
+                DnsResolver::Dns => "dns",
+                DnsResolver::System => "system",
+            },
+        );
+        page.texts("servers", self.dns.servers.iter().map(ToString::to_string));
         page.duration("refresh", self.dns.refresh);
+        page.duration("min_ttl", self.dns.min_ttl);
     }
 
     fn print_listener(&self, listener: &Listener, page: &mut Page) {

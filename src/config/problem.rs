@@ -88,15 +88,23 @@ pub(super) struct Problems<'t> {
     text: &'t str,
     /// Offsets of line ends, to find the line of a place without reading the text again.
     newlines: Vec<usize>,
+    /// Bytes of what was read that come before the text.
+    prefix: usize,
     errors: Vec<Note>,
     warnings: Vec<Note>,
 }
 
 impl<'t> Problems<'t> {
     pub(super) fn new(text: &'t str) -> Self {
+        Problems::behind(text, 0)
+    }
+
+    /// Problems of a text that was read behind so many bytes of something else.
+    pub(super) fn behind(text: &'t str, prefix: usize) -> Self {
         Problems {
             text,
             newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
+            prefix,
             errors: Vec::new(),
             warnings: Vec::new(),
         }
@@ -104,7 +112,8 @@ impl<'t> Problems<'t> {
 
     /// The line of a place, to point at it in the text of another problem.
     pub(super) fn line(&self, at: &At) -> usize {
-        1 + self.newlines.partition_point(|end| *end < at.offset)
+        let offset = at.offset.saturating_sub(self.prefix);
+        1 + self.newlines.partition_point(|end| *end < offset)
     }
 
     /// Whether an error was noted for this key, or an element of it, at this place or later: a
@@ -135,7 +144,7 @@ impl<'t> Problems<'t> {
     /// The warnings, if there is no error.
     pub(super) fn finish(self, file: &str) -> Result<Vec<Problem>, ConfigErrors> {
         if self.errors.is_empty() {
-            Ok(placed(self.warnings, self.text, file))
+            Ok(self.placed(&self.warnings, file))
         } else {
             Err(self.into_errors(file))
         }
@@ -144,9 +153,29 @@ impl<'t> Problems<'t> {
     /// Everything noted, with lines and columns.
     pub(super) fn into_errors(self, file: &str) -> ConfigErrors {
         ConfigErrors {
-            errors: placed(self.errors, self.text, file),
-            warnings: placed(self.warnings, self.text, file),
+            errors: self.placed(&self.errors, file),
+            warnings: self.placed(&self.warnings, file),
         }
+    }
+
+    /// In the order of the file, with lines and columns.
+    fn placed(&self, notes: &[Note], file: &str) -> Vec<Problem> {
+        let mut notes: Vec<&Note> = notes.iter().collect();
+        notes.sort_by_key(|note| note.at.offset);
+        let mut place = Place::default();
+        let placed = notes.into_iter().map(|note| {
+            let offset = note.at.offset.saturating_sub(self.prefix);
+            let Place { line, column, .. } = *place.move_to(self.text, offset);
+            Problem {
+                file: file.to_owned(),
+                line,
+                column,
+                key: note.at.key.clone(),
+                what: note.what.clone(),
+                fix: note.fix.clone(),
+            }
+        });
+        placed.collect()
     }
 }
 
@@ -172,25 +201,6 @@ fn note(at: &At, what: String, fix: String) -> Note {
         what,
         fix,
     }
-}
-
-fn placed(mut notes: Vec<Note>, text: &str, file: &str) -> Vec<Problem> {
-    notes.sort_by_key(|note| note.at.offset);
-    let mut place = Place::default();
-    notes
-        .into_iter()
-        .map(|note| {
-            let Place { line, column, .. } = *place.move_to(text, note.at.offset);
-            Problem {
-                file: file.to_owned(),
-                line,
-                column,
-                key: note.at.key,
-                what: note.what,
-                fix: note.fix,
-            }
-        })
-        .collect()
 }
 
 /// A place that moves forward through a text, so that many mistakes cost one reading.

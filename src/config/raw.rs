@@ -13,7 +13,7 @@ mod route;
 mod shard;
 
 pub(super) use affinity::{Queue, Sticky};
-pub(super) use group::{Backend, Group};
+pub(super) use group::{Backend, Group, read_backend};
 pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{
     Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,
@@ -32,7 +32,7 @@ pub(super) struct File {
     pub(super) access_log: Option<AccessLog>,
     pub(super) store: Option<Store>,
     pub(super) drain_timeout: Text,
-    pub(super) dns_refresh: Text,
+    pub(super) dns: Dns,
     pub(super) listeners: Vec<Listener>,
     pub(super) shards: Vec<Shard>,
     pub(super) groups: Vec<Group>,
@@ -56,6 +56,14 @@ pub(super) struct Admin {
 pub(super) struct Store {
     pub(super) path: Text,
     pub(super) at: At,
+}
+
+#[derive(Default)]
+pub(super) struct Dns {
+    pub(super) resolver: Text,
+    pub(super) servers: Texts,
+    pub(super) refresh: Text,
+    pub(super) min_ttl: Text,
 }
 
 #[derive(Default)]
@@ -129,9 +137,10 @@ impl File {
             drain_timeout: root
                 .section("shutdown", problems)
                 .and_then(|section| read_one_duration(section, "drain_timeout", problems)),
-            dns_refresh: root
+            dns: root
                 .section("dns", problems)
-                .and_then(|section| read_one_duration(section, "refresh", problems)),
+                .map(|section| read_dns(section, problems))
+                .unwrap_or_default(),
             listeners: root
                 .sections("listener", problems)
                 .into_iter()
@@ -209,6 +218,17 @@ fn read_store(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Stor
     };
     section.finish(problems);
     store
+}
+
+fn read_dns(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Dns {
+    let dns = Dns {
+        resolver: section.text("resolver", "\"dns\"", problems),
+        servers: section.texts("servers", "[\"127.0.0.1:53\"]", problems),
+        refresh: section.duration("refresh", problems),
+        min_ttl: section.duration("min_ttl", problems),
+    };
+    section.finish(problems);
+    dns
 }
 
 fn read_log(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Log {

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::base::epoch::Epoch;
 use crate::control::document::{Document, Mistake, ObjectPath, Op, OpError, Section};
+use crate::control::store::Revision;
 
 /// One change of the configuration; all of its operations or none.
 pub struct Change {
@@ -21,7 +22,7 @@ pub struct Change {
 /// What must hold for a change to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// The node is at one of these epochs.
+    /// Nothing was changed since one of these epochs; that other backends were found is no change.
     pub epochs: Option<Vec<Epoch>>,
     /// These objects are not there.
     pub absent: Vec<ObjectPath>,
@@ -75,26 +76,38 @@ impl From<OpError> for Refusal {
 /// What is in effect, for readers that never wait.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Its number.
+    /// The state of the store it comes from.
+    pub revision: Revision,
+    /// The number of its table.
     pub epoch: Epoch,
+    /// The first epoch with this configuration: later ones only know more of its backends.
+    pub since: Epoch,
     /// What belongs to the process.
     pub process: Section,
     /// Everything else.
     pub document: Document,
     /// Filled when first asked for.
-    hash: OnceLock<u64>,
+    pub(super) hash: OnceLock<u64>,
 }
 
 impl Snapshot {
-    /// What is in effect at `epoch`.
+    /// The same configuration at a later epoch.
     #[must_use]
-    pub fn new(epoch: Epoch, process: Section, document: Document) -> Self {
+    pub fn at(&self, epoch: Epoch) -> Self {
         Snapshot {
+            revision: self.revision,
             epoch,
-            process,
-            document,
-            hash: OnceLock::new(),
+            since: self.since,
+            process: self.process.clone(),
+            document: self.document.clone(),
+            hash: self.hash.clone(),
         }
+    }
+
+    /// Whether the configuration has been this one since `epoch`.
+    #[must_use]
+    pub fn holds_since(&self, epoch: Epoch) -> bool {
+        (self.since..=self.epoch).contains(&epoch)
     }
 
     /// The hash of the document's content.
@@ -111,7 +124,7 @@ impl Conditions {
     /// The first that does not.
     pub fn check(&self, snapshot: &Snapshot) -> Result<(), Refusal> {
         if let Some(epochs) = &self.epochs
-            && !epochs.contains(&snapshot.epoch)
+            && !epochs.iter().any(|epoch| snapshot.holds_since(*epoch))
         {
             return Err(Refusal::NotAt(snapshot.epoch));
         }
@@ -122,6 +135,31 @@ impl Conditions {
         match self.present.iter().find(|path| !there(path)) {
             Some(path) => Err(Refusal::Absent(path.clone())),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_of_backends_spoils_no_condition_and_a_change_does() {
+        let before = Snapshot {
+            epoch: Epoch(4),
+            since: Epoch(4),
+            ..Snapshot::default()
+        };
+        let now = before.at(Epoch(6));
+        let at = |epoch| Conditions {
+            epochs: Some(vec![Epoch(epoch)]),
+            ..Conditions::default()
+        };
+        for epoch in 4..=6 {
+            assert_eq!(at(epoch).check(&now), Ok(()));
+        }
+        for epoch in [3, 7] {
+            assert_eq!(at(epoch).check(&now), Err(Refusal::NotAt(Epoch(6))));
         }
     }
 }

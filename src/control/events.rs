@@ -8,6 +8,7 @@
 //! A core that dies ends the process with a failure after a short drain of the others: a
 //! supervisor that restarts it beats serving on with fewer cores and nobody knowing.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -16,22 +17,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
-use crate::config::Config;
+use crate::config::{Config, Members};
 use crate::control::access_log::LogHandle;
 use crate::control::admin::{self, Sources};
 use crate::control::change::{Change, Snapshot};
 use crate::control::core::{ControlSetup, Outcome, Ready};
 use crate::control::document::{Document, Section};
+use crate::control::files::{Files, Reading, Stamp};
 use crate::control::handle::Handle;
+use crate::control::look::{Looked, Search};
 use crate::control::orders::{Order, Orders};
 use crate::control::plans::Plans;
 use crate::control::publisher::{Phase, Publisher};
-use crate::control::resolver;
+use crate::control::resolver::{self, Follower};
 use crate::control::store::{Revision, Store, StoreError};
 use crate::control::truth::Truth;
 use crate::engine::planner::Resolved;
@@ -40,6 +42,7 @@ use crate::runtime::kick_waiter::KickWaiter;
 use crate::telemetry::stats::ControlStats;
 
 mod changing;
+mod finding;
 
 use changing::{Underway, progressed};
 
@@ -66,11 +69,12 @@ enum Event {
     Change(Change),
     Committed(Result<Revision, StoreError>),
     Deadline,
+    Found(resolver::Round),
+    FileRead(Reading),
     Kicked,
     Order(Order),
-    RefreshDue,
-    Refreshed(Option<resolver::Round>),
-    Resolved(Option<resolver::Round>),
+    Looked(Option<Box<Looked>>),
+    Unpublished,
 }
 
 pub(super) struct Control {
@@ -89,14 +93,20 @@ pub(super) struct Control {
     underway: Option<Underway>,
     /// The file is to be read when the change under way is made.
     reload_wanted: bool,
+    /// What is known of backends beside the configuration.
     resolved: Resolved,
+    members: Members,
+    /// The configuration with the members of its files.
+    merged: Config,
+    files: Files,
+    stamps: BTreeMap<PathBuf, Stamp>,
     plans: Plans,
     publisher: Publisher,
     kicks: KickWaiter,
     look: Interval,
-    refresh: Interval,
-    /// Names being asked for again because it is time.
-    refreshing: Option<JoinHandle<resolver::Round>>,
+    follower: Follower,
+    /// When to try again to publish what is known and could not be published.
+    unpublished: Option<Instant>,
     orders: Orders,
     stats: Arc<ControlStats>,
     log: Option<LogHandle>,
@@ -121,7 +131,15 @@ impl Control {
             config,
             revision,
         } = setup.truth;
-        let snapshot = Snapshot::new(revision.epoch(), process.clone(), document.clone());
+        let epoch = revision.epoch();
+        let snapshot = Snapshot {
+            revision,
+            epoch,
+            since: epoch,
+            process: process.clone(),
+            document: document.clone(),
+            ..Snapshot::default()
+        };
         let (handle, changes) = Handle::new(snapshot, plans.view(), publisher.watch());
         let sources = Sources {
             handle: handle.clone(),
@@ -137,10 +155,9 @@ impl Control {
             Some(admin) => admin::start(admin, sources).await?,
             None => None,
         };
-        let refresh = ticks(config.dns.refresh);
+        let follower = Follower::new(&config.dns);
         let mut control = Control {
             started_with: config.clone(),
-            config,
             config_path: setup.config_path,
             store,
             lasting,
@@ -152,12 +169,17 @@ impl Control {
             underway: None,
             reload_wanted: false,
             resolved: Resolved::default(),
+            members: Members::default(),
+            merged: config.clone(),
+            config,
+            files: Files::new(),
+            stamps: BTreeMap::new(),
             plans,
             publisher,
             kicks: KickWaiter::new(setup.kick)?,
             look: interval(LOOK_EVERY),
-            refresh,
-            refreshing: None,
+            follower,
+            unpublished: None,
             orders,
             stats,
             log: setup.access_log,
@@ -169,9 +191,17 @@ impl Control {
         control
             .look
             .set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let round = resolver::resolve(resolver::names(&control.config)).await;
-        control.note_failures(&round);
-        control.resolved = round.merged(&Resolved::default());
+        let search = Search {
+            config: control.config.clone(),
+            members: Members::default(),
+            resolved: Resolved::default(),
+            anew: true,
+        };
+        let looked = search.run(control.follower.asker()).await;
+        let config = control.config.clone();
+        control.note_looked(&looked, &config);
+        control.resolved = looked.round.added_to(&Resolved::default());
+        control.follow_found(looked.members, looked.merged, &looked.round);
         control.publish_first().map_err(io::Error::other)?;
         Ok(control)
     }
@@ -194,11 +224,12 @@ impl Control {
                     return Ok(Some(outcome));
                 }
             }
+            Event::FileRead(reading) => self.file_read(reading),
+            Event::Found(round) => self.found(&round),
             Event::Kicked => {}
             Event::Order(order) => self.obey(order),
-            Event::RefreshDue => self.refresh_names(),
-            Event::Refreshed(round) => self.refreshed(round),
-            Event::Resolved(round) => self.resolved(round),
+            Event::Looked(looked) => self.looked(looked.map(|looked| *looked)),
+            Event::Unpublished => self.publish_facts(),
         }
         if self.underway.is_none() && std::mem::take(&mut self.reload_wanted) {
             self.reload();
@@ -210,13 +241,16 @@ impl Control {
     async fn next_event(&mut self) -> io::Result<Event> {
         let deadline = self.ending.as_ref().map(|ending| ending.deadline);
         let idle = self.underway.is_none();
+        // What waits for the store has the next epoch.
+        let free = !self.underway.as_ref().is_some_and(Underway::has_epoch);
         tokio::select! {
             kicked = self.kicks.kicked() => kicked.map(|()| Event::Kicked),
             _ = self.look.tick() => Ok(Event::Kicked),
             order = self.orders.next() => Ok(Event::Order(order)),
-            _ = self.refresh.tick() => Ok(Event::RefreshDue),
             Some(change) = self.changes.recv(), if idle => Ok(Event::Change(change)),
-            round = finished(&mut self.refreshing), if idle => Ok(Event::Refreshed(round)),
+            round = self.follower.next(&self.resolved), if free => Ok(Event::Found(round)),
+            reading = self.files.next(), if idle => Ok(Event::FileRead(reading)),
+            () = at(self.unpublished), if free => Ok(Event::Unpublished),
             event = progressed(&mut self.underway) => Ok(event),
             () = at(deadline) => Ok(Event::Deadline),
         }
@@ -244,13 +278,6 @@ impl Control {
     fn reopen_logs(&self) {
         if let Some(log) = &self.log {
             log.reopen();
-        }
-    }
-
-    fn note_failures(&self, round: &resolver::Round) {
-        for ((host, port), error) in round.failures() {
-            self.stats.resolve_failures.inc();
-            tracing::warn!(host = &**host, port, error, "name not resolved");
         }
     }
 
@@ -343,22 +370,6 @@ impl Control {
         }
         tracing::info!(?outcome, "ended");
         outcome
-    }
-}
-
-/// Ticks every `period`, the first after one period.
-fn ticks(period: Duration) -> Interval {
-    let period = period.max(Duration::from_secs(1));
-    let mut ticks = interval_at(Instant::now() + period, period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
-}
-
-/// The answers of a round under way; waits for ever when there is none.
-async fn finished(round: &mut Option<JoinHandle<resolver::Round>>) -> Option<resolver::Round> {
-    match round {
-        Some(round) => round.await.ok(),
-        None => pending().await,
     }
 }
 

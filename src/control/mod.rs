@@ -12,8 +12,10 @@ mod events;
 pub mod export;
 #[cfg(test)]
 mod fake_worker;
+pub mod files;
 pub mod handle;
 pub mod listen;
+mod look;
 pub mod orders;
 pub mod plans;
 pub mod process;

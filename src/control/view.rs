@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::engine::registry::{BackendEntry, ListenerEntry, Registry};
 use crate::routing::table::Table;
 use crate::telemetry::access_log::format::LogNames;
@@ -15,6 +17,9 @@ use crate::telemetry::exposition::{BackendFacts, ListenerFacts};
 pub struct View {
     /// The published table.
     pub table: Arc<Table>,
+    /// A number two tables share only when they have the same backends: what a node found of
+    /// them is in its table and not in its configuration.
+    pub backends_hash: u64,
     /// Listeners that have counters.
     pub listeners: Vec<ListenerEntry>,
     /// Backends that have counters.
@@ -26,6 +31,7 @@ impl View {
     #[must_use]
     pub fn new(table: Arc<Table>, registry: &Registry) -> Self {
         View {
+            backends_hash: hash_of(&table),
             table,
             listeners: registry.listeners().collect(),
             backends: registry.backends().collect(),
@@ -73,6 +79,29 @@ impl View {
         });
         facts.collect()
     }
+}
+
+/// xxh3 of what a choice among backends goes by.
+fn hash_of(table: &Table) -> u64 {
+    let mut hasher = Xxh3::new();
+    let mut feed = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    for group in &table.groups {
+        feed(group.name.as_bytes());
+        feed(&(group.backends.len() as u64).to_le_bytes());
+        for backend in &group.backends {
+            feed(backend.id.as_bytes());
+            feed(backend.address.to_string().as_bytes());
+            feed(&backend.weight.to_le_bytes());
+            feed(&[backend.state as u8]);
+            for label in &backend.labels {
+                feed(label.as_bytes());
+            }
+        }
+    }
+    hasher.digest()
 }
 
 fn place<T: Clone + Default>(slots: &mut Vec<T>, index: usize, value: T) {

@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod explain;
+pub mod facts;
 pub mod planner;
 pub mod registry;
 pub mod trial;

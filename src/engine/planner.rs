@@ -5,13 +5,15 @@
 //! is not an outage of the backends; one that never resolved yields no backend, and the rest of
 //! the group serves.
 
+mod members;
 mod routes;
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub use super::facts::{Resolved, Target};
 use super::registry::Registry;
 use crate::base::epoch::Epoch;
 use crate::base::id::ListenerSlot;
@@ -29,36 +31,6 @@ pub const ADDRESSES_MAX: usize = 256;
 
 /// The seed of every placement: all nodes of a cluster must have the same.
 const CLUSTER_SEED: u64 = 0;
-
-/// What DNS knows now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resolved {
-    addresses: BTreeMap<String, BTreeMap<u16, Vec<SocketAddr>>>,
-}
-
-impl Resolved {
-    /// Notes the addresses of `host`:`port`. An empty answer counts as none.
-    pub fn insert(&mut self, host: &str, port: u16, addresses: Vec<SocketAddr>) {
-        let ports = self.addresses.entry(host.to_owned()).or_default();
-        ports.insert(port, addresses);
-    }
-
-    /// Whether `host`:`port` has been asked for, with or without success.
-    #[must_use]
-    pub fn knows(&self, host: &str, port: u16) -> bool {
-        let ports = self.addresses.get(host);
-        ports.is_some_and(|ports| ports.contains_key(&port))
-    }
-
-    /// The addresses of `host`:`port`, empty when it did not resolve.
-    #[must_use]
-    pub fn addresses(&self, host: &str, port: u16) -> &[SocketAddr] {
-        self.addresses
-            .get(host)
-            .and_then(|ports| ports.get(&port))
-            .map_or(&[], Vec::as_slice)
-    }
-}
 
 /// What a new epoch asks for.
 pub struct Plan {
@@ -272,16 +244,22 @@ fn plan_group(
 ) -> Group {
     let (slot, state) = registry.claim_group(&group.name);
     let mut backends = Vec::new();
+    let mut seen = HashSet::new();
     for backend in &group.backends {
-        for address in addresses_of(backend, group, resolved, registry, warnings) {
+        for member in members::of(backend, group, resolved, registry, warnings) {
             let limited = backend.connections_max.is_some() || backend.requests_max.is_some();
-            let (slot, kept) = registry.claim_backend(&group.name, &backend.id, address, limited);
+            let (slot, kept) =
+                registry.claim_backend(&group.name, &member.id, member.address, limited);
+            // Records of two services may lead to one place.
+            if !seen.insert(slot) {
+                continue;
+            }
             backends.push(Backend {
                 slot,
-                id: Arc::clone(&backend.id),
-                identity: identity_of(backend, address),
-                address,
-                weight: backend.weight,
+                identity: identity_of(backend, &member.id, member.address),
+                id: member.id,
+                address: member.address,
+                weight: member.weight,
                 state: match backend.state {
                     checked::BackendState::Drain => BackendState::Drain,
                     checked::BackendState::Maint => BackendState::Maint,
@@ -326,10 +304,10 @@ fn plan_group(
 
 /// What a backend is placed by: its id, which it keeps when it moves to another address. The
 /// addresses of a DNS name share an id, so they are told apart.
-fn identity_of(backend: &checked::Backend, address: SocketAddr) -> u64 {
+fn identity_of(backend: &checked::Backend, id: &str, address: SocketAddr) -> u64 {
     let text = match backend.address {
-        BackendAddress::Name { .. } => format!("{}/{address}", backend.id),
-        BackendAddress::Socket(_) => backend.id.to_string(),
+        BackendAddress::Name { .. } | BackendAddress::Service(_) => format!("{id}/{address}"),
+        BackendAddress::Socket(_) => id.to_owned(),
     };
     hash_key(CLUSTER_SEED, text.as_bytes())
 }
@@ -347,43 +325,6 @@ fn kind_of(policy: checked::Policy) -> PolicyKind {
         checked::Policy::WeightedLeastConnections => PolicyKind::WeightedLeastConnections,
         checked::Policy::WeightedRoundRobin => PolicyKind::WeightedRoundRobin,
     }
-}
-
-/// The addresses of one configured backend, sorted, because DNS servers rotate their answers and
-/// a table should not change with them.
-fn addresses_of(
-    backend: &checked::Backend,
-    group: &checked::Group,
-    resolved: &Resolved,
-    registry: &mut Registry,
-    warnings: &mut Vec<PlanWarning>,
-) -> Vec<SocketAddr> {
-    let (host, port) = match &backend.address {
-        BackendAddress::Name { host, port } => (host, *port),
-        BackendAddress::Socket(address) => return vec![*address],
-    };
-    let key = (Arc::clone(host), port);
-    let mut addresses = resolved.addresses(host, port).to_vec();
-    if addresses.is_empty() {
-        let kept = registry.known.get(&key).cloned().unwrap_or_default();
-        warnings.push(PlanWarning::NameUnresolved {
-            group: Arc::clone(&group.name),
-            backend: Arc::clone(&backend.id),
-            kept: kept.len(),
-        });
-        return kept;
-    }
-    addresses.sort_unstable();
-    addresses.dedup();
-    if addresses.len() > ADDRESSES_MAX {
-        addresses.truncate(ADDRESSES_MAX);
-        warnings.push(PlanWarning::NameCut {
-            group: Arc::clone(&group.name),
-            backend: Arc::clone(&backend.id),
-        });
-    }
-    registry.known.insert(key, addresses.clone());
-    addresses
 }
 
 /// Drops the remembered addresses of names no group has any more.

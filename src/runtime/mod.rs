@@ -18,3 +18,4 @@ pub mod probe;
 mod probe_ring;
 mod receive_limit;
 pub mod ring;
+pub mod watch;

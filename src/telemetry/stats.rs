@@ -170,4 +170,6 @@ pub struct ControlStats {
     pub reload_failures: Counter,
     /// Names that could not be resolved.
     pub resolve_failures: Counter,
+    /// Times a file of backends could not be used.
+    pub file_failures: Counter,
 }

@@ -12,6 +12,7 @@ pub mod bulk;
 pub mod canon;
 pub mod client;
 pub mod ctl;
+pub mod dns;
 pub mod message;
 pub mod metrics;
 pub mod observe;
@@ -26,6 +27,7 @@ pub mod wire;
 
 pub use api::{Api, Reply};
 pub use client::Client;
+pub use dns::Dns;
 pub use message::{Framing, Message};
 pub use port::{closed_port, full_backlog};
 pub use proxy::Proxy;

@@ -19,17 +19,20 @@ pub struct Port {
 impl Port {
     /// A fresh port of 127.0.0.1.
     pub fn fresh() -> Port {
+        Port::at(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port")
+    }
+
+    /// This port, unless something has it.
+    pub fn at(address: SocketAddr) -> Option<Port> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();
         socket.set_reuse_port(true).unwrap();
-        socket
-            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
+        socket.bind(&address.into()).ok()?;
         let address = socket.local_addr().unwrap().as_socket().unwrap();
-        Port {
+        Some(Port {
             address,
             _held: Arc::new(socket),
-        }
+        })
     }
 
     /// Where it is.

@@ -21,6 +21,8 @@ pub struct Settings {
     pub workers: String,
     /// Format of the access log, if there is one.
     pub access_log: Option<&'static str>,
+    /// Further sections, before the listeners; `DIRECTORY` is the directory of the proxy.
+    pub sections: Vec<String>,
     /// `drain_timeout` in the words of the file.
     pub drain_timeout: String,
     /// The listeners.
@@ -59,6 +61,8 @@ pub struct Group {
     pub name: String,
     /// Addresses.
     pub backends: Vec<SocketAddr>,
+    /// Names with ports.
+    pub names: Vec<String>,
     /// Further keys as TOML.
     pub keys: Vec<(String, String)>,
     /// `[group.timeouts]` as TOML.
@@ -110,6 +114,7 @@ impl Settings {
             store: false,
             workers: format!("[{core}]"),
             access_log: None,
+            sections: Vec::new(),
             drain_timeout: "30s".to_owned(),
             listeners: Vec::new(),
             shards: Vec::new(),
@@ -198,6 +203,7 @@ impl Settings {
                 .iter()
                 .map(|backend| backend.backend_address())
                 .collect(),
+            names: Vec::new(),
             keys: Vec::new(),
             timeouts: Vec::new(),
             members: Vec::new(),
@@ -219,6 +225,26 @@ impl Settings {
     pub fn group_with(mut self, key: &str, value: &str) -> Settings {
         let group = self.groups.last_mut().expect("a group comes first");
         group.keys.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A backend of the last group by name and port.
+    pub fn named(mut self, name: &str) -> Settings {
+        let group = self.groups.last_mut().expect("a group comes first");
+        group.names.push(name.to_owned());
+        self
+    }
+
+    /// A backend of the last group in the long form; `body` is TOML.
+    pub fn backend(mut self, body: &str) -> Settings {
+        let group = self.groups.last_mut().expect("a group comes first");
+        group.members.push(body.to_owned());
+        self
+    }
+
+    /// A further section of the file; `DIRECTORY` is the directory of the proxy.
+    pub fn section(mut self, text: &str) -> Settings {
+        self.sections.push(text.to_owned());
         self
     }
 
@@ -282,16 +308,21 @@ impl Settings {
             let _ = writeln!(out, "[access_log]\npath = {path:?}\nformat = {format:?}");
         }
         let _ = writeln!(out, "[shutdown]\ndrain_timeout = {:?}", self.drain_timeout);
+        for section in &self.sections {
+            let section = section.replace("DIRECTORY", &directory.to_string_lossy());
+            let _ = writeln!(out, "{section}");
+        }
         for listener in &self.listeners {
             listener.write(&mut out);
         }
         for shard in &self.shards {
             let _ = writeln!(out, "[[shard]]\n{shard}");
         }
+        let mut groups = String::new();
         for group in &self.groups {
-            group.write(&mut out);
+            group.write(&mut groups);
         }
-        out
+        out + &groups.replace("DIRECTORY", &directory.to_string_lossy())
     }
 }
 
@@ -318,9 +349,13 @@ impl Listener {
 
 impl Group {
     fn write(&self, out: &mut String) {
-        let backends: Vec<String> = self.backends.iter().map(|a| format!("\"{a}\"")).collect();
+        let addresses = self.backends.iter().map(ToString::to_string);
+        let backends = addresses.chain(self.names.iter().cloned());
+        let backends: Vec<String> = backends.map(|a| format!("\"{a}\"")).collect();
         let _ = writeln!(out, "[[group]]\nname = {:?}", self.name);
-        let _ = writeln!(out, "backends = [{}]", backends.join(", "));
+        if !backends.is_empty() {
+            let _ = writeln!(out, "backends = [{}]", backends.join(", "));
+        }
         write_keys(out, &self.keys);
         write_table(out, "[group.timeouts]", &self.timeouts);
         for member in &self.members {

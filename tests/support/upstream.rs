@@ -196,6 +196,13 @@ impl Upstream {
         Upstream::http(move |_| Answer::text(name))
     }
 
+    /// The same at an address, unless something else is there.
+    pub fn named_at(name: &str, address: &str) -> Option<Upstream> {
+        let name = name.to_owned();
+        let port = Port::at(address.parse().unwrap())?;
+        Some(Upstream::http_at(port, move |_| Answer::text(&name)))
+    }
+
     /// Runs `script` in a thread of its own for every connection.
     pub fn scripted(script: impl Fn(Connection) + Send + Sync + 'static) -> Upstream {
         Upstream::scripted_at(Port::fresh(), script)

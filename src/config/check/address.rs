@@ -41,6 +41,29 @@ pub(super) fn backend(
         .ok()
 }
 
+/// The name of the SRV records a backend is found by. They need not begin with underscores: Consul
+/// answers for plain names.
+pub(super) fn service(
+    written: &Written<String>,
+    problems: &mut Problems<'_>,
+) -> Option<BackendAddress> {
+    match host_name(&written.value) {
+        Ok(name) => {
+            let dot = if written.value.ends_with('.') {
+                "."
+            } else {
+                ""
+            };
+            Some(BackendAddress::Service(Arc::from(format!("{name}{dot}"))))
+        }
+        Err(what) => {
+            let fix = "write a name without a port, such as \"_http._tcp.example.org\"";
+            problems.error(&written.at, format!("{:?} {what}", written.value), fix);
+            None
+        }
+    }
+}
+
 /// Addresses in use so far, to find two that want the same packets.
 #[derive(Default)]
 pub(super) struct Listening {

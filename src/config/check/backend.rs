@@ -30,14 +30,15 @@ pub(super) fn check(raw: &raw::Group, problems: &mut Problems<'_>) -> Vec<Backen
     let mut addresses = Addresses::default();
     let mut backends = Vec::new();
     let mut written = raw.backend.len();
+    let filed = raw.backends_file.is_some();
     match &raw.backends {
-        None if raw.backend.is_empty() => {
+        None if raw.backend.is_empty() && !filed => {
             missing(&raw.at, "backends", "[\"127.0.0.1:9001\"]", problems);
         }
         None => {}
         Some(short) => {
             written += short.value.len();
-            if written == 0 && !problems.noted(&short.at) {
+            if written == 0 && !filed && !problems.noted(&short.at) {
                 let fix = "write at least one, such as backends = [\"127.0.0.1:9001\"]";
                 problems.error(&short.at, "a group needs a backend", fix);
             }
@@ -45,21 +46,45 @@ pub(super) fn check(raw: &raw::Group, problems: &mut Problems<'_>) -> Vec<Backen
             backends.extend(plain.filter_map(|text| check_short(text, &mut addresses, problems)));
         }
     }
-    let mut ids = Names::new("backend");
-    for raw in &raw.backend {
-        backends.extend(check_long(raw, &mut ids, &mut addresses, problems));
-    }
+    backends.extend(check_all(&raw.backend, &mut addresses, problems));
     if written > BACKENDS_MAX {
         let at = raw.backends.as_ref().map_or(&raw.at, |short| &short.at);
-        let fix = format!("write at most {BACKENDS_MAX} in one group");
-        problems.error(at, format!("{written} backends are too many"), fix);
+        too_many(at, written, problems);
     }
     let open = |backend: &Backend| backend.weight > 0 && backend.state == BackendState::Ready;
-    if !backends.is_empty() && !backends.iter().any(open) {
+    if !filed && !backends.is_empty() && !backends.iter().any(open) {
         let fix = "give one a weight above 0 and state = \"ready\"";
         problems.warning(&raw.at, "no backend of this group takes new traffic", fix);
     }
     backends
+}
+
+/// Backends of a file of their own; it may have none.
+pub(in super::super) fn members(
+    written: &[raw::Backend],
+    problems: &mut Problems<'_>,
+) -> Vec<Backend> {
+    if let Some(excess) = written.get(BACKENDS_MAX) {
+        too_many(&excess.at, written.len(), problems);
+    }
+    check_all(written, &mut Addresses::default(), problems)
+}
+
+fn check_all(
+    written: &[raw::Backend],
+    addresses: &mut Addresses,
+    problems: &mut Problems<'_>,
+) -> Vec<Backend> {
+    let mut ids = Names::new("backend");
+    let backends = written.iter();
+    backends
+        .filter_map(|raw| check_long(raw, &mut ids, addresses, problems))
+        .collect()
+}
+
+fn too_many(at: &At, written: usize, problems: &mut Problems<'_>) {
+    let fix = format!("write at most {BACKENDS_MAX} in one group");
+    problems.error(at, format!("{written} backends are too many"), fix);
 }
 
 fn check_short(
@@ -67,7 +92,8 @@ fn check_short(
     addresses: &mut Addresses,
     problems: &mut Problems<'_>,
 ) -> Option<Backend> {
-    let address = addresses.check(text, problems)?;
+    let address = address::backend(text, problems)?;
+    let address = addresses.once(text, address, problems)?;
     Some(Backend {
         id: Arc::from(text.value.as_str()),
         address,
@@ -92,11 +118,33 @@ fn check_long(
     let labels = check_labels(&raw.labels, problems);
     let connections_max = number_or_none(&raw.connections_max, LIMIT, problems);
     let requests_max = number_or_none(&raw.requests_max, LIMIT, problems);
-    let Some(text) = &raw.address else {
-        missing(&raw.at, "address", "\"127.0.0.1:9001\"", problems);
-        return None;
+    let (text, address) = match (&raw.address, &raw.srv) {
+        (None, None) => {
+            missing(&raw.at, "address", "\"127.0.0.1:9001\"", problems);
+            return None;
+        }
+        (Some(_), Some(srv)) => {
+            problems.error(
+                &srv.at,
+                "there is an address already",
+                "remove one of the two",
+            );
+            return None;
+        }
+        (Some(text), None) => (text, address::backend(text, problems)?),
+        (None, Some(text)) => {
+            if let Some(weight) = &raw.weight {
+                let fix = "remove it; the SRV records have the weights";
+                problems.error(&weight.at, "a weight beside srv", fix);
+            }
+            (text, address::service(text, problems)?)
+        }
     };
-    let address = addresses.check(text, problems)?;
+    let address = addresses.once(text, address, problems)?;
+    if raw.id.is_none() && is_valid(&text.value) {
+        // Only the name of a service can look like an id.
+        ids.optional(&raw.srv, problems)?;
+    }
     Some(Backend {
         id: id.unwrap_or_else(|| Arc::from(text.value.as_str())),
         address,
@@ -142,13 +190,13 @@ fn check_labels(written: &Texts, problems: &mut Problems<'_>) -> Vec<Arc<str>> {
 }
 
 impl Addresses {
-    /// The address a text means, if no other backend of the group has it.
-    fn check(
+    /// The address, if no other backend of the group has it.
+    fn once(
         &mut self,
         text: &Written<String>,
+        address: BackendAddress,
         problems: &mut Problems<'_>,
     ) -> Option<BackendAddress> {
-        let address = address::backend(text, problems)?;
         if let Some(first) = self.0.get(&address) {
             let line = problems.line(first);
             let what = format!("{address} is already in this group, on line {line}");

@@ -9,7 +9,7 @@ use super::super::checked::{
 use super::super::problem::Problems;
 use super::super::raw;
 use super::names::Names;
-use super::values::{choice, duration, number, number_or_none, size};
+use super::values::{choice, duration, number, number_or_none, path, size};
 use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, key};
 
 pub(super) fn check(
@@ -19,6 +19,10 @@ pub(super) fn check(
 ) -> Option<Group> {
     let name = names.required(&raw.name, &raw.at, problems);
     let backends = backend::check(raw, problems);
+    let backends_file = raw.backends_file.as_ref().and_then(|written| {
+        let fix = "write the path of a file, such as \"/etc/weir/app.json\"";
+        path(written, fix, problems)
+    });
     let policy = check_policy(raw, problems);
     let retries = number(&raw.retries, 2, 0..=RETRIES_MAX, problems);
     let idle_connections_max = number(&raw.idle_connections_max, 1024, 0..=1_000_000, problems);
@@ -41,6 +45,7 @@ pub(super) fn check(
         name: name?,
         policy,
         backends,
+        backends_file,
         retries,
         idle_connections_max,
         timeouts,

@@ -9,6 +9,7 @@ pub(super) mod admin;
 mod affinity;
 mod backend;
 mod destination;
+mod dns;
 mod group;
 pub(super) mod hash;
 mod header;
@@ -29,8 +30,8 @@ use self::names::Names;
 pub(super) use self::values::missing;
 use self::values::{choice, duration};
 use super::checked::{
-    AccessLog, AccessLogFormat, Config, Dns, Log, LogDestination, LogFormat, LogLevel, Sealed,
-    Shutdown, Workers,
+    AccessLog, AccessLogFormat, Config, Log, LogDestination, LogFormat, LogLevel, Sealed, Shutdown,
+    Workers,
 };
 use super::problem::Problems;
 use super::raw;
@@ -46,6 +47,8 @@ const CPU_MAX: i64 = 1023;
 /// Each has its own socket on each core.
 const LISTENERS_MAX: usize = 1024;
 const GROUPS_MAX: usize = 16_384;
+
+pub(super) use self::backend::members;
 
 pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
     let mut listening = Listening::default();
@@ -93,14 +96,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
                 problems,
             ),
         },
-        dns: Dns {
-            refresh: duration(
-                &raw.dns_refresh,
-                Duration::from_secs(30),
-                Duration::from_secs(1),
-                problems,
-            ),
-        },
+        dns: dns::check(&raw.dns, problems),
         listeners,
         shards,
         groups: checked_groups,

@@ -3,6 +3,7 @@
 use super::{KeySource, Queue, Sticky};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,8 +80,10 @@ pub struct Group {
     pub name: Arc<str>,
     /// How a backend is chosen.
     pub policy: Policy,
-    /// The backends, at least one.
+    /// The backends of the configuration, at least one unless there is a file.
     pub backends: Vec<Backend>,
+    /// A file that has further ones.
+    pub backends_file: Option<PathBuf>,
     /// Further backends tried when one cannot be reached.
     pub retries: u32,
     /// Idle connections kept per core and backend.
@@ -141,7 +144,9 @@ impl Backend {
     /// Whether its id is nothing but its address, as it is when the file gives none.
     pub(in super::super) fn has_default_id(&self) -> bool {
         match &self.address {
-            BackendAddress::Name { .. } => self.id.eq_ignore_ascii_case(&self.address.to_string()),
+            BackendAddress::Name { .. } | BackendAddress::Service(_) => {
+                self.id.eq_ignore_ascii_case(&self.address.to_string())
+            }
             BackendAddress::Socket(address) => self.id.parse() == Ok(*address),
         }
     }
@@ -171,6 +176,8 @@ pub enum BackendAddress {
         /// Port.
         port: u16,
     },
+    /// Name of SRV records (lower case; a final dot, if written, is kept), which have the rest.
+    Service(Arc<str>),
     /// An address.
     Socket(SocketAddr),
 }
@@ -179,6 +186,7 @@ impl fmt::Display for BackendAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BackendAddress::Name { host, port } => write!(f, "{host}:{port}"),
+            BackendAddress::Service(name) => f.write_str(name),
             BackendAddress::Socket(address) => address.fmt(f),
         }
     }

@@ -1,7 +1,9 @@
 //! Groups as TOML. Backends that need nothing but an address come first in the short form; from
 //! the first one that needs more on, all have the long form, so that their order stays.
 
-use super::super::checked::{Backend, BackendState, Group, Policy, Sticky, WEIGHT_DEFAULT};
+use super::super::checked::{
+    Backend, BackendAddress, BackendState, Group, Policy, Sticky, WEIGHT_DEFAULT,
+};
 use super::{Page, shard};
 
 pub(super) fn print(group: &Group, page: &mut Page) {
@@ -31,6 +33,9 @@ pub(super) fn print(group: &Group, page: &mut Page) {
         "backends",
         plain.iter().map(|backend| backend.id.to_string()),
     );
+    if let Some(path) = &group.backends_file {
+        page.text("backends_file", &path.to_string_lossy());
+    }
     page.raw("retries", group.retries);
     page.raw("idle_connections_max", group.idle_connections_max);
     page.section("[group.timeouts]");
@@ -70,6 +75,7 @@ fn print_sticky(sticky: &Sticky, page: &mut Page) {
 /// Whether the short form says all of it.
 fn is_plain(backend: &Backend) -> bool {
     backend.has_default_id()
+        && !matches!(backend.address, BackendAddress::Service(_))
         && backend.weight == WEIGHT_DEFAULT
         && backend.state == BackendState::Ready
         && backend.labels.is_empty()
@@ -79,13 +85,17 @@ fn is_plain(backend: &Backend) -> bool {
 
 fn print_backend(backend: &Backend, page: &mut Page) {
     page.section("[[group.backend]]");
+    let service = matches!(backend.address, BackendAddress::Service(_));
+    let key = if service { "srv" } else { "address" };
     if backend.has_default_id() {
-        page.text("address", &backend.id);
+        page.text(key, &backend.id);
     } else {
         page.text("id", &backend.id);
-        page.text("address", &backend.address.to_string());
+        page.text(key, &backend.address.to_string());
     }
-    page.raw("weight", backend.weight);
+    if !service {
+        page.raw("weight", backend.weight);
+    }
     page.text(
         "state",
         match backend.state {

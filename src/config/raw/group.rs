@@ -13,6 +13,7 @@ pub(in super::super) struct Group {
     pub(in super::super) bounded_load: Size,
     pub(in super::super) hash_on: Option<KeySource>,
     pub(in super::super) backends: Texts,
+    pub(in super::super) backends_file: Text,
     pub(in super::super) retries: Integer,
     pub(in super::super) idle_connections_max: Integer,
     pub(in super::super) timeouts: GroupTimeouts,
@@ -35,6 +36,7 @@ pub(in super::super) struct GroupTimeouts {
 pub(in super::super) struct Backend {
     pub(in super::super) id: Text,
     pub(in super::super) address: Text,
+    pub(in super::super) srv: Text,
     pub(in super::super) weight: Integer,
     pub(in super::super) state: Text,
     pub(in super::super) labels: Texts,
@@ -54,6 +56,7 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
             .section("hash_on", problems)
             .map(|section| read_key(section, problems)),
         backends: section.texts("backends", "[\"127.0.0.1:9001\"]", problems),
+        backends_file: section.text("backends_file", "\"/etc/weir/app.json\"", problems),
         retries: section.integer("retries", "2", problems),
         idle_connections_max: section.integer("idle_connections_max", "1024", problems),
         timeouts: section
@@ -93,11 +96,15 @@ fn read_timeouts(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> G
     timeouts
 }
 
-fn read_backend(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Backend {
+pub(in super::super) fn read_backend(
+    mut section: Section<'_, '_>,
+    problems: &mut Problems<'_>,
+) -> Backend {
     let backend = Backend {
         at: section.at.clone(),
         id: section.text("id", "\"b1\"", problems),
         address: section.text("address", "\"127.0.0.1:9001\"", problems),
+        srv: section.text("srv", "\"_http._tcp.example.org\"", problems),
         weight: section.integer("weight", "1", problems),
         state: section.text("state", "\"ready\"", problems),
         labels: section.texts("labels", "[\"gpu\"]", problems),

@@ -8,6 +8,7 @@ use super::*;
 mod admin;
 mod affinity;
 mod backends;
+mod discovery;
 pub(crate) mod round_trip;
 mod routes;
 mod shards;

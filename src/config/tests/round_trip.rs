@@ -55,7 +55,9 @@ fn the_explained_file_shows_every_key_with_its_default() {
     assert_eq!(plain.groups[0].limits, explained.groups[0].limits);
     assert_eq!(plain.log, explained.log);
     assert_eq!(plain.shutdown, explained.shutdown);
-    assert_eq!(plain.dns, explained.dns);
+    let bounds = |config: &Config| (config.dns.min_ttl, config.dns.refresh);
+    assert_eq!(bounds(&plain), bounds(&explained));
+    assert_eq!(plain.dns.resolver, explained.dns.resolver);
 }
 
 fn keys(text: &str) -> Vec<String> {
@@ -144,7 +146,14 @@ fn any_node() -> BoxedStrategy<String> {
         level,
         access,
         time("[shutdown]\ndrain_timeout"),
-        time("[dns]\nrefresh"),
+        key(
+            "[dns]\nmin_ttl = \"500ms\"\nrefresh",
+            &[
+                "\"2s\"",
+                "\"1h\"\nresolver = \"system\"",
+                "\"30s\"\nservers = [\"10.0.0.1\", \"[::1]:5353\"]",
+            ],
+        ),
     ])
 }
 
@@ -271,6 +280,7 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
         ),
         number("retries", 0..=15),
         number("idle_connections_max", 0..=5000),
+        key("backends_file", &["\"/etc/weir/a b.json\""]),
         time("timeouts.connect"),
         time("timeouts.response"),
         time("timeouts.idle"),
@@ -282,9 +292,13 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
         .prop_map(move |(lines, long)| {
             let long = long.iter().enumerate().map(|(index, lines)| {
                 let id = if lines.contains("labels") { "" } else { "#" };
+                let place = match lines.contains("weight") {
+                    true => format!("address = \"Long{index}.internal:80\""),
+                    false => format!("srv = \"_http._tcp.Long{index}.\""),
+                };
                 format!(
                     "[[group.backend]]\n{id}id = \"b{index}\"\n\
-                     address = \"Long{index}.internal:80\"\n{lines}"
+                     {place}\n{lines}"
                 )
             });
             format!(

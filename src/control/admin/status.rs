@@ -84,6 +84,7 @@ pub(super) fn whole(sources: &Sources) -> Value {
         "reloads": sources.control.reloads.read(),
         "reloads_refused": sources.control.reload_failures.read(),
         "resolve_failures": sources.control.resolve_failures.read(),
+        "backends_file_failures": sources.control.file_failures.read(),
         "epoch": epoch(&sources.progress.borrow()),
         "listeners": listeners,
         "groups": groups,

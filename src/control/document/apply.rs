@@ -237,7 +237,10 @@ fn named(
     let key = family.member("").name_key();
     let named = match (part.get(key), family) {
         (Some(name), _) => name.as_str().map(str::to_owned),
-        (None, Family::Backends(_)) => part.get("address").and_then(Value::as_str).map(Into::into),
+        (None, Family::Backends(_)) => {
+            let place = part.get("address").or_else(|| part.get("srv"));
+            place.and_then(Value::as_str).map(Into::into)
+        }
         (None, _) => Some(format!("route-{}", index + 1)),
     };
     let named = named.filter(|name| is_name(name));

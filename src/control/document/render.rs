@@ -136,7 +136,8 @@ impl Page {
         for (path, value) in valued {
             self.element("group.backend", path);
             let id = path.name().map(|id| Value::from(&**id));
-            if let Some(id) = id.filter(|id| value.get("address") != Some(id)) {
+            let place = value.get("address").or_else(|| value.get("srv"));
+            if let Some(id) = id.filter(|id| place != Some(id)) {
                 self.line_of("id", &id);
             }
             self.keys(&value, "group.backend");

@@ -4,8 +4,11 @@
 //! The order matters. What cannot be bound is not stored, so a store never holds what its node
 //! cannot serve; what cannot be stored is not published, so no core serves what a restart would
 //! forget. DNS and the store take time: meanwhile the loop obeys orders and follows the cores, and
-//! further changes wait in their queue. The epoch of a table is the revision of the store it was
-//! planned from; new addresses of a name make a revision as well, without a record.
+//! further changes wait in their queue.
+//!
+//! The epochs of a process count its tables, from the revision its store had at the start. What is
+//! found of backends (addresses of their names) makes an epoch without a revision: it is a fact of
+//! this node, nobody's intent, and never stored.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -14,46 +17,60 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{ADOPTION_EXPECTED, Control, Event, ticks};
-use crate::config::Config;
+use super::{ADOPTION_EXPECTED, Control, Event};
+use crate::config::{Config, Members};
 use crate::control::change::{Change, Done, Refusal, Snapshot};
 use crate::control::document::{Document, Section, judge};
+use crate::control::look::{Looked, Search};
 use crate::control::plans::{Prepared, Refused};
 use crate::control::store::{Revision, StoreError};
 use crate::control::{reload, resolver};
 use crate::engine::planner::Resolved;
 
 /// Why something changes, and who waits for it.
-enum Cause {
-    /// Names have other addresses.
-    Addresses,
+pub(super) enum Cause {
     /// Somebody asked for it.
     Asked(oneshot::Sender<Result<Done, Refusal>>),
+    /// A file has other backends, which leaves these known.
+    Found(Members),
     /// The file was read again.
     Reload,
 }
 
 /// What the node is to become.
-struct Next {
-    cause: Cause,
-    process: Section,
-    document: Document,
-    config: Config,
+pub(super) struct Next {
+    pub(super) cause: Cause,
+    pub(super) process: Section,
+    pub(super) document: Document,
+    pub(super) config: Config,
 }
 
 /// The change that is being made.
 pub(super) struct Underway {
     next: Next,
-    resolved: Resolved,
     stage: Stage,
 }
 
 enum Stage {
     Committing {
         commit: JoinHandle<Result<Revision, StoreError>>,
-        prepared: Box<Prepared>,
+        made: Box<Made>,
     },
-    Looking(JoinHandle<resolver::Round>),
+    Looking(JoinHandle<Looked>),
+}
+
+/// What is ready to be published, and what is known with it.
+struct Made {
+    prepared: Prepared,
+    resolved: Resolved,
+    looked: Looked,
+}
+
+impl Underway {
+    /// Whether its table has an epoch already.
+    pub(super) fn has_epoch(&self) -> bool {
+        matches!(self.stage, Stage::Committing { .. })
+    }
 }
 
 /// What became of the stage under way; waits for ever when there is none.
@@ -66,7 +83,7 @@ pub(super) async fn progressed(underway: &mut Option<Underway>) -> Event {
             let lost = |error: tokio::task::JoinError| StoreError::Failed(error.to_string());
             Event::Committed(commit.await.map_err(lost).and_then(|revision| revision))
         }
-        Stage::Looking(round) => Event::Resolved(round.await.ok()),
+        Stage::Looking(looking) => Event::Looked(looking.await.ok().map(Box::new)),
     }
 }
 
@@ -76,7 +93,7 @@ impl Control {
         let epoch = self.revision.epoch();
         let prepared = self
             .plans
-            .prepare(&self.config, &self.resolved, epoch, &self.publisher)?;
+            .prepare(&self.merged, &self.resolved, epoch, &self.publisher)?;
         self.publish(prepared)
     }
 
@@ -165,53 +182,65 @@ impl Control {
     }
 
     /// Looks up what must be looked up: a reload asks for every name anew, any other change for
-    /// names that are not known.
-    fn begin(&mut self, next: Next) {
-        let mut names = resolver::names(&next.config);
-        if !matches!(next.cause, Cause::Reload) {
-            names.retain(|(host, port)| !self.resolved.knows(host, *port));
-        }
-        let reload = matches!(next.cause, Cause::Reload);
-        if names.is_empty() && !reload {
-            let resolved = self.resolved.clone();
-            self.prepare(next, resolved);
+    /// files and names that are not known.
+    pub(super) fn begin(&mut self, next: Next) {
+        let mut search = Search {
+            config: next.config.clone(),
+            members: match &next.cause {
+                Cause::Found(members) => members.clone(),
+                Cause::Asked(_) | Cause::Reload => self.members.clone(),
+            },
+            resolved: self.resolved.clone(),
+            anew: matches!(next.cause, Cause::Reload),
+        };
+        if let Some(looked) = search.at_once() {
+            self.note_looked(&looked, &next.config);
+            self.prepare(next, looked);
             return;
         }
-        let round = tokio::spawn(resolver::resolve(names));
+        // In the way of the configuration that is to be.
+        let asker = match next.config.dns == self.config.dns {
+            true => self.follower.asker(),
+            false => resolver::Asker::new(&next.config.dns),
+        };
+        let looking = tokio::spawn(search.run(asker));
         self.underway = Some(Underway {
             next,
-            resolved: Resolved::default(),
-            stage: Stage::Looking(round),
+            stage: Stage::Looking(looking),
         });
     }
 
-    /// Names of the change under way have their answers.
-    pub(super) fn resolved(&mut self, round: Option<resolver::Round>) {
+    /// What the change under way needs to know is known.
+    pub(super) fn looked(&mut self, looked: Option<Looked>) {
         let Some(Underway { next, .. }) = self.underway.take() else {
             return;
         };
-        let Some(round) = round else {
+        let Some(looked) = looked else {
             self.refuse(next.cause, Refusal::Store("lookup failed".into()));
             return;
         };
-        self.note_failures(&round);
-        let resolved = match next.cause {
-            Cause::Reload => round.merged(&self.resolved),
-            Cause::Addresses | Cause::Asked(_) => round.added_to(&self.resolved),
-        };
-        self.prepare(next, resolved);
+        self.note_looked(&looked, &next.config);
+        self.prepare(next, looked);
     }
 
     /// Plans and binds, then has it stored.
-    fn prepare(&mut self, next: Next, resolved: Resolved) {
+    fn prepare(&mut self, next: Next, looked: Looked) {
         if self.ending.is_some() {
             self.refuse(next.cause, Refusal::Ending);
             return;
         }
-        let epoch = Revision(self.revision.0 + 1).epoch();
+        let known = looked.round.added_to(&self.resolved);
+        let resolved = resolver::retained(&looked.merged, &known);
+        if matches!(next.cause, Cause::Found(_)) {
+            self.resolved = resolved;
+            self.follow_found(looked.members, looked.merged, &looked.round);
+            self.publish_facts();
+            return;
+        }
+        let epoch = self.handle.snapshot().epoch.next();
         let prepared = self
             .plans
-            .prepare(&next.config, &resolved, epoch, &self.publisher);
+            .prepare(&looked.merged, &resolved, epoch, &self.publisher);
         match prepared {
             Err(refused) => self.refuse(next.cause, refusal_of(refused)),
             Ok(prepared) => {
@@ -219,10 +248,13 @@ impl Control {
                 let commit = tokio::spawn(self.store.commit(self.revision, writes));
                 self.underway = Some(Underway {
                     next,
-                    resolved,
                     stage: Stage::Committing {
                         commit,
-                        prepared: Box::new(prepared),
+                        made: Box::new(Made {
+                            prepared,
+                            resolved,
+                            looked,
+                        }),
                     },
                 });
             }
@@ -233,14 +265,13 @@ impl Control {
     pub(super) fn committed(&mut self, revision: Result<Revision, StoreError>) {
         let Some(Underway {
             next,
-            resolved,
-            stage: Stage::Committing { prepared, .. },
+            stage: Stage::Committing { made, .. },
         }) = self.underway.take()
         else {
             return;
         };
         match revision {
-            Ok(revision) => self.take_over(next, resolved, *prepared, revision),
+            Ok(revision) => self.take_over(next, *made, revision),
             Err(StoreError::Conflict { now }) => {
                 let why = format!("the store is at revision {now}, not at {}", self.revision);
                 self.refuse(next.cause, Refusal::Conflict(why));
@@ -250,26 +281,20 @@ impl Control {
     }
 
     /// Stored: from here on it is the truth, whatever the cores say.
-    fn take_over(
-        &mut self,
-        next: Next,
-        resolved: Resolved,
-        prepared: Prepared,
-        revision: Revision,
-    ) {
+    fn take_over(&mut self, next: Next, made: Made, revision: Revision) {
+        let Made {
+            prepared,
+            resolved,
+            looked,
+        } = made;
         self.revision = revision;
         self.document = next.document;
         self.process = next.process;
-        self.resolved = resolved;
-        // It may have asked for names of before this change.
-        if let Some(refreshing) = self.refreshing.take() {
-            refreshing.abort();
-        }
-        if next.config.dns.refresh != self.config.dns.refresh {
-            self.refresh = ticks(next.config.dns.refresh);
-        }
         let before = self.handle.snapshot();
         self.config = next.config;
+        self.resolved = resolved;
+        self.follow_found(looked.members, looked.merged, &looked.round);
+        let epoch = before.epoch.next();
         let published = match self.ending {
             Some(_) => Err(Refusal::Ending),
             None => self.publish(prepared).map_err(refusal_of),
@@ -280,21 +305,32 @@ impl Control {
         }
         let after = self.handle.snapshot();
         match next.cause {
-            Cause::Addresses => {}
             Cause::Asked(answer) => tell(answer, Ok(Done { before, after })),
+            Cause::Found(_) => {}
             Cause::Reload => {
                 self.stats.reloads.inc();
                 self.warn_of_restart(&self.config);
-                tracing::info!(epoch = revision.0, "reloaded");
+                tracing::info!(epoch = epoch.0, "reloaded");
             }
         }
     }
 
-    fn publish(&mut self, prepared: Prepared) -> Result<(), Refused> {
+    pub(super) fn publish(&mut self, prepared: Prepared) -> Result<(), Refused> {
         let log = self.log.as_ref();
         let epoch = self.plans.publish(prepared, &mut self.publisher, log)?;
-        let snapshot = Snapshot::new(epoch, self.process.clone(), self.document.clone());
-        self.handle.replace(snapshot);
+        let before = self.handle.snapshot();
+        self.handle.replace(match before.revision == self.revision {
+            true => before.at(epoch),
+            false => Snapshot {
+                revision: self.revision,
+                epoch,
+                since: epoch,
+                process: self.process.clone(),
+                document: self.document.clone(),
+                ..Snapshot::default()
+            },
+        });
+        self.unpublished = None;
         self.stats.published.inc();
         self.awaited = Some((epoch, Instant::now() + ADOPTION_EXPECTED));
         tracing::info!(epoch = epoch.0, "published");
@@ -303,45 +339,12 @@ impl Control {
 
     fn refuse(&mut self, cause: Cause, refusal: Refusal) {
         match cause {
-            // The next round finds the same difference and tries again.
-            Cause::Addresses => tracing::error!(?refusal, "new addresses not published"),
             Cause::Asked(answer) => tell(answer, Err(refusal)),
+            Cause::Found(_) => tracing::error!(?refusal, "a file is not used"),
             Cause::Reload => {
                 self.stats.reload_failures.inc();
                 tracing::error!(?refusal, "reload refused");
             }
-        }
-    }
-
-    /// Asks for the present names again, unless that is being done or a change is under way.
-    pub(super) fn refresh_names(&mut self) {
-        let busy = self.refreshing.is_some() || self.underway.is_some();
-        let names = resolver::names(&self.config);
-        if self.ending.is_none() && !busy && !names.is_empty() {
-            self.refreshing = Some(tokio::spawn(resolver::resolve(names)));
-        }
-    }
-
-    /// The present names have answers; new ones are a change.
-    pub(super) fn refreshed(&mut self, round: Option<resolver::Round>) {
-        self.refreshing = None;
-        let Some(round) = round else {
-            tracing::error!("lookup failed");
-            return;
-        };
-        if self.ending.is_some() {
-            return;
-        }
-        self.note_failures(&round);
-        let resolved = round.merged(&self.resolved);
-        if resolved != self.resolved {
-            let next = Next {
-                cause: Cause::Addresses,
-                process: self.process.clone(),
-                document: self.document.clone(),
-                config: self.config.clone(),
-            };
-            self.prepare(next, resolved);
         }
     }
 }

@@ -321,26 +321,31 @@ async fn new_addresses_of_a_name_make_an_epoch_and_a_failure_to_resolve_does_not
         .unwrap();
     let (setup, _workers) = setup(dir.path(), &text, truth);
     let mut control = Control::start(setup).await.unwrap();
-    let localhost = || ("localhost".into(), 9);
-    async fn tell(control: &mut Control, round: resolver::Round) -> u64 {
-        control.refreshed(Some(round));
-        while control.underway.is_some() {
-            assert!(control.step().await.unwrap().is_none());
-        }
+    let localhost = || resolver::Question::Host("localhost".into(), 9);
+    fn tell(control: &mut Control, round: resolver::Round) -> u64 {
+        control.found(&round);
         control.publisher.watch().borrow().published.0
     }
     let moved: SocketAddr = "10.9.8.7:9".parse().unwrap();
+    let found = |address| resolver::Answer {
+        found: resolver::Found::Addresses(vec![address]),
+        ttl: None,
+    };
     for (answer, epoch) in [
         (Err("no answer".to_owned()), 1),
-        (Ok(vec![moved]), 2),
-        (Ok(vec![moved]), 2),
+        (Ok(found(moved)), 2),
+        (Ok(found(moved)), 2),
         (Err("no answer".to_owned()), 2),
     ] {
         let round = resolver::Round::of(vec![(localhost(), answer)]);
-        assert_eq!(tell(&mut control, round).await, epoch);
+        assert_eq!(tell(&mut control, round), epoch);
     }
     let table = control.publisher.table().load_full().unwrap();
     let addresses: Vec<_> = table.groups[0].backends.iter().map(|b| b.address).collect();
     assert_eq!(addresses, ["127.0.0.1:9".parse().unwrap(), moved]);
     assert_eq!(control.stats.resolve_failures.read(), 2);
+    let snapshot = control.handle.snapshot();
+    assert_eq!((snapshot.epoch, snapshot.since), (Epoch(2), Epoch(1)));
+    let stored = control.store.load().await.unwrap().revision;
+    assert_eq!((stored, snapshot.revision), (Revision(1), Revision(1)));
 }

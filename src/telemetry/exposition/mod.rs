@@ -127,6 +127,12 @@ fn node(page: &mut Page, facts: &Facts<'_>) {
         "Names that could not be resolved.",
         control.resolve_failures.read(),
     );
+    single(
+        "weir_backends_file_failures_total",
+        Kind::Counter,
+        "Times a file of backends could not be used.",
+        control.file_failures.read(),
+    );
     page.family(
         "weir_reloads_total",
         Kind::Counter,

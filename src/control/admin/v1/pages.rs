@@ -18,8 +18,17 @@ pub(super) async fn epoch(State(sources): State<Arc<Sources>>) -> Response {
     let snapshot = sources.handle.snapshot();
     page["configuration"] = serde_json::json!({
         "epoch": snapshot.epoch.0,
+        "since": snapshot.since.0,
+        "revision": snapshot.revision.0,
         "hash": format!("{:016x}", snapshot.content_hash()),
     });
+    page["backends"] = match &*sources.view.load() {
+        Some(view) => serde_json::json!({
+            "epoch": view.table.epoch.0,
+            "hash": format!("{:016x}", view.backends_hash),
+        }),
+        None => serde_json::Value::Null,
+    };
     json(&page)
 }
 
