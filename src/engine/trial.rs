@@ -2,7 +2,8 @@
 //! that neither counters nor loads of the node play a part, and compared.
 //!
 //! No name is looked up: the addresses of those that are in use are taken from the table that
-//! serves, and a name that is not is told.
+//! serves, and a name that is not is told. Services count as unknown, and members of files are left
+//! out: a trial compares what is configured.
 
 use std::collections::BTreeSet;
 
@@ -44,14 +45,14 @@ pub fn run(before: &Config, after: &Config, serving: &Table, keys: u32) -> Trial
     let (listening, would_listen) = (listeners(&old), listeners(&new));
     let names = after.backend_names();
     let unknown = names.filter(|(host, port)| !resolved.knows(host, *port));
+    let unknown = unknown.map(|(host, port)| format!("{host}:{port}"));
+    let services = after.service_names().map(|name| format!("SRV {name}"));
     let known = |warning: &PlanWarning| !matches!(warning, PlanWarning::NameUnresolved { .. });
     Trial {
         comparison: compare(&old, &new, keys),
         opens: would_listen.difference(&listening).cloned().collect(),
         closes: listening.difference(&would_listen).cloned().collect(),
-        unknown_names: unknown
-            .map(|(host, port)| format!("{host}:{port}"))
-            .collect(),
+        unknown_names: unknown.chain(services).collect(),
         warnings: warnings.into_iter().filter(known).collect(),
     }
 }
