@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::base::epoch::Epoch;
 use crate::control::document::{Document, Mistake, ObjectPath, Op, OpError, Section};
 use crate::control::store::Revision;
+use crate::engine::facts::Facts;
 
 /// One change of the configuration; all of its operations or none.
 pub struct Change {
@@ -86,17 +87,20 @@ pub struct Snapshot {
     pub process: Section,
     /// Everything else.
     pub document: Document,
+    /// What was found of its backends.
+    pub facts: Facts,
     /// Filled when first asked for.
     pub(super) hash: OnceLock<u64>,
 }
 
 impl Snapshot {
-    /// The same configuration at a later epoch.
+    /// The same configuration at a later epoch, with what is found by then.
     #[must_use]
-    pub fn at(&self, epoch: Epoch) -> Self {
+    pub fn at(&self, epoch: Epoch, facts: Facts) -> Self {
         Snapshot {
             revision: self.revision,
             epoch,
+            facts,
             since: self.since,
             process: self.process.clone(),
             document: self.document.clone(),
@@ -150,7 +154,7 @@ mod tests {
             since: Epoch(4),
             ..Snapshot::default()
         };
-        let now = before.at(Epoch(6));
+        let now = before.at(Epoch(6), Facts::default());
         let at = |epoch| Conditions {
             epochs: Some(vec![Epoch(epoch)]),
             ..Conditions::default()

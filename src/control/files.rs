@@ -167,14 +167,9 @@ impl Watcher {
                 () = told(&mut self.watch) => sleep(WRITING).await,
                 () = sleep(LOOK_EVERY), if !self.seen.is_empty() => {}
             }
-            self.watch_directories();
-            let changed: Vec<PathBuf> = self
-                .seen
-                .iter()
-                .filter(|(path, stamp)| stamp_of(path) != **stamp)
-                .map(|(path, _)| path.clone())
-                .collect();
-            for reading in read_all(changed).await {
+            self.watch_directories().await;
+            let seen = self.seen.clone();
+            for reading in blocking(move || changed(seen)).await {
                 self.seen.insert(reading.path.clone(), reading.stamp);
                 if self.sender.send(reading).await.is_err() {
                     return;
@@ -193,7 +188,7 @@ impl Watcher {
     }
 
     /// Watches all that leads to the files; links may lead elsewhere than before.
-    fn watch_directories(&mut self) {
+    async fn watch_directories(&mut self) {
         if self.seen.is_empty() {
             self.watch = None;
             return;
@@ -203,12 +198,30 @@ impl Watcher {
                 .inspect_err(|error| tracing::warn!(%error, "files are only looked at"))
                 .ok();
         }
-        let paths = self.seen.keys();
-        let directories: BTreeSet<PathBuf> = paths.flat_map(|path| directories_of(path)).collect();
         if let Some(watch) = &mut self.watch {
-            watch.directories(&directories);
+            let paths: Vec<PathBuf> = self.seen.keys().cloned().collect();
+            let directories = move || paths.iter().flat_map(|path| directories_of(path)).collect();
+            watch.directories(&blocking(directories).await);
         }
     }
+}
+
+/// Reads every file whose state is not the one it was seen in.
+fn changed(seen: BTreeMap<PathBuf, Stamp>) -> Vec<Reading> {
+    let changed = seen
+        .iter()
+        .filter(|(path, stamp)| stamp_of(path) != **stamp);
+    changed.map(|(path, _)| read(path)).collect()
+}
+
+/// Runs what may wait for a disk on a thread that may wait.
+async fn blocking<T: Default + Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "files not looked at");
+            T::default()
+        })
 }
 
 async fn told(watch: &mut Option<Watch>) {

@@ -5,6 +5,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::config::Members;
+
+/// What a table goes by beside the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The backends in files.
+    pub members: Members,
+    /// What DNS said.
+    pub resolved: Resolved,
+}
+
 /// What DNS knows now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {

@@ -1,18 +1,17 @@
 //! A change tried without being made: the tables before and after it, planned from nothing, so
 //! that neither counters nor loads of the node play a part, and compared.
 //!
-//! No name is looked up: the addresses of those that are in use are taken from the table that
-//! serves, and a name that is not is told. Services count as unknown, and members of files are left
-//! out: a trial compares what is configured.
+//! Nothing is looked up: names and files that are in use stand for what is known of them now, and
+//! those that are not are told.
 
 use std::collections::BTreeSet;
 
 use super::compare::{Comparison, compare};
-use super::planner::{Plan, PlanWarning, Resolved, plan};
+use super::facts::Facts;
+use super::planner::{Plan, PlanWarning, plan};
 use super::registry::Registry;
 use crate::base::epoch::Epoch;
 use crate::config::Config;
-use crate::config::checked::BackendAddress;
 use crate::routing::table::Table;
 
 /// What a change would do.
@@ -24,18 +23,20 @@ pub struct Trial {
     pub opens: Vec<String>,
     /// Listeners that would be closed.
     pub closes: Vec<String>,
-    /// Names of backends whose addresses are not known yet; they count as having none.
+    /// Names, services and files of backends that nothing is known of yet; they count as empty.
     pub unknown_names: Vec<String>,
     /// What planning would warn of.
     pub warnings: Vec<PlanWarning>,
 }
 
-/// Tries the change from the configuration `before`, which `serving` was planned from, to `after`,
-/// with so many keys.
+/// Tries the change from the configuration `before` to `after`, by what is known now, with so many
+/// keys.
 #[must_use]
-pub fn run(before: &Config, after: &Config, serving: &Table, keys: u32) -> Trial {
-    let resolved = resolved_of(before, serving);
-    let planned = |config: &Config| plan(config, &resolved, Epoch(1), &mut Registry::new(1));
+pub fn run(before: &Config, after: &Config, facts: &Facts, keys: u32) -> Trial {
+    let planned = |config: &Config| {
+        let merged = config.with_members(&facts.members);
+        plan(&merged, &facts.resolved, Epoch(1), &mut Registry::new(1))
+    };
     let old = planned(before).table;
     let Plan {
         table: new,
@@ -43,36 +44,31 @@ pub fn run(before: &Config, after: &Config, serving: &Table, keys: u32) -> Trial
         ..
     } = planned(after);
     let (listening, would_listen) = (listeners(&old), listeners(&new));
-    let names = after.backend_names();
-    let unknown = names.filter(|(host, port)| !resolved.knows(host, *port));
-    let unknown = unknown.map(|(host, port)| format!("{host}:{port}"));
-    let services = after.service_names().map(|name| format!("SRV {name}"));
     let known = |warning: &PlanWarning| !matches!(warning, PlanWarning::NameUnresolved { .. });
     Trial {
         comparison: compare(&old, &new, keys),
         opens: would_listen.difference(&listening).cloned().collect(),
         closes: listening.difference(&would_listen).cloned().collect(),
-        unknown_names: unknown.chain(services).collect(),
+        unknown_names: unknown(after, facts),
         warnings: warnings.into_iter().filter(known).collect(),
     }
 }
 
-/// What the names of a configuration resolved to when its table was planned.
-fn resolved_of(config: &Config, table: &Table) -> Resolved {
-    let mut resolved = Resolved::default();
-    for group in &config.groups {
-        let planned = table.group_named(&group.name);
-        for backend in &group.backends {
-            let BackendAddress::Name { host, port } = &backend.address else {
-                continue;
-            };
-            let planned = planned.into_iter().flat_map(|group| &group.backends);
-            let addresses = planned.filter(|planned| planned.id == backend.id);
-            let addresses = addresses.map(|planned| planned.address).collect();
-            resolved.insert(host, *port, addresses);
-        }
-    }
-    resolved
+/// What the configuration goes by that is not known.
+fn unknown(config: &Config, facts: &Facts) -> Vec<String> {
+    let Facts { members, resolved } = facts;
+    let merged = config.with_members(members);
+    let names = merged.backend_names();
+    let names = names.filter(|(host, port)| !resolved.knows(host, *port));
+    let services = merged.service_names();
+    let services = services.filter(|name| !resolved.knows_service(name));
+    let files = config.backends_files().into_iter();
+    let files = files.filter(|path| !members.contains_key(path));
+    names
+        .map(|(host, port)| format!("{host}:{port}"))
+        .chain(services.map(|name| format!("SRV {name}")))
+        .chain(files.map(|path| format!("file {}", path.display())))
+        .collect()
 }
 
 fn listeners(table: &Table) -> BTreeSet<String> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{shares, under_traffic, until_answered_by, until_served_by};
+use crate::support::dns::Service;
 use crate::support::{Dns, Proxy, Settings, Upstream, eventually};
 
 /// A proxy whose group has only the members of `app.json` in a directory of the test.
@@ -193,4 +194,46 @@ fn a_file_that_is_not_there_yet_is_found_later_and_a_new_key_reads_at_once() {
         .patch(group, json!({"backends_file": other}))
         .expect(200);
     assert_eq!(proxy.client().get("/").text(), "two");
+}
+
+#[test]
+fn a_plan_goes_by_what_was_found() {
+    let (one, two) = (Upstream::named("one"), Upstream::named("two"));
+    let folder = tempfile::tempdir().unwrap();
+    let dns = Dns::start();
+    dns.hosts("two.test", 60, &["127.0.0.1"]);
+    let record = Service {
+        priority: 0,
+        weight: 1,
+        port: two.address().port(),
+        target: "two.test",
+    };
+    dns.services("_http._tcp.test", 60, &[record]);
+    fs::write(
+        folder.path().join("app.json"),
+        json!([{"id": "one", "address": at(&one)}]).to_string(),
+    )
+    .unwrap();
+    let proxy = settings(folder.path())
+        .group_with("policy", "\"rendezvous\"")
+        .backend("srv = \"_http._tcp.test\"")
+        .section(&dns.section())
+        .start();
+    let third = json!({"address": "127.0.0.1:9"});
+    let plan = |file: &str| {
+        let operations = json!([
+            {"op": "put", "path": "groups/app/backends/third", "value": third},
+            {"op": "patch", "path": "groups/app", "value": {"backends_file": file}},
+        ]);
+        let plan = json!({"operations": operations});
+        proxy.api().post("/v1/plan", plan).expect(200)
+    };
+    let same = plan(folder.path().join("app.json").to_str().unwrap());
+    assert_eq!(same["unknown_names"], json!([]), "{same}");
+    let moved = same["groups"][0]["moved"].as_f64().unwrap();
+    assert!((0.3..0.37).contains(&moved), "a third: {same}");
+    let other = plan("/no/such/file");
+    assert_eq!(other["unknown_names"], json!(["file /no/such/file"]));
+    let moved = other["groups"][0]["moved"].as_f64().unwrap();
+    assert!((0.6..0.72).contains(&moved), "one is gone: {other}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{under_traffic, until_served_by};
+use super::{shares, under_traffic, until_served_by};
 use crate::support::{Dns, Settings, Upstream, eventually};
 
 /// A group of the host `app.test` at a port of its own on several loopback addresses.
@@ -119,6 +119,21 @@ fn a_name_that_fails_at_the_start_gets_its_backends_later() {
     dns.hosts("app.test", 1, &["127.0.0.2"]);
     eventually("it is served", || proxy.client().get("/").status() == 200);
     until_served_by(&proxy, &["127.0.0.2"]);
+}
+
+#[test]
+fn a_server_that_is_mute_about_ipv6_takes_no_ipv4_address_away() {
+    let (port, _upstreams) = upstreams();
+    let dns = Dns::start();
+    dns.hosts_v4("app.test", 1, &["127.0.0.1"]);
+    let proxy = app(&dns, port).start();
+    assert_eq!(shares(&proxy, 2).keys().collect::<Vec<_>>(), ["127.0.0.1"]);
+    dns.hosts_v4("app.test", 1, &["127.0.0.2"]);
+    until_served_by(&proxy, &["127.0.0.2"]);
+    assert_eq!(
+        proxy.metrics().count("weir_resolve_failures_total", &[]),
+        0.0
+    );
 }
 
 #[test]

@@ -33,6 +33,7 @@ struct Shared {
 enum Says {
     Code(u8),
     Hosts(u32, Vec<IpAddr>),
+    HostsV4(u32, Vec<IpAddr>),
     Nothing,
     Services(u32, Vec<Service>),
 }
@@ -76,6 +77,12 @@ impl Dns {
     pub fn hosts(&self, name: &str, ttl: u32, addresses: &[&str]) {
         let addresses = addresses.iter().map(|text| text.parse().unwrap());
         self.say(name, Says::Hosts(ttl, addresses.collect()));
+    }
+
+    /// From now on `name` has these IPv4 addresses, and questions for IPv6 are not answered.
+    pub fn hosts_v4(&self, name: &str, ttl: u32, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|text| text.parse().unwrap());
+        self.say(name, Says::HostsV4(ttl, addresses.collect()));
     }
 
     /// From now on `name` has these SRV records.
@@ -147,8 +154,9 @@ fn answer(query: &[u8], shared: &Shared) -> Option<Vec<u8>> {
     let (code, records) = match says {
         None => (NXDOMAIN, Vec::new()),
         Some(Says::Nothing) => return None,
+        Some(Says::HostsV4(..)) if kind == AAAA => return None,
         Some(Says::Code(code)) => (code, Vec::new()),
-        Some(Says::Hosts(ttl, addresses)) => {
+        Some(Says::Hosts(ttl, addresses) | Says::HostsV4(ttl, addresses)) => {
             let data = addresses
                 .iter()
                 .filter_map(|address| match (address, kind) {

@@ -25,7 +25,7 @@ use crate::control::look::{Looked, Search};
 use crate::control::plans::{Prepared, Refused};
 use crate::control::store::{Revision, StoreError};
 use crate::control::{reload, resolver};
-use crate::engine::planner::Resolved;
+use crate::engine::facts::{Facts, Resolved};
 
 /// Why something changes, and who waits for it.
 pub(super) enum Cause {
@@ -319,14 +319,19 @@ impl Control {
         let log = self.log.as_ref();
         let epoch = self.plans.publish(prepared, &mut self.publisher, log)?;
         let before = self.handle.snapshot();
+        let facts = Facts {
+            members: self.members.clone(),
+            resolved: self.resolved.clone(),
+        };
         self.handle.replace(match before.revision == self.revision {
-            true => before.at(epoch),
+            true => before.at(epoch, facts),
             false => Snapshot {
                 revision: self.revision,
                 epoch,
                 since: epoch,
                 process: self.process.clone(),
                 document: self.document.clone(),
+                facts,
                 ..Snapshot::default()
             },
         });

@@ -112,7 +112,8 @@ impl Control {
         if self.ending.is_some() {
             return;
         }
-        let known = round.added_to(&self.resolved);
+        // Of a name that went while it was asked for nothing is noted.
+        let known = resolver::retained(&self.merged, &round.added_to(&self.resolved));
         if known != self.resolved {
             self.resolved = known;
             self.publish_facts();

@@ -3,6 +3,8 @@
 //! The addresses of a host come by two questions, A and AAAA. That there are none is an answer;
 //! that a server fails is not, and then the addresses of that family known before stay, so that
 //! half an answer never takes the other half away. The same holds for the targets of a service.
+//! Both are asked of one candidate of the search list before the next, as `getaddrinfo` does: apart,
+//! they could find two different hosts.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +33,10 @@ struct Inner {
     dns: Dns,
     system: Mutex<Option<(Stamp, Arc<System>)>>,
 }
+
+/// How long one family or one list of records may take; less than a lookup, so that a server that
+/// never answers for AAAA does not make the A it answered late.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Addresses, or none, with how long that holds.
 type Addresses = (Vec<IpAddr>, Option<Duration>);
@@ -100,40 +106,28 @@ impl Inner {
         })
     }
 
-    /// The addresses of a host by its two questions.
+    /// The addresses of a host; none when nobody knows of any.
     async fn addresses(&self, host: &str, before: &[SocketAddr]) -> Result<Addresses, String> {
         let system = self.system()?;
         let name = Name::from_str_relaxed(host).map_err(|error| error.to_string())?;
         if let Some(addresses) = by_hosts(&system, &name) {
             return Ok((addresses, None));
         }
-        let (v4, v6) = tokio::join!(
-            by_dns(&system, name.clone(), RecordType::A),
-            by_dns(&system, name, RecordType::AAAA)
-        );
-        let (v4, v6) = match (v4, v6) {
-            (Err(error), Err(_)) => return Err(error),
-            (Ok((found, _)), Err(error)) | (Err(error), Ok((found, _))) if found.is_empty() => {
-                return Err(error);
+        let mut failed = None;
+        for candidate in system.candidates(&name) {
+            match families(&system, candidate, before).await {
+                Ok((found, _)) if found.is_empty() => {}
+                Ok(found) => return Ok(found),
+                Err(error) => failed = Some(error),
             }
-            answers => answers,
-        };
-        let kept = |v4: bool| {
-            let before = before.iter().map(SocketAddr::ip);
-            let kept = before.filter(|ip| ip.is_ipv4() == v4).collect::<Vec<_>>();
-            (kept, None)
-        };
-        let (mut found, ttl) = v4.unwrap_or_else(|_| kept(true));
-        let (more, more_ttl) = v6.unwrap_or_else(|_| kept(false));
-        found.extend(more);
-        Ok((found, shorter(ttl, more_ttl)))
+        }
+        failed.map_or_else(|| Ok((Vec::new(), None)), Err)
     }
 
     async fn service(&self, name: &str, before: &[Target]) -> Result<Answer, String> {
         let system = self.system()?;
         let asked = Name::from_str_relaxed(name).map_err(|error| error.to_string())?;
-        let lookup = system.resolver.lookup(asked, RecordType::SRV).await;
-        let lookup = lookup.map_err(|error| error.to_string())?;
+        let lookup = records_of(&system, &asked).await?;
         let mut ttl = Some(holds(&lookup));
         let mut targets = targets_of(&lookup);
         if targets.is_empty() {
@@ -228,9 +222,33 @@ fn by_hosts(system: &System, name: &Name) -> Option<Vec<IpAddr>> {
     (!addresses.is_empty()).then_some(addresses)
 }
 
+/// The addresses of a host by its two questions.
+async fn families(system: &System, name: Name, before: &[SocketAddr]) -> Result<Addresses, String> {
+    let (v4, v6) = tokio::join!(
+        by_dns(system, name.clone(), RecordType::A),
+        by_dns(system, name, RecordType::AAAA)
+    );
+    let (v4, v6) = match (v4, v6) {
+        (Err(error), Err(_)) => return Err(error),
+        (Ok((found, _)), Err(error)) | (Err(error), Ok((found, _))) if found.is_empty() => {
+            return Err(error);
+        }
+        answers => answers,
+    };
+    let kept = |v4: bool| {
+        let before = before.iter().map(SocketAddr::ip);
+        let kept = before.filter(|ip| ip.is_ipv4() == v4).collect::<Vec<_>>();
+        (kept, None)
+    };
+    let (mut found, ttl) = v4.unwrap_or_else(|_| kept(true));
+    let (more, more_ttl) = v6.unwrap_or_else(|_| kept(false));
+    found.extend(more);
+    Ok((found, shorter(ttl, more_ttl)))
+}
+
 /// The addresses of one family; none when the servers say that there are none.
 async fn by_dns(system: &System, name: Name, kind: RecordType) -> Result<Addresses, String> {
-    match system.resolver.lookup(name, kind).await {
+    match query(system, name, kind).await {
         Ok(lookup) => Ok((ips(&lookup).collect(), Some(holds(&lookup)))),
         Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords {
             response_code: ResponseCode::NoError | ResponseCode::NXDomain,
@@ -238,6 +256,23 @@ async fn by_dns(system: &System, name: Name, kind: RecordType) -> Result<Address
         }))) => Ok((Vec::new(), None)),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// The SRV records of the first candidate that has some, or what the last one without said.
+async fn records_of(system: &System, name: &Name) -> Result<Lookup, String> {
+    let mut failed = String::new();
+    for candidate in system.candidates(name) {
+        match query(system, candidate, RecordType::SRV).await {
+            Ok(lookup) => return Ok(lookup),
+            Err(error) => failed = error.to_string(),
+        }
+    }
+    Err(failed)
+}
+
+async fn query(system: &System, name: Name, kind: RecordType) -> Result<Lookup, NetError> {
+    let asking = timeout(QUERY_TIMEOUT, system.resolver.lookup(name, kind));
+    asking.await.unwrap_or(Err(NetError::Timeout))
 }
 
 fn ips(lookup: &Lookup) -> impl Iterator<Item = IpAddr> {

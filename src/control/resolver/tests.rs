@@ -1,8 +1,10 @@
 //! Answers merged, the schedule, and the system's files.
 
+use hickory_resolver::proto::rr::Name;
 use proptest::prelude::*;
 
 use super::schedule::Schedule;
+use super::system::candidates;
 use super::*;
 use crate::config::checked::{Dns, DnsResolver};
 
@@ -88,6 +90,36 @@ fn what_fails_keeps_what_it_had_and_what_is_not_named_is_forgotten() {
     assert!(!retained.knows("b", 80) && !retained.knows("c", 80));
     assert!(retained.knows_service("s"));
     assert_eq!(unknown(&config, &retained), [host("d")]);
+}
+
+#[test]
+fn a_search_list_is_gone_through_as_getaddrinfo_does() {
+    let name = |text: &str| Name::from_str_relaxed(text).unwrap();
+    let search = ["ns.svc.local", "svc.local."].map(name);
+    for (asked, ndots, expected) in [
+        (
+            "app",
+            1,
+            &["app.ns.svc.local.", "app.svc.local.", "app."][..],
+        ),
+        (
+            "app.a",
+            1,
+            &["app.a.", "app.a.ns.svc.local.", "app.a.svc.local."],
+        ),
+        (
+            "app.a",
+            2,
+            &["app.a.ns.svc.local.", "app.a.svc.local.", "app.a."],
+        ),
+        ("app.a.", 5, &["app.a."]),
+    ] {
+        let found = candidates(&name(asked), &search, ndots);
+        let found: Vec<String> = found.iter().map(Name::to_ascii).collect();
+        assert_eq!(found, expected);
+    }
+    let long = name(&["a"; 124].join("."));
+    assert_eq!(candidates(&long, &search, 1).len(), 1);
 }
 
 #[test]

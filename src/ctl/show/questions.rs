@@ -55,7 +55,7 @@ pub(super) fn plan(body: &Value) -> String {
         ));
     }
     for name in list(&body["unknown_names"]) {
-        out.push_str(&format!("\nunknown name {}: not looked up\n", text(name)));
+        out.push_str(&format!("\nnot looked up: {}\n", text(name)));
     }
     for warning in list(&body["warnings"]) {
         out.push_str(&format!("\nwarning: {}\n", text(warning)));

@@ -23,7 +23,6 @@ use crate::engine::compare::{
     Comparison, GroupChange, KEYS_DEFAULT, Method, Move, RuleChange, Share, Unserved,
 };
 use crate::engine::trial::{self, Trial};
-use crate::routing::table::Table;
 
 /// Most keys that may be asked for.
 const KEYS_MAX: u32 = 1 << 20;
@@ -45,11 +44,7 @@ pub(super) async fn run(
     let Ok(_place) = PLACES.acquire().await else {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "the node is ending");
     };
-    // Both are of one epoch: they are put in effect by this thread, in one step.
-    let (snapshot, view) = (sources.handle.snapshot(), sources.view.load_full());
-    let Some(view) = view else {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "no table is published yet");
-    };
+    let snapshot = sources.handle.snapshot();
     let document = match conditions.check(&snapshot) {
         Ok(()) => snapshot.document.apply(&ops).map_err(Refusal::from),
         Err(refusal) => Err(refusal),
@@ -59,7 +54,7 @@ pub(super) async fn run(
         Err(refusal) => return refused(&refusal, removes),
     };
     let epoch = snapshot.epoch;
-    let tried = spawn_blocking(move || tried(&snapshot, &document, &view.table, keys)).await;
+    let tried = spawn_blocking(move || tried(&snapshot, &document, keys)).await;
     match tried {
         Ok(Ok(body)) => tagged(StatusCode::OK, epoch, body),
         Ok(Err(mistakes)) => refused(&Refusal::Invalid(mistakes), removes),
@@ -82,15 +77,10 @@ fn keys_of(body: &mut Section) -> Result<u32, Mistake> {
     })
 }
 
-fn tried(
-    snapshot: &Snapshot,
-    document: &Document,
-    serving: &Table,
-    keys: u32,
-) -> Result<Value, Vec<Mistake>> {
+fn tried(snapshot: &Snapshot, document: &Document, keys: u32) -> Result<Value, Vec<Mistake>> {
     let before = judge(&snapshot.process, &snapshot.document)?;
     let after = judge(&snapshot.process, document)?;
-    let trial = trial::run(&before, &after, serving, keys);
+    let trial = trial::run(&before, &after, &snapshot.facts, keys);
     let mut body = shown(&trial);
     body["changes"] = changes(&snapshot.document, document);
     Ok(body)
