@@ -94,6 +94,20 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What the store holds at the start, before anything is found.
+    #[must_use]
+    pub fn first(revision: Revision, process: &Section, document: &Document) -> Self {
+        let epoch = revision.epoch();
+        Snapshot {
+            revision,
+            epoch,
+            since: epoch,
+            process: process.clone(),
+            document: document.clone(),
+            ..Snapshot::default()
+        }
+    }
+
     /// The same configuration at a later epoch, with what is found by then.
     #[must_use]
     pub fn at(&self, epoch: Epoch, facts: Facts) -> Self {

@@ -29,7 +29,7 @@ use crate::control::core::{ControlSetup, Outcome, Ready};
 use crate::control::document::{Document, Section};
 use crate::control::files::{Files, Reading, Stamp};
 use crate::control::handle::Handle;
-use crate::control::look::{Looked, Search};
+use crate::control::look::Looked;
 use crate::control::orders::{Order, Orders};
 use crate::control::plans::Plans;
 use crate::control::publisher::{Phase, Publisher};
@@ -131,15 +131,7 @@ impl Control {
             config,
             revision,
         } = setup.truth;
-        let epoch = revision.epoch();
-        let snapshot = Snapshot {
-            revision,
-            epoch,
-            since: epoch,
-            process: process.clone(),
-            document: document.clone(),
-            ..Snapshot::default()
-        };
+        let snapshot = Snapshot::first(revision, &process, &document);
         let (handle, changes) = Handle::new(snapshot, plans.view(), publisher.watch());
         let sources = Sources {
             handle: handle.clone(),
@@ -191,17 +183,7 @@ impl Control {
         control
             .look
             .set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let search = Search {
-            config: control.config.clone(),
-            members: Members::default(),
-            resolved: Resolved::default(),
-            anew: true,
-        };
-        let looked = search.run(control.follower.asker()).await;
-        let config = control.config.clone();
-        control.note_looked(&looked, &config);
-        control.resolved = looked.round.added_to(&Resolved::default());
-        control.follow_found(looked.members, looked.merged, &looked.round);
+        control.look_first().await;
         control.publish_first().map_err(io::Error::other)?;
         Ok(control)
     }

@@ -119,7 +119,8 @@ fn both_forms_of_a_file_say_the_same() {
 #[test]
 fn every_mistake_of_a_file_has_its_line_and_key() {
     let json = "[{\"id\": \"b1\", \"address\": \"127.0.0.1\"},\n\
-                {\"id\": \"b1\", \"adress\": \"x:1\",\n\"weight\": 1e9, \"labels\": [\"\\u00e4\\/\", \"a b\"]},\n\
+                {\"id\": \"b1\", \"adress\": \"x:1\",\n\
+                \"weight\": 1e9, \"labels\": [\"\\u00e4\\/\", \"a b\"]},\n\
                 7]";
     let found = mistakes(json, MembersForm::Json);
     let expected = [

@@ -10,13 +10,29 @@ use super::Control;
 use super::changing::{Cause, Next};
 use crate::config::{Clash, Config, Members};
 use crate::control::files::Reading;
-use crate::control::look::Looked;
+use crate::control::look::{Looked, Search};
 use crate::control::resolver;
+use crate::engine::facts::Resolved;
 
 /// How soon what could not be published is tried again.
 const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
 
 impl Control {
+    /// Looks up what the first table needs.
+    pub(super) async fn look_first(&mut self) {
+        let config = self.config.clone();
+        let search = Search {
+            config: config.clone(),
+            members: Members::default(),
+            resolved: Resolved::default(),
+            anew: true,
+        };
+        let looked = search.run(self.follower.asker()).await;
+        self.note_looked(&looked, &config);
+        self.resolved = looked.round.added_to(&Resolved::default());
+        self.follow_found(looked.members, looked.merged, &looked.round);
+    }
+
     /// Says what of a search for `config` went wrong.
     pub(super) fn note_looked(&mut self, looked: &Looked, config: &Config) {
         self.note_failures(&looked.round);

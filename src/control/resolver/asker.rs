@@ -3,8 +3,8 @@
 //! The addresses of a host come by two questions, A and AAAA. That there are none is an answer;
 //! that a server fails is not, and then the addresses of that family known before stay, so that
 //! half an answer never takes the other half away. The same holds for the targets of a service.
-//! Both are asked of one candidate of the search list before the next, as `getaddrinfo` does: apart,
-//! they could find two different hosts.
+//! Both are asked for one candidate of the search list before the next, as `getaddrinfo` does:
+//! apart, they could find two different hosts.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
