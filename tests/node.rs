@@ -102,6 +102,32 @@ fn every_mistake_is_told_in_one_run() {
 }
 
 #[test]
+fn the_check_reads_files_of_backends_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let members = directory.path().join("members.json");
+    let (_directory, path) = file(&format!("{}backends_file = {members:?}\n", valid()));
+    let check = || weir().args(["check", "-c"]).arg(&path).output().unwrap();
+    fs::write(&members, "[{\"id\": \"b1\", \"address\": \"127.0.0.1:8\"}]").unwrap();
+    assert_exit(&check(), 0);
+    for (text, told) in [
+        ("[{\"adress\": \"a:1\"}]", ":1:3: backend[#1].adress"),
+        (
+            "[{\"id\": \"b\", \"address\": \"127.0.0.1:9\"}]",
+            "same address",
+        ),
+    ] {
+        fs::write(&members, text).unwrap();
+        let output = check();
+        assert_exit(&output, 1);
+        assert!(stderr(&output).contains(told), "{}", stderr(&output));
+    }
+    fs::remove_file(&members).unwrap();
+    let output = check();
+    assert_exit(&output, 1);
+    assert!(stderr(&output).contains("members.json"));
+}
+
+#[test]
 fn a_file_that_is_not_there_is_a_mistake_of_configuration() {
     let output = weir()
         .args(["check", "-c", "/nonexistent/weir.toml"])
