@@ -12,7 +12,9 @@ from pathlib import Path
 from .host import REPOSITORY, first_line_of
 
 BACKEND_PORT = 9001
-PORTS = {"l7": 8101, "l4": 8102, "l7-log": 8103}
+PORTS = {"l7": 8101, "l4": 8102, "l7-log": 8103, "shard": 8104}
+# Between the ports of proxies that run at the same time.
+PORT_STEP = 10
 ADMIN_PORT = 9901
 TEMPLATES = REPOSITORY / "benches/support/peers"
 WEIR_CONFIGS = REPOSITORY / "config/bench"
@@ -38,9 +40,9 @@ def fill_template(name, workdir, **values):
     return target
 
 
-def peer_values(kind, workdir):
+def peer_values(kind, workdir, port):
     return {
-        "port": PORTS[kind],
+        "port": port,
         "admin_port": ADMIN_PORT,
         "backend_port": BACKEND_PORT,
         "log_path": workdir / "access.log",
@@ -55,20 +57,70 @@ class Weir:
     family = "weir"
 
     def takes(self, scenario):
-        return True
+        return scenario.kind != "shard"
 
     def version(self):
         return first_line_of([self.binary, "--version"])
 
-    def launch(self, kind, workdir):
+    def launch(self, kind, workdir, port):
         log = workdir / "access.log"
+        text = (WEIR_CONFIGS / f"{kind}.toml").read_text()
+        text = text.replace("/tmp/weir-access.log", str(log))
+        return self.launch_with(text.replace(f":{PORTS[kind]}", f":{port}"), kind, workdir)
+
+    def launch_with(self, text, kind, workdir):
         config = workdir / f"{kind}.toml"
-        config.write_text(
-            (WEIR_CONFIGS / config.name).read_text().replace("/tmp/weir-access.log", str(log))
-        )
+        config.write_text(text)
+        argv = [self.binary, "run", "-c", config]
         return Launch(
-            [self.binary, "run", "-c", config], workdir / "proxy.out", log, self.environment
+            argv, workdir / "proxy.out", workdir / "access.log", self.environment
         )
+
+
+@dataclass(frozen=True)
+class ShardedWeir(Weir):
+    """weir with a map of so many keys, each of which leads to a group and a backend of its own.
+
+    Every backend is the same nginx, so that only the size of the table differs.
+    """
+
+    tenants: int = 3
+
+    def takes(self, scenario):
+        return scenario.kind == "shard"
+
+    def launch(self, kind, workdir, port):
+        head = f"""workers = [0]
+
+[[listener]]
+name = "bench"
+address = "127.0.0.1:{port}"
+protocol = "http"
+shard = "by-tenant"
+forwarded = "none"
+request_id = false
+"""
+        keys = ",\n".join(f'{{ key = "t{i}", group = "g{i}" }}' for i in range(self.tenants))
+        rule = f"""
+[[shard]]
+name = "by-tenant"
+key = {{ header = "x-tenant" }}
+map = [
+{keys}
+]
+"""
+        groups = "".join(
+            f'''
+[[group]]
+name = "g{i}"
+
+[[group.backend]]
+id = "b{i}"
+address = "127.0.0.1:{BACKEND_PORT}"
+'''
+            for i in range(self.tenants)
+        )
+        return self.launch_with(head + rule + groups, kind, workdir)
 
 
 @dataclass(frozen=True)
@@ -85,19 +137,19 @@ class Haproxy:
     family = "haproxy"
 
     def takes(self, scenario):
-        return scenario.large_bodies or not self.splice
+        return scenario.kind != "shard" and (scenario.large_bodies or not self.splice)
 
     def version(self):
         return first_line_of([self.binary, "-v"])
 
-    def launch(self, kind, workdir):
+    def launch(self, kind, workdir, port):
         config = fill_template(
             f"haproxy-{kind}.cfg",
             workdir,
             connections_max=(self.descriptors - 400) // 2,
             splice="option splice-response" if self.splice else "",
             pipe_size=f"tune.pipesize {self.pipe_bytes}" if self.pipe_bytes else "",
-            **peer_values(kind, workdir),
+            **peer_values(kind, workdir, port),
         )
         log = workdir / "access.log"  # HAProxy logs to its stdout
         return Launch([self.binary, "-db", "-f", config], log, log)
@@ -115,19 +167,21 @@ class Nginx:
     def takes(self, scenario):
         if self.log_buffered:
             return scenario.kind == "l7-log"
-        return scenario.kind != "l4" or self.stream_module.exists()
+        return scenario.kind in ("l7", "l7-log") or (
+            scenario.kind == "l4" and self.stream_module.exists()
+        )
 
     def version(self):
         return first_line_of([self.binary, "-v"])
 
-    def launch(self, kind, workdir):
+    def launch(self, kind, workdir, port):
         config = fill_template(
             f"nginx-{kind}.conf",
             workdir,
             descriptors=self.descriptors,
             load_stream_module=f"load_module {self.stream_module};",
             log_buffer=" buffer=64k flush=1s" if self.log_buffered else "",
-            **peer_values(kind, workdir),
+            **peer_values(kind, workdir, port),
         )
         argv = [self.binary, "-p", workdir, "-e", "stderr", "-c", config]
         return Launch(argv, workdir / "proxy.out", workdir / "access.log")
@@ -140,13 +194,13 @@ class Envoy:
     family = "envoy"
 
     def takes(self, scenario):
-        return True
+        return scenario.kind != "shard"
 
     def version(self):
         return first_line_of([self.binary, "--version"])
 
-    def launch(self, kind, workdir):
-        config = fill_template(f"envoy-{kind}.yaml", workdir, **peer_values(kind, workdir))
+    def launch(self, kind, workdir, port):
+        config = fill_template(f"envoy-{kind}.yaml", workdir, **peer_values(kind, workdir, port))
         argv = [
             self.binary,
             "-c",
@@ -179,6 +233,6 @@ class Other:
     def version(self):
         return self.script
 
-    def launch(self, kind, workdir):
-        argv = [self.script, kind, str(PORTS[kind]), f"127.0.0.1:{BACKEND_PORT}"]
+    def launch(self, kind, workdir, port):
+        argv = [self.script, kind, str(port), f"127.0.0.1:{BACKEND_PORT}"]
         return Launch(argv, workdir / "proxy.out", workdir / "access.log")

@@ -14,9 +14,11 @@ from .contestants import (
     Haproxy,
     Nginx,
     Other,
+    ShardedWeir,
     Weir,
 )
 from .host import BenchError, find_tool
+from .scenarios import SHARD_TENANTS
 
 
 def add_proxy_arguments(parser):
@@ -67,7 +69,11 @@ def offer_weir(arguments):
             file=sys.stderr,
         )
         return []
-    offered = [Weir("weir", arguments.weir)]
+    offered = [
+        Weir("weir", arguments.weir),
+        ShardedWeir("weir-3", arguments.weir, tenants=3),
+        ShardedWeir(f"weir-{SHARD_TENANTS}", arguments.weir, tenants=SHARD_TENANTS),
+    ]
     if arguments.weir_io:
         offered.append(
             Weir(f"weir-{arguments.weir_io}", arguments.weir, {"WEIR_IO": arguments.weir_io})

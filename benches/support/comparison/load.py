@@ -30,7 +30,8 @@ def probe_answer(port, path):
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", path)
+        # The key is for scenarios that route by one; others do not look at it.
+        connection.request("GET", path, headers={"x-tenant": "t0"})
         answer = connection.getresponse()
         body = answer.read()
     except (OSError, http.client.HTTPException) as error:
@@ -58,6 +59,8 @@ def run_wrk(bench, port, scenario, seconds):
     if scenario.close:
         command += ["-H", "Connection: close"]
     environment = {"PACED_RATE": str(scenario.rate)} if scenario.rate else {}
+    if scenario.tenants:
+        environment["TENANTS"] = str(scenario.tenants)
     command.append(f"http://127.0.0.1:{port}{scenario.path}")
     client = bench.stage.start(command, LOAD_CORE, subprocess.PIPE, environment)
     try:

@@ -1,4 +1,5 @@
-"""One cell of the table: one proxy, alone on its core, under one scenario, once.
+"""One cell of the table: one proxy under one scenario, once; alone on its core, or beside all the
+others in a scenario that says so.
 
 A warm-up run ends before the CPU is first read, so start, first allocations and the filling of
 the upstream pool do not count. A wrong answer, a socket error or a lost log line is a fault of
@@ -6,13 +7,14 @@ the cell, and no target is met by a faulty cell.
 """
 
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 from . import cpu
 from .backend import BODY_BYTES
-from .contestants import PORTS
+from .contestants import PORT_STEP, PORTS
 from .host import LOAD_CORE, PROXY_CORE, BenchError
 from .load import IdleConnections, probe_answer, run_download, run_wrk
 from .scenarios import CPU, IDLE_BYTES
@@ -37,10 +39,14 @@ class Bench:
 
 
 @contextmanager
-def proxy_on_stage(bench, contestant, scenario):
-    launch = contestant.launch(scenario.kind, bench.stage.workdir)
+def proxy_on_stage(bench, contestant, scenario, place=0):
+    """Its process, port and log. Those that run at the same time have different places."""
+    workdir = bench.stage.workdir / f"proxy-{place}"
+    workdir.mkdir(exist_ok=True)
+    workdir.chmod(0o755)  # nginx's worker is another user
+    port = PORTS[scenario.kind] + place * PORT_STEP
+    launch = contestant.launch(scenario.kind, workdir, port)
     launch.access_log.unlink(missing_ok=True)
-    port = PORTS[scenario.kind]
     process = bench.stage.start_listening(
         launch.argv, PROXY_CORE, launch.output, port, launch.environment
     )
@@ -65,14 +71,49 @@ def measure_cell(bench, contestant, scenario):
                 bench, port, replace(scenario, connections=IDLE_WARMUP_CONNECTIONS), bench.warmup
             )
             return measure_idle(bench, pid, port, scenario)
-        warmed = run_wrk(bench, port, scenario, bench.warmup)
-        cell = measure_work(
-            bench, pid, scenario, partial(run_wrk, bench, port, scenario, bench.seconds)
-        )
+        load = partial(run_wrk, bench, port, asked_of(contestant, scenario))
+        warmed = load(bench.warmup)
+        cell = measure_work(bench, pid, scenario, partial(load, bench.seconds))
     if scenario.kind == "l7-log":
         # Counted when the proxy has ended, so that nothing is still in a buffer.
         check_log(cell, access_log, warmed["requests"] + cell["requests"])
     return cell
+
+
+def asked_of(contestant, scenario):
+    """The scenario with no more keys than the contestant knows."""
+    known = getattr(contestant, "tenants", None)
+    if scenario.tenants is None or known is None:
+        return scenario
+    return replace(scenario, tenants=min(scenario.tenants, known))
+
+
+def measure_together(bench, line_up, scenario):
+    """{proxy: cell} of one round in which all of them are under load at the same time."""
+    with ExitStack() as running:
+        stages = [
+            running.enter_context(proxy_on_stage(bench, contestant, scenario, place))
+            for place, contestant in enumerate(line_up)
+        ]
+        for _, port, _ in stages:
+            probe_answer(port, scenario.path)
+        clients = running.enter_context(ThreadPoolExecutor(len(line_up)))
+
+        def load_all(seconds):
+            run = partial(run_wrk, bench, scenario=scenario, seconds=seconds)
+            return list(clients.map(run, [port for _, port, _ in stages]))
+
+        load_all(bench.warmup)
+        pids = [pid for pid, _, _ in stages]
+        neighbours = Neighbours(pids, bench.backend_pid)
+        before = [cpu.read_cpu(pid) for pid in pids]
+        results = load_all(bench.seconds)
+        spent = [cpu.read_cpu(pid).since(earlier) for pid, earlier in zip(pids, before)]
+        shares = neighbours.shares()
+        return {
+            contestant.name: figures(result, used, pid, scenario) | shares
+            for contestant, result, used, pid in zip(line_up, results, spent, pids)
+        }
 
 
 def failed_cell(error):
@@ -81,10 +122,15 @@ def failed_cell(error):
 
 
 def measure_work(bench, pid, scenario, run):
-    time_wait, neighbours = cpu.count_time_wait(), Neighbours(pid, bench.backend_pid)
+    time_wait, neighbours = cpu.count_time_wait(), Neighbours([pid], bench.backend_pid)
     before = cpu.read_cpu(pid)
     result = run()
     spent = cpu.read_cpu(pid).since(before)
+    shares = neighbours.shares()
+    return figures(result, spent, pid, scenario) | shares | {"time_wait_before": time_wait}
+
+
+def figures(result, spent, pid, scenario):
     done = max(result["requests"], 1)
     return {
         **result,
@@ -95,28 +141,27 @@ def measure_work(bench, pid, scenario, run):
         "cpu_us_by_schedstat": spent.scheduled_us / done,
         "cpu_us_by_ticks": (spent.user_us + spent.system_us) / done,
         "core_share": spent.total_us() / 1e6 / result["seconds"],
-        **neighbours.shares(),
         "resident_bytes": cpu.read_memory(pid).resident,
-        "time_wait_before": time_wait,
         "faults": faults_of(result, scenario),
     }
 
 
 class Neighbours:
-    """How much of each core others took during a run: neither the proxy, nor the backend, nor the
-    client.
+    """How much of each core others took during a run: neither the proxies, nor the backend, nor the
+    clients.
     """
 
-    def __init__(self, proxy_pid, backend_pid):
-        self.proxy_pid, self.backend_pid = proxy_pid, backend_pid
+    def __init__(self, proxy_pids, backend_pid):
+        self.proxy_pids, self.backend_pid = proxy_pids, backend_pid
         self.before = self.read()
 
     def read(self):
         proxy_core, load_core = cpu.read_core(PROXY_CORE), cpu.read_core(LOAD_CORE)
+        proxies_us = sum(cpu.read_cpu(pid).total_us() for pid in self.proxy_pids)
         load_us = cpu.read_cpu(self.backend_pid).total_us() + cpu.own_and_ended_children_us()
         return (
             time.monotonic() * 1e6,
-            proxy_core.busy_us - cpu.read_cpu(self.proxy_pid).total_us(),
+            proxy_core.busy_us - proxies_us,
             load_core.busy_us - load_us,
             proxy_core.stolen_us + load_core.stolen_us,
         )

@@ -42,7 +42,7 @@ def judge(scenario, rows, subjects):
     """Every target of the scenario against every weir in it; rows is {proxy name: summary}."""
     verdicts = []
     for subject in (name for name in subjects if name in rows):
-        for target in scenario.targets:
+        for target in (target for target in scenario.targets if target.peer != subject):
             verdicts.append(judge_target(scenario, target, subject, rows))
     return verdicts
 
@@ -210,7 +210,8 @@ EXPLANATION = """\
 The proxy is alone on core 0 with one worker; client (wrk) and backend (nginx) share core 1. Figures are medians over
 rounds, without those in which others used more than 15 % of a core; the proxies take turns in each round. CPU is
 user and system time of all threads of all processes of the proxy (schedstat), without warm-up. Kernel work for loopback
-is part of it and the same for every proxy.
+is part of it and the same for every proxy. In the `-together-` scenarios all proxies run on core 0 at the same time, each
+with a client of its own: what disturbs one disturbs all, so there the ratios of CPU are steadier; latency means nothing there.
 Unpaced scenarios are closed loops in which core 1 often saturates first: req/s and latency there say as much about
 client and backend as about the proxy. The `-paced` scenarios send the same fixed rate to every proxy."""
 

@@ -14,6 +14,7 @@ PACED_RATE = 10_000
 # A proxied connection takes two descriptors of the proxy, and 20,000 is a usual hard limit: a run
 # lowers this then.
 IDLE_CONNECTIONS_MAX = 10_000
+SHARD_TENANTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Target:
 @dataclass(frozen=True)
 class Scenario:
     name: str
-    kind: str  # "l4", "l7" or "l7-log": which listener and which features
+    kind: str  # "l4", "l7", "l7-log" or "shard": which listener and which features
     load: str  # "requests", "bulk" or "idle"
     connections: int
     path: str = "/"
     close: bool = False
     rate: int | None = None
+    together: bool = False  # all proxies at the same time, each with a client of its own
+    tenants: int | None = None  # so many different keys are asked for
     targets: tuple = ()
 
     @property
@@ -44,6 +47,20 @@ def requests(name, kind, connections, cpu=None, **options):
     targets = [Target(CPU, limit, peer) for peer, limit in (cpu or {}).items()]
     targets.append(Target(P99, 1.0, "haproxy"))
     return Scenario(name, kind, "requests", connections, targets=tuple(targets), **options)
+
+
+def together(name, kind, connections, cpu):
+    """Whatever disturbs one proxy disturbs all of them, so the ratio of their CPU is steadier than
+    when they take turns; latency says nothing, because they share the core.
+    """
+    targets = tuple(Target(CPU, limit, peer) for peer, limit in cpu.items())
+    return Scenario(name, kind, "requests", connections, targets=targets, together=True)
+
+
+def sharded(name, tenants):
+    """weir with a table of 10,000 backends and keys against weir with one of 3."""
+    targets = (Target(CPU, 1.05, "weir-3"),)
+    return Scenario(name, "shard", "requests", 64, targets=targets, tenants=tenants)
 
 
 def bulk(name, kind):
@@ -72,6 +89,12 @@ SCENARIOS = (
     requests("l7-10k", "l7", 64, path="/10k"),
     requests("l7-1m", "l7", 16, path="/1m"),
     requests("l7-log", "l7-log", 64, {"haproxy": 0.75}),
+    together("l4-together-8", "l4", 8, {}),
+    together("l4-together-64", "l4", 64, L4_BUSY),
+    together("l7-together-8", "l7", 8, {"haproxy": 0.80}),
+    together("l7-together-64", "l7", 64, L7_BUSY),
+    sharded("shard-hot", 3),
+    sharded("shard-spread", SHARD_TENANTS),
     bulk("l4-bulk", "l4"),
     bulk("l7-bulk", "l7"),
     idle("idle-mem-l4", "l4"),

@@ -2,7 +2,8 @@
 -- PACED_RATE=N in the environment holds all connections together to N requests a second: each
 -- answer is followed by a pause until the next free slot of a common clock. Slots are whole
 -- milliseconds, so N/1000 requests leave together. Without it wrk sends as fast as answers come,
--- and this script costs nothing per request.
+-- and this script costs nothing per request. TENANTS=N in the environment gives each request one
+-- of N values of x-tenant, drawn at random.
 
 local rate = tonumber(os.getenv("PACED_RATE") or "")
 
@@ -22,6 +23,22 @@ if rate then
         local now_ms = tonumber(reading.seconds) * 1000 + tonumber(reading.nanoseconds) / 1e6
         next_slot_ms = math.max(next_slot_ms + slot_ms, now_ms)
         return math.floor(next_slot_ms - now_ms + 0.5)
+    end
+end
+
+local tenants = tonumber(os.getenv("TENANTS") or "")
+
+if tenants then
+    local requests = {}
+
+    function init(arguments)
+        for tenant = 0, tenants - 1 do
+            requests[tenant] = wrk.format("GET", nil, { ["x-tenant"] = "t" .. tenant })
+        end
+    end
+
+    function request()
+        return requests[math.random(0, tenants - 1)]
     end
 end
 
