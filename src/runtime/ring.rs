@@ -23,11 +23,13 @@ use crate::runtime::driver::{Driver, Event, Readiness, Receive};
 use crate::runtime::kick::Kick;
 use crate::runtime::receive_limit;
 
-/// Entries of the submission queue; when it is full the batch so far is submitted early.
-const SUBMISSIONS: u32 = 1024;
+/// Entries of the submission queue; when it is full the batch so far is submitted early. The kernel
+/// and the worker walk through both queues from end to end, so their sizes are cache that a busy
+/// worker wears out: 1024 and 16384 cost 0.5 % more CPU per request.
+const SUBMISSIONS: u32 = 256;
 
 /// Entries of the completion queue. The kernel keeps what does not fit, at a price.
-const COMPLETIONS: u32 = 16 * 1024;
+const COMPLETIONS: u32 = 4096;
 
 const OP_ACCEPT: u8 = 1;
 const OP_KICK: u8 = 2;
