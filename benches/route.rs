@@ -14,8 +14,10 @@ use weir::routing::hashing::hash_key;
 use weir::routing::limit::Queue;
 use weir::routing::load::Board;
 use weir::routing::matcher::{Destination, HostRule, PathRule, RouteRule, RouteSet};
+use weir::routing::outlier::Outlier;
 use weir::routing::policy::{Ask, PickState, Policy, PolicyKind, Tried, pick};
 use weir::routing::shard::key::Plain;
+use weir::routing::standing::{GroupStanding, Standings};
 use weir::routing::table::{Backend, BackendState, Group, GroupTimeouts};
 use weir::telemetry::stats::PerCore;
 
@@ -52,6 +54,7 @@ fn by_path(number: u32) -> RouteRule {
 /// Weights 1 to 4 in no order, and a realistic load: a few requests at each, none idle.
 fn group(kind: PolicyKind, backends: u32) -> Group {
     let mut board = Board::new(CORES);
+    let mut standings = Standings::default();
     let stats = PerCore::new(CORES);
     let mut backend = |index: u32| {
         let mixed = index.wrapping_mul(2_654_435_769) >> 16;
@@ -81,6 +84,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
             stats: stats.clone(),
             load,
             gate: None,
+            standing: standings.claim(index),
         }
     };
     let backends: Vec<Backend> = (0..backends).map(&mut backend).collect();
@@ -91,7 +95,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
     Group {
         slot: GroupSlot(0),
         name: Arc::from("app"),
-        policy: Policy::new(kind, &backends, &board),
+        policy: Policy::new(kind, &backends, &board, &standings),
         backends,
         load: whole,
         key_seed: 1,
@@ -111,6 +115,8 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
             timeout: second,
             waiting: Arc::default(),
         },
+        outlier: Outlier::default(),
+        standing: GroupStanding::default(),
     }
 }
 

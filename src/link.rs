@@ -22,10 +22,11 @@ use std::time::Duration;
 use rtrb::RingBuffer;
 
 use crate::base::epoch::Epoch;
-use crate::base::id::ListenerSlot;
+use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot};
 use crate::base::limits::{FROM_WORKER_MAX, TO_WORKER_MAX};
 use crate::link::control_side::ControlEnd;
 use crate::link::worker_side::{LastKick, WorkerEnd};
+use crate::routing::standing::Cause;
 use crate::routing::table::Table;
 use crate::runtime::kick::Kick;
 
@@ -59,6 +60,8 @@ pub struct ListenSocket {
 pub enum FromWorker<T = Arc<Table>> {
     /// New requests are served by this epoch from now on.
     Adopted(Epoch),
+    /// What it saw of a backend.
+    Reported(Report),
     /// No request uses this table any more; the receiver frees it.
     Retired(T),
     /// Every connection ended, or the drain deadline passed; the worker's thread ends.
@@ -66,6 +69,29 @@ pub enum FromWorker<T = Arc<Table>> {
     Stopped {
         /// Connections that were cut.
         cut: usize,
+    },
+}
+
+/// What a worker saw of a backend that the control thread should hear of at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// It failed too often in a row, and this worker has suspended it.
+    Suspended {
+        /// The group.
+        group: GroupSlot,
+        /// The backend.
+        backend: BackendSlot,
+        /// What there was too much of.
+        cause: Cause,
+    },
+    /// A trial is over.
+    Tried {
+        /// The group.
+        group: GroupSlot,
+        /// The backend, which is suspended.
+        backend: BackendSlot,
+        /// It answered well.
+        passed: bool,
     },
 }
 

@@ -18,6 +18,7 @@ mod admin;
 mod affinity;
 mod dns;
 mod group;
+mod health;
 mod route;
 mod shard;
 
@@ -28,6 +29,7 @@ pub use group::{
     Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,
     Policy, RETRIES_MAX, WEIGHT_DEFAULT,
 };
+pub use health::Outlier;
 pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};
 pub use shard::{
     Destination, HashAlgorithm, IntegerRange, KeySource, Shard, ShardFunction, ShardHash,

@@ -11,6 +11,7 @@ use super::checked::{
 use super::units::{duration_text, size_text};
 
 mod group;
+mod health;
 mod route;
 mod shard;
 

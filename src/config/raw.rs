@@ -9,11 +9,13 @@ use super::reader::{Scalar, Section, Written, elements, integer_of, kind};
 
 mod affinity;
 mod group;
+mod health;
 mod route;
 mod shard;
 
 pub(super) use affinity::{Queue, Sticky};
 pub(super) use group::{Backend, Group, read_backend};
+pub(super) use health::Outlier;
 pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{
     Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,

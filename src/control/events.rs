@@ -217,6 +217,9 @@ impl Control {
             self.reload();
         }
         self.publisher.receive();
+        for report in self.publisher.take_reports() {
+            tracing::info!(?report, "backend");
+        }
         Ok(self.follow())
     }
 

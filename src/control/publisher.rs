@@ -12,8 +12,9 @@ use tokio::sync::watch;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
-use crate::link::ListenSocket;
+
 use crate::link::control_side::{ControlEnd, ControlSide, CoreProgress, CoreState, PublishError};
+use crate::link::{ListenSocket, Report};
 use crate::routing::table::Table;
 
 /// Where the node is in its life.
@@ -165,6 +166,11 @@ impl Publisher {
         self.table.store(Some(table));
         self.show(|_| {});
         Ok(())
+    }
+
+    /// What the cores saw of backends since this was last asked.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        self.side.take_reports()
     }
 
     /// Tells every core to finish what runs within `within` and to end.

@@ -271,10 +271,16 @@ fn plan_group(
                 stats: kept.stats,
                 load: kept.load,
                 gate: kept.gate.filter(|_| limited),
+                standing: kept.standing,
             });
         }
     }
-    let policy = Policy::new(kind_of(group.policy), &backends, registry.backend_loads());
+    let policy = Policy::new(
+        kind_of(group.policy),
+        &backends,
+        registry.backend_loads(),
+        registry.standings(),
+    );
     if policy.has_scaled_weights() {
         warnings.push(PlanWarning::WeightsScaled {
             group: Arc::clone(&group.name),
@@ -287,6 +293,8 @@ fn plan_group(
         hash_on: group.hash_on.as_ref().map(routes::source_of),
         sticky: affinity::sticky(group, &backends),
         queue: affinity::queue(group, state.waiting),
+        outlier: health::outlier(&group.outlier),
+        standing: state.standing,
         backends,
         load: state.load,
         key_seed: hash_key(CLUSTER_SEED, format!("group/{}", group.name).as_bytes()),
@@ -339,5 +347,6 @@ fn forget_unnamed(config: &Config, registry: &mut Registry) {
 const _: () = assert!((checked::RETRIES_MAX as usize) < TRIED_MAX);
 
 mod affinity;
+mod health;
 #[cfg(test)]
 mod tests;

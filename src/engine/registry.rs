@@ -22,6 +22,7 @@ use crate::base::epoch::Epoch;
 use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot};
 use crate::routing::limit::Gate;
 use crate::routing::load::{Board, Load};
+use crate::routing::standing::{BackendStanding, GroupStanding, Standings};
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
 
 /// What makes a listener the same listener.
@@ -50,6 +51,7 @@ pub struct Registry {
     backends: Slots<BackendIdentity, BackendState>,
     group_loads: Board,
     backend_loads: Board,
+    standings: Standings,
     /// The last addresses each name had, by host and port.
     pub(super) known: HashMap<(Arc<str>, u16), Vec<SocketAddr>>,
 }
@@ -61,6 +63,7 @@ pub(super) struct BackendState {
     pub(super) load: Load,
     /// Made when the backend is first given a limit.
     pub(super) gate: Option<Arc<Gate>>,
+    pub(super) standing: BackendStanding,
 }
 
 #[derive(Clone)]
@@ -69,6 +72,7 @@ pub(super) struct GroupState {
     pub(super) load: Load,
     /// Requests that wait for room in it.
     pub(super) waiting: Arc<AtomicU32>,
+    pub(super) standing: GroupStanding,
 }
 
 #[derive(Clone)]
@@ -99,6 +103,8 @@ pub struct GroupEntry {
     pub slot: GroupSlot,
     /// Its name.
     pub name: Arc<str>,
+    /// What holds for all of it at this moment.
+    pub standing: GroupStanding,
     /// Whether the last plan has it.
     pub live: bool,
 }
@@ -118,6 +124,8 @@ pub struct BackendEntry {
     pub load: Load,
     /// Its counters.
     pub stats: PerCore<BackendStats>,
+    /// What this node thinks of it at this moment.
+    pub standing: BackendStanding,
     /// Whether the last plan has it.
     pub live: bool,
 }
@@ -134,6 +142,7 @@ impl Registry {
             backends: Slots::default(),
             group_loads: Board::new(cores),
             backend_loads: Board::new(cores),
+            standings: Standings::default(),
             known: HashMap::new(),
         }
     }
@@ -160,6 +169,7 @@ impl Registry {
         self.groups.iter().map(|(slot, entry)| GroupEntry {
             slot: GroupSlot(slot),
             name: Arc::clone(&entry.identity),
+            standing: entry.state.standing.clone(),
             live: self.is_live(entry.last),
         })
     }
@@ -173,6 +183,7 @@ impl Registry {
             address: entry.identity.address,
             load: entry.state.load.clone(),
             stats: entry.state.stats.clone(),
+            standing: entry.state.standing.clone(),
             live: self.is_live(entry.last),
         })
     }
@@ -182,6 +193,7 @@ impl Registry {
     pub fn memory_bytes(&self) -> usize {
         self.group_loads.memory_bytes()
             + self.backend_loads.memory_bytes()
+            + self.standings.memory_bytes()
             + self.groups.memory_bytes()
             + self.backends.memory_bytes()
     }
@@ -240,6 +252,7 @@ impl Registry {
         let make = |slot| GroupState {
             load: loads.claim(slot),
             waiting: Arc::default(),
+            standing: GroupStanding::default(),
         };
         let (slot, state) = self.groups.claim(Arc::clone(name), self.epoch, make);
         (GroupSlot(slot), state.clone())
@@ -248,6 +261,11 @@ impl Registry {
     /// The view of all loads of backends, for policies. It is complete once all are claimed.
     pub(super) fn backend_loads(&self) -> &Board {
         &self.backend_loads
+    }
+
+    /// The view of all standings of backends, for policies. It is complete once all are claimed.
+    pub(super) fn standings(&self) -> &Standings {
+        &self.standings
     }
 
     /// The slot of a backend and what belongs to it; with a gate if it is `limited`.
@@ -264,10 +282,12 @@ impl Registry {
             address,
         };
         let (cores, loads) = (self.cores, &mut self.backend_loads);
+        let standings = &mut self.standings;
         let make = |slot| BackendState {
             stats: PerCore::new(cores),
             load: loads.claim(slot),
             gate: None,
+            standing: standings.claim(slot),
         };
         let (slot, state) = self.backends.claim(identity, self.epoch, make);
         if limited {

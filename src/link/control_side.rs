@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::link::parts::{Inbox, Live, Numbered, Outbox, Parts, Signal};
-use crate::link::{FromWorker, ListenSocket, ToWorker, tables_unanswered_max};
+use crate::link::{FromWorker, ListenSocket, Report, ToWorker, tables_unanswered_max};
 
 /// The control thread's end of the link to one worker.
 pub struct ControlEnd<P: Parts = Live> {
@@ -94,6 +94,7 @@ pub struct ControlSide<P: Parts = Live> {
     pub(super) ends: Vec<ControlEnd<P>>,
     published: Epoch,
     pub(super) cores: Vec<CoreProgress>,
+    pub(super) reports: Vec<Report>,
 }
 
 impl<P: Parts> ControlSide<P> {
@@ -108,6 +109,7 @@ impl<P: Parts> ControlSide<P> {
         ControlSide {
             published: Epoch(0),
             cores: vec![fresh; ends.len()],
+            reports: Vec::new(),
             ends,
         }
     }
@@ -189,11 +191,16 @@ impl<P: Parts> ControlSide<P> {
         for (end, core) in self.ends.iter_mut().zip(&mut self.cores) {
             // Asked first: what a thread said before it ended is then surely seen below.
             let gone = end.from_worker.is_abandoned();
-            end.take_messages(core);
+            end.take_messages(core, &mut self.reports);
             if gone && core.state == CoreState::Running {
                 core.state = CoreState::Died;
             }
         }
+    }
+
+    /// What the cores saw of backends since this was last asked, in the order of each core.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
     }
 
     fn select(&self, wanted: impl Fn(&ControlEnd<P>, &CoreProgress) -> bool) -> Vec<CoreId> {
@@ -214,10 +221,11 @@ impl<P: Parts> ControlEnd<P> {
         self.kick_worker.kick();
     }
 
-    pub(super) fn take_messages(&mut self, core: &mut CoreProgress) {
+    pub(super) fn take_messages(&mut self, core: &mut CoreProgress, reports: &mut Vec<Report>) {
         while let Some(message) = self.from_worker.pop() {
             match message {
                 FromWorker::Adopted(epoch) => core.adopted = core.adopted.max(epoch),
+                FromWorker::Reported(report) => reports.push(report),
                 FromWorker::Retired(table) => {
                     core.held.retain(|epoch| *epoch != table.epoch());
                     drop(table);

@@ -231,7 +231,7 @@ impl Control {
     fn receive_asking_late(&mut self) {
         let parties = self.side.ends.iter_mut().zip(&mut self.side.cores);
         for (end, core) in parties {
-            end.take_messages(core);
+            end.take_messages(core, &mut self.side.reports);
             if end.from_worker.is_abandoned() && core.state == CoreState::Running {
                 core.state = CoreState::Died;
             }

@@ -6,15 +6,18 @@
 //!
 //! Every answer finds room, by counting and not by hope. The control thread has at most
 //! [`tables_unanswered_max`](crate::link::tables_unanswered_max) tables without an answer, so the
-//! answers owed to it and the last word take that many slots and one. Tables going back, which
-//! may be any number at once when long requests end together, use only what is left beyond them,
-//! and wait on this side otherwise.
+//! answers owed to it and the last word take that many slots and one. Reports and tables going back,
+//! which may be any number at once when long requests end together, use only what is left beyond
+//! them, and wait on this side otherwise; reports go first, so that the slots they name are still
+//! those of the tables this core has. Each follows from something the control thread did (it put a
+//! backend in use, it granted a trial), so no more of them wait than there are backends and trials.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::base::epoch::Epoch;
 use crate::link::parts::{Inbox, Live, Numbered, Outbox, Parts, Signal};
-use crate::link::{FromWorker, ToWorker, tables_unanswered_max};
+use crate::link::{FromWorker, Report, ToWorker, tables_unanswered_max};
 
 /// A table in use on this core.
 pub type Pinned<T> = Rc<T>;
@@ -47,6 +50,8 @@ pub struct WorkerSide<P: Parts = Live> {
     current: Option<Pinned<P::Table>>,
     /// Replaced or refused tables that are not back with the control thread.
     pub(super) leaving: Vec<Pinned<P::Table>>,
+    /// Reports that have found no room yet.
+    reports: VecDeque<Report>,
     /// Slots towards the control thread that returning tables leave free.
     pub(super) reserved: usize,
 }
@@ -61,6 +66,7 @@ impl<P: Parts> WorkerSide<P> {
             end,
             current: None,
             leaving: Vec::new(),
+            reports: VecDeque::new(),
             reserved,
         }
     }
@@ -111,16 +117,24 @@ impl<P: Parts> WorkerSide<P> {
         self.give_back();
     }
 
-    /// Sends back the tables nobody uses any more, as far as there is room. Call it now and then:
-    /// a table that is pinned, or finds no room, waits for the next call.
+    /// Tells of a backend, now or when there is room.
+    pub fn report(&mut self, report: Report) {
+        self.reports.push_back(report);
+        self.send_reports();
+    }
+
+    /// Sends back the tables nobody uses any more, as far as there is room, after the reports that
+    /// have found none. Call it now and then: a table that is pinned, or finds no room, waits for
+    /// the next call.
     pub fn give_back(&mut self) {
+        self.send_reports();
         let mut index = 0;
         while index < self.leaving.len() {
             if Rc::strong_count(&self.leaving[index]) > 1 {
                 index += 1;
                 continue;
             }
-            if self.end.to_control.room() <= self.reserved {
+            if !self.has_room() {
                 return;
             }
             if let Ok(table) = Rc::try_unwrap(self.leaving.swap_remove(index)) {
@@ -133,6 +147,20 @@ impl<P: Parts> WorkerSide<P> {
     pub fn stopped(&mut self, cut: usize) {
         self.give_back();
         self.tell(FromWorker::Stopped { cut });
+    }
+
+    fn send_reports(&mut self) {
+        while self.has_room() {
+            let Some(report) = self.reports.pop_front() else {
+                return;
+            };
+            self.tell(FromWorker::Reported(report));
+        }
+    }
+
+    /// Room beyond what answers need.
+    fn has_room(&self) -> bool {
+        self.end.to_control.room() > self.reserved
     }
 
     fn tell(&mut self, message: FromWorker<P::Table>) {

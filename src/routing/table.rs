@@ -3,8 +3,9 @@
 //! It is compiled on the control thread, sent whole to every core and never changed afterwards;
 //! a request keeps the table it began with until its last retry. Names and addresses are resolved
 //! already, so nothing here is looked up by text on the hot path but the request's own host and
-//! path. What changes per request (in-flight, counters) is reached through the `load`, `gate` and
-//! `stats` handles, which belong to stable slots and outlive any table.
+//! path. What changes per request (in-flight, counters) or with health is reached through the
+//! `load`, `gate`, `standing` and `stats` handles, which belong to stable slots and outlive any
+//! table.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,9 +20,11 @@ use crate::routing::hashing::hash_key;
 use crate::routing::limit::{Full, Gate, Limited, Permit, Queue};
 use crate::routing::load::Load;
 use crate::routing::matcher::RouteSet;
+use crate::routing::outlier::Outlier;
 use crate::routing::policy::Policy;
 use crate::routing::shard::Rule;
 use crate::routing::shard::key::{Extracted, KeyRoom, KeySource, RequestView};
+use crate::routing::standing::{BackendStanding, GroupStanding};
 use crate::routing::sticky::Sticky;
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
 
@@ -179,6 +182,10 @@ pub struct Group {
     pub sticky: Option<Sticky>,
     /// Where requests wait while every backend is at a hard limit.
     pub queue: Queue,
+    /// How outliers are found and treated.
+    pub outlier: Outlier,
+    /// What holds for all of it at this moment.
+    pub standing: GroupStanding,
 }
 
 impl Group {
@@ -283,13 +290,19 @@ pub struct Backend {
     pub load: Load,
     /// The account of its hard limits, if it has one.
     pub gate: Option<Arc<Gate>>,
+    /// What this node thinks of it at this moment.
+    pub standing: BackendStanding,
 }
 
 impl Backend {
-    /// Whether a hard limit keeps it from taking one more request; `has_idle` tells whether the
-    /// asking core has an idle connection to it.
+    /// Whether a hard limit or what it says it can take keeps it from taking one more request;
+    /// `has_idle` tells whether the asking core has an idle connection to it.
     #[must_use]
     pub fn is_full(&self, has_idle: &dyn Fn(BackendSlot) -> bool) -> bool {
+        let capacity = self.standing.word().capacity();
+        if capacity.is_some_and(|capacity| self.load.in_flight() >= capacity) {
+            return true;
+        }
         let Some(gate) = &self.gate else {
             return false;
         };

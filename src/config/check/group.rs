@@ -10,7 +10,7 @@ use super::super::problem::Problems;
 use super::super::raw;
 use super::names::Names;
 use super::values::{choice, duration, number, number_or_none, path, size};
-use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, key};
+use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, health, key};
 
 pub(super) fn check(
     raw: &raw::Group,
@@ -41,6 +41,7 @@ pub(super) fn check(
     let sticky = raw.sticky.as_ref();
     let sticky = sticky.and_then(|sticky| affinity::check_sticky(sticky, problems));
     let queue = affinity::check_queue(&raw.queue, problems);
+    let outlier = health::check_outlier(&raw.outlier, problems);
     Some(Group {
         name: name?,
         policy,
@@ -53,6 +54,7 @@ pub(super) fn check(
         hash_on,
         sticky,
         queue,
+        outlier,
     })
 }
 

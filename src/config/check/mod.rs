@@ -13,6 +13,7 @@ mod dns;
 mod group;
 pub(super) mod hash;
 mod header;
+mod health;
 mod key;
 mod listener;
 pub(super) mod names;

@@ -1,6 +1,6 @@
 //! Groups and their backends, as meant.
 
-use super::{KeySource, Queue, Sticky};
+use super::{KeySource, Outlier, Queue, Sticky};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -98,6 +98,8 @@ pub struct Group {
     pub sticky: Option<Sticky>,
     /// Where requests wait while every backend is at a hard limit.
     pub queue: Queue,
+    /// How outliers are found and treated.
+    pub outlier: Outlier,
 }
 
 /// Times on the backends' side.

@@ -3,6 +3,7 @@
 use super::super::problem::{At, Problems};
 use super::super::reader::Section;
 use super::affinity::{Queue, Sticky, read_queue, read_sticky};
+use super::health::{Outlier, read_outlier};
 use super::shard::{KeySource, read_key};
 use super::{Integer, Size, Text, Texts};
 
@@ -20,6 +21,7 @@ pub(in super::super) struct Group {
     pub(in super::super) head_bytes: Size,
     pub(in super::super) sticky: Option<Sticky>,
     pub(in super::super) queue: Queue,
+    pub(in super::super) outlier: Outlier,
     /// The long form of `backends`.
     pub(in super::super) backend: Vec<Backend>,
     pub(in super::super) at: At,
@@ -74,6 +76,10 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
         queue: section
             .section("queue", problems)
             .map(|section| read_queue(section, problems))
+            .unwrap_or_default(),
+        outlier: section
+            .section("outlier", problems)
+            .map(|section| read_outlier(section, problems))
             .unwrap_or_default(),
         backend: section
             .sections("backend", problems)

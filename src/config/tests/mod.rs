@@ -9,6 +9,7 @@ mod admin;
 mod affinity;
 mod backends;
 mod discovery;
+mod health;
 pub(crate) mod round_trip;
 mod routes;
 mod shards;

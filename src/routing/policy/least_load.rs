@@ -33,7 +33,7 @@ pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState) -> Option<u32> {
     let start = state.start(count);
     let mut least = u64::MAX;
     visit(choice, start, |distance, index| {
-        let load = u64::from(policy.in_flight(index));
+        let load = u64::from(policy.felt(index));
         least = least.min(load << 32 | u64::from(distance));
         load == 0
     });
@@ -60,7 +60,7 @@ pub(super) fn pick_weighted(
     let turn = state.start(cycle.len());
     let (mut least, mut weight, mut found) = (u64::MAX >> 16, 1, None);
     visit(choice, cycle.at(turn), |_, index| {
-        let (load, its) = (measure(policy.in_flight(index)), policy.weight(index));
+        let (load, its) = (measure(policy.felt(index)), policy.weight(index));
         if load * weight < least * its {
             (least, weight, found) = (load, its, Some(index));
         }
@@ -73,10 +73,7 @@ pub(super) fn pick_weighted(
 /// Whether one backend has less to do for its weight than another.
 pub(super) fn is_less(choice: &Choice<'_>, left: u32, right: u32) -> bool {
     let policy = choice.policy;
-    let (left_load, right_load) = (
-        measure(policy.in_flight(left)),
-        measure(policy.in_flight(right)),
-    );
+    let (left_load, right_load) = (measure(policy.felt(left)), measure(policy.felt(right)));
     left_load * policy.weight(right) < right_load * policy.weight(left)
 }
 

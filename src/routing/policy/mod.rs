@@ -6,11 +6,17 @@
 //! changes the policy. So a pick waits for no one and allocates nothing. Each core begins at its
 //! own seeded place: cores that all began at the first backend would send it one burst each.
 //!
-//! Who can be chosen: a backend that is ready, has a weight, was not tried for this exchange and
-//! is below its hard limits. The first two are settled when the table is made. When nobody is
-//! left the answer says whether that is because of limits, so that waiting may help. It is exact:
-//! a policy that found nobody by its own rule looks at all that are left, in constant time while
-//! few are full or tried, in time linear in the group when nearly all are.
+//! Who can be chosen, strictly in this order: a backend that is ready, has a weight and was not
+//! tried for this exchange; is available and not suspended, unless its group is in panic; is below
+//! its hard limits and what it says it can take. Only among those the policy chooses. The first
+//! two are settled when the table is made. When nobody is left the answer says whether that is
+//! because of limits, so that waiting may help. It is exact: a policy that found nobody by its own
+//! rule looks at all that are left, in constant time while few are full or tried, in time linear
+//! in the group when nearly all are.
+//!
+//! Who starts slowly is passed over by chance, as far as it is short of its full share, and what
+//! it has under way counts for more. If only such are left they are taken as they are. Placing by
+//! a key does neither: there a backend that comes back gets its own keys.
 
 mod alias;
 mod cycle;
@@ -20,7 +26,7 @@ mod least_load;
 mod sample;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tried;
 
 use std::cell::Cell;
@@ -35,6 +41,7 @@ use self::hashed::Places;
 use crate::base::id::{BackendIndex, BackendSlot};
 use crate::routing::hashing::Algorithm;
 use crate::routing::load::Board;
+use crate::routing::standing::{RAMP_FULL, Standings, Word};
 use crate::routing::table::{Backend, BackendState, Group};
 
 /// What one pick is about.
@@ -81,6 +88,7 @@ pub struct Policy {
     ready: Box<[u32]>,
     rule: Rule,
     board: Board,
+    standings: Standings,
 }
 
 /// What a policy must know of a backend for most picks, packed: a thousand of them fit where the
@@ -114,7 +122,12 @@ enum Lottery {
 impl Policy {
     /// The policy of a group of `backends`, whose loads are on `board`.
     #[must_use]
-    pub fn new(kind: PolicyKind, backends: &[Backend], board: &Board) -> Policy {
+    pub fn new(
+        kind: PolicyKind,
+        backends: &[Backend],
+        board: &Board,
+        standings: &Standings,
+    ) -> Policy {
         let is_ready =
             |backend: &Backend| backend.weight > 0 && backend.state == BackendState::Ready;
         let candidates = backends.iter().map(|backend| Candidate {
@@ -138,6 +151,7 @@ impl Policy {
             rule: Rule::new(kind, backends, &ready, &weights),
             ready,
             board: board.clone(),
+            standings: standings.clone(),
         }
     }
 
@@ -156,7 +170,7 @@ impl Policy {
         }
     }
 
-    /// Bytes it holds, the load board not included.
+    /// Bytes it holds, loads and standings not included.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let rule = match &self.rule {
@@ -175,6 +189,16 @@ impl Policy {
 
     fn in_flight(&self, index: u32) -> u32 {
         self.board.in_flight(self.candidates[index as usize].slot)
+    }
+
+    fn word(&self, index: u32) -> Word {
+        self.standings.word(self.candidates[index as usize].slot)
+    }
+
+    /// What is under way, as one at its full share would feel it.
+    #[inline]
+    fn felt(&self, index: u32) -> u32 {
+        self.word(index).scaled(self.in_flight(index))
     }
 
     fn weight(&self, index: u32) -> u64 {
@@ -224,7 +248,8 @@ impl Lottery {
     }
 }
 
-/// Whether a client that sticks to `backend` may stay with it: also while it drains.
+/// Whether a client that sticks to `backend` may stay with it: also while it drains, but not when
+/// it has failed.
 #[must_use]
 pub fn may_stay(group: &Group, backend: BackendIndex, ask: &Ask<'_>) -> bool {
     let Some(found) = group.backends.get(backend.index()) else {
@@ -232,37 +257,38 @@ pub fn may_stay(group: &Group, backend: BackendIndex, ask: &Ask<'_>) -> bool {
     };
     found.state != BackendState::Maint
         && !ask.tried.contains(backend)
+        && (found.standing.word().is_up() || group.standing.is_panicking())
         && !found.is_full(ask.has_idle)
 }
 
-/// Chooses a backend.
+/// Chooses a backend. One that is suspended is chosen in panic or while it has trials; who hands
+/// an exchange to it in the second case takes one of them first.
 ///
 /// # Errors
 /// When nobody can be chosen, and whether limits are why.
 #[inline]
 pub fn pick(group: &Group, state: &mut PickState, ask: &Ask<'_>) -> Result<BackendIndex, NoPick> {
-    let choice = Choice {
-        group,
-        policy: &group.policy,
-        ask,
-        full: Cell::new(false),
-    };
-    if ask.tried.is_full() || choice.policy.ready.is_empty() {
+    let policy = &group.policy;
+    if ask.tried.is_full() || policy.ready.is_empty() {
         return Err(NoPick::Nobody);
     }
-    let found = match &choice.policy.rule {
-        Rule::Draw { lottery, choices } => {
-            sample::pick(&choice, state, lottery, *choices, |left, right| {
-                least_load::is_less(&choice, left, right)
-            })
-        }
-        Rule::LeastConnections => least_load::pick(&choice, state),
-        Rule::PeakEwma(lottery) => sample::pick_fastest(&choice, state, lottery),
-        Rule::Place(places) => hashed::pick(&choice, state, places),
-        Rule::RoundRobin => choice.in_turn(state),
-        Rule::WeightedLeastConnections(cycle) => least_load::pick_weighted(&choice, state, cycle),
-        Rule::WeightedRoundRobin(cycle) => choice.in_cycle(state, cycle),
+    let choice = Choice {
+        group,
+        policy,
+        ask,
+        full: Cell::new(false),
+        thins: Cell::new(!policy.kind.needs_key()),
+        thinned: Cell::new(false),
+        dice: Cell::new(state.dice()),
     };
+    let mut found = choice.by_rule(state);
+    if choice.thinned.get() {
+        state.random();
+        if found.is_none() {
+            choice.thins.set(false);
+            found = choice.by_rule(state);
+        }
+    }
     found.map(BackendIndex).ok_or(match choice.full.get() {
         true => NoPick::Full,
         false => NoPick::Nobody,
@@ -276,24 +302,64 @@ struct Choice<'c> {
     ask: &'c Ask<'c>,
     /// Somebody was passed over because of a limit.
     full: Cell<bool>,
+    /// Who starts slowly is passed over by chance.
+    thins: Cell<bool>,
+    /// The dice were thrown.
+    thinned: Cell<bool>,
+    dice: Cell<u64>,
 }
 
 impl Choice<'_> {
-    /// Whether one that is ready can be chosen now. What else may speak against a backend (its
-    /// health) belongs here.
+    fn by_rule(&self, state: &mut PickState) -> Option<u32> {
+        match &self.policy.rule {
+            Rule::Draw { lottery, choices } => {
+                sample::pick(self, state, lottery, *choices, |left, right| {
+                    least_load::is_less(self, left, right)
+                })
+            }
+            Rule::LeastConnections => least_load::pick(self, state),
+            Rule::PeakEwma(lottery) => sample::pick_fastest(self, state, lottery),
+            Rule::Place(places) => hashed::pick(self, state, places),
+            Rule::RoundRobin => self.in_turn(state),
+            Rule::WeightedLeastConnections(cycle) => least_load::pick_weighted(self, state, cycle),
+            Rule::WeightedRoundRobin(cycle) => self.in_cycle(state, cycle),
+        }
+    }
+
+    /// Whether one that is ready can be chosen now.
     #[inline]
     fn is_eligible(&self, index: u32) -> bool {
         if self.ask.tried.contains(BackendIndex(index)) {
             return false;
         }
-        if !self.policy.candidates[index as usize].limited {
+        let word = self.policy.word(index);
+        if word.is_plain() && !self.policy.candidates[index as usize].limited {
             return true;
         }
-        let is_full = self.group.backends[index as usize].is_full(self.ask.has_idle);
-        if is_full {
-            self.full.set(true);
+        self.is_eligible_still(index, word)
+    }
+
+    /// The same for one that has a limit, or of which anything is to be said.
+    #[inline(never)]
+    fn is_eligible_still(&self, index: u32, word: Word) -> bool {
+        let backend = &self.group.backends[index as usize];
+        let tried_out = || word.standing().available && backend.standing.has_trials();
+        if !word.is_up() && !self.group.standing.is_panicking() && !tried_out() {
+            return false;
         }
-        !is_full
+        if backend.is_full(self.ask.has_idle) {
+            self.full.set(true);
+            return false;
+        }
+        word.ramp() == RAMP_FULL || !self.thins.get() || self.throw() < u64::from(word.ramp())
+    }
+
+    /// A number below 100 by chance.
+    fn throw(&self) -> u64 {
+        self.thinned.set(true);
+        let (dice, number) = state::throw(self.dice.get());
+        self.dice.set(dice);
+        number
     }
 
     /// The first that can be chosen, looking at all who are ready from the `start`-th on.

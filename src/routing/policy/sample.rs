@@ -78,7 +78,7 @@ pub(super) fn pick_fastest(
     let found = pick(choice, state, lottery, 2, |left, right| {
         let (left_cost, right_cost) = (known(left), known(right));
         seen.set([left_cost, right_cost]);
-        let (left_load, right_load) = (policy.in_flight(left), policy.in_flight(right));
+        let (left_load, right_load) = (policy.felt(left), policy.felt(right));
         let wait = |cost: Option<f32>, load: u32| cost.unwrap_or(typical) * (load as f32 + 1.0);
         let (left_wait, right_wait) = (wait(left_cost, left_load), wait(right_cost, right_load));
         if left_load == 0 && right_load == 0 {

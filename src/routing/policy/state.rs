@@ -68,6 +68,11 @@ impl PickState {
         mix(self.random)
     }
 
+    /// Where throws of one pick begin: apart from what the pick draws itself.
+    pub(super) fn dice(&self) -> u64 {
+        !self.random
+    }
+
     /// What a backend nobody has observed yet is taken to need.
     pub(super) fn typical_micros(&self) -> f32 {
         if self.median_micros > 0.0 {
@@ -86,6 +91,12 @@ impl PickState {
             median => (median / MEDIAN_STEP).max(micros),
         };
     }
+}
+
+/// The next state of the dice and what they show, below 100.
+pub(super) fn throw(dice: u64) -> (u64, u64) {
+    let dice = dice.wrapping_add(STEP);
+    (dice, ((mix(dice) >> 32) * 100) >> 32)
 }
 
 /// The finisher of splitmix64: every bit of the input moves every bit of the output.

@@ -7,12 +7,15 @@ use super::*;
 use crate::base::id::{BackendSlot, CoreId, GroupSlot};
 use crate::routing::hashing::hash_key;
 use crate::routing::limit::{Limited, Queue};
+use crate::routing::outlier::Outlier;
+use crate::routing::standing::{GroupStanding, Standing};
 use crate::routing::table::{Backend, GroupTimeouts};
 use crate::telemetry::stats::PerCore;
 
 mod placed;
 mod promises;
 mod shares;
+mod standings;
 mod turns;
 
 const CORES: usize = 2;
@@ -40,13 +43,14 @@ fn weighted(kind: PolicyKind, weights: &[u16]) -> Group {
 }
 
 /// A group of so many equal backends.
-fn even(kind: PolicyKind, backends: usize) -> Group {
+pub(in super::super) fn even(kind: PolicyKind, backends: usize) -> Group {
     weighted(kind, &vec![1; backends])
 }
 
 /// The same, each backend changed as it likes before the policy is made.
 fn changed(kind: PolicyKind, weights: &[u16], change: impl Fn(u32, &mut Backend)) -> Group {
     let mut board = Board::new(CORES);
+    let mut standings = Standings::default();
     let stats = PerCore::new(CORES);
     let backend = |(index, weight): (u32, &u16)| {
         let mut backend = Backend {
@@ -62,6 +66,7 @@ fn changed(kind: PolicyKind, weights: &[u16], change: impl Fn(u32, &mut Backend)
             stats: stats.clone(),
             load: board.claim(index),
             gate: None,
+            standing: standings.claim(index),
         };
         change(index, &mut backend);
         let limited = backend.requests_max.is_some() || backend.connections_max.is_some();
@@ -69,15 +74,20 @@ fn changed(kind: PolicyKind, weights: &[u16], change: impl Fn(u32, &mut Backend)
         backend
     };
     let backends: Vec<Backend> = (0..).zip(weights).map(backend).collect();
-    group_of(kind, backends, &board)
+    group_of(kind, backends, &board, &standings)
 }
 
-fn group_of(kind: PolicyKind, backends: Vec<Backend>, board: &Board) -> Group {
+fn group_of(
+    kind: PolicyKind,
+    backends: Vec<Backend>,
+    board: &Board,
+    standings: &Standings,
+) -> Group {
     let second = Duration::from_secs(1);
     Group {
         slot: GroupSlot(0),
         name: Arc::from("app"),
-        policy: Policy::new(kind, &backends, board),
+        policy: Policy::new(kind, &backends, board, standings),
         backends,
         load: Board::new(CORES).claim(0),
         key_seed: 1,
@@ -97,6 +107,8 @@ fn group_of(kind: PolicyKind, backends: Vec<Backend>, board: &Board) -> Group {
             timeout: second,
             waiting: Arc::default(),
         },
+        outlier: Outlier::default(),
+        standing: GroupStanding::default(),
     }
 }
 

@@ -13,17 +13,41 @@ struct Drawn {
     /// Requests at most, and how many permits are out.
     requests: Option<(u32, u32)>,
     in_flight: u32,
+    standing: Standing,
+    suspended: bool,
+    trials: u32,
 }
 
 impl Drawn {
-    fn is_ready(&self) -> bool {
-        self.weight > 0 && self.state == BackendState::Ready
+    fn is_ready(&self, panicking: bool) -> bool {
+        self.weight > 0
+            && self.state == BackendState::Ready
+            && (panicking || self.standing.available && (!self.suspended || self.trials > 0))
     }
 
     fn is_full(&self) -> bool {
-        self.requests
-            .is_some_and(|(max, taken)| taken >= max || self.in_flight >= max)
+        let capacity = self.standing.capacity;
+        capacity.is_some_and(|capacity| self.in_flight >= capacity)
+            || self
+                .requests
+                .is_some_and(|(max, taken)| taken >= max || self.in_flight >= max)
     }
+}
+
+/// Mostly well.
+fn standing() -> impl Strategy<Value = Standing> {
+    let well = Just(Standing::default());
+    let any = (
+        proptest::bool::weighted(0.6),
+        1_u8..=RAMP_FULL,
+        proptest::option::of(0_u32..6),
+    );
+    let any = any.prop_map(|(available, ramp, capacity)| Standing {
+        available,
+        ramp,
+        capacity,
+    });
+    prop_oneof![2 => well, 1 => any]
 }
 
 fn drawn() -> impl Strategy<Value = Drawn> {
@@ -40,13 +64,21 @@ fn drawn() -> impl Strategy<Value = Drawn> {
         proptest::sample::select(states.to_vec()),
         proptest::option::weighted(0.3, limit),
         0_u32..5,
+        standing(),
+        proptest::bool::weighted(0.1),
+        0_u32..2,
     )
-        .prop_map(|(weight, state, requests, in_flight)| Drawn {
-            weight,
-            state,
-            requests,
-            in_flight,
-        })
+        .prop_map(
+            |(weight, state, requests, in_flight, standing, suspended, trials)| Drawn {
+                weight,
+                state,
+                requests,
+                in_flight,
+                standing,
+                suspended,
+                trials,
+            },
+        )
 }
 
 /// The group, and the permits that are out.
@@ -57,6 +89,11 @@ fn group_of_drawn(kind: PolicyKind, all: &[Drawn]) -> (Group, Vec<impl Drop>) {
         backend.state = drawn.state;
         backend.requests_max = drawn.requests.map(|(max, _)| max);
         backend.load.set(CoreId(0), drawn.in_flight);
+        backend.standing.set(drawn.standing);
+        if drawn.suspended {
+            backend.standing.suspend();
+            backend.standing.grant_trials(drawn.trials);
+        }
     });
     let mut out = Vec::new();
     for (backend, drawn) in group.backends.iter().zip(all) {
@@ -71,24 +108,29 @@ proptest! {
     fn whoever_may_be_chosen_is_tried_once_and_nobody_else(
         kind in proptest::sample::select(POLICIES.to_vec()),
         all in proptest::collection::vec(drawn(), 0..40),
+        panicking in proptest::bool::weighted(0.2),
         seed in any::<u64>(),
     ) {
         let (group, _out) = group_of_drawn(kind, &all);
+        group.standing.set_panicking(panicking);
         let mut state = seeded(seed);
         let mut tried = Tried::NONE;
         let refused = loop {
             match one(&group, &mut state, &tried) {
                 Ok(index) => {
                     let drawn = all[index.index()];
-                    prop_assert!(drawn.is_ready() && !drawn.is_full() && !tried.contains(index));
+                    let fits = drawn.is_ready(panicking) && !drawn.is_full();
+                    prop_assert!(fits && !tried.contains(index));
                     tried.insert(index);
                 }
                 Err(refused) => break refused,
             }
         };
-        let fit = all.iter().filter(|drawn| drawn.is_ready() && !drawn.is_full()).count();
+        let ready = all.iter().filter(|drawn| drawn.is_ready(panicking));
+        let (full, fit): (Vec<&Drawn>, Vec<&Drawn>) = ready.partition(|drawn| drawn.is_full());
+        let fit = fit.len();
         prop_assert_eq!(tried.len(), fit.min(TRIED_MAX));
-        let waits = all.iter().any(|drawn| drawn.is_ready() && drawn.is_full());
+        let waits = !full.is_empty();
         let expected = if waits && fit < TRIED_MAX { NoPick::Full } else { NoPick::Nobody };
         prop_assert_eq!(refused, expected);
     }

@@ -1,0 +1,54 @@
+//! Health of a group as TOML.
+
+use super::super::checked::Outlier;
+use super::Page;
+
+pub(super) fn print_outlier(outlier: &Outlier, page: &mut Page) {
+    page.section("[group.outlier]");
+    for (key, value) in [
+        ("consecutive_5xx", outlier.consecutive_5xx),
+        (
+            "consecutive_gateway_failure",
+            outlier.consecutive_gateway_failure,
+        ),
+        (
+            "consecutive_connect_failures",
+            outlier.consecutive_connect_failures,
+        ),
+        ("ejected_max_percent", outlier.ejected_max_percent),
+    ] {
+        page.raw(key, value);
+    }
+    page.raw("always_eject_one", outlier.always_eject_one);
+    page.duration("base_ejection", outlier.base_ejection);
+    page.duration("ejection_max", outlier.ejection_max);
+    page.duration("interval", outlier.interval);
+    for (key, value) in [
+        (
+            "success_rate_stdev_factor",
+            outlier.success_rate_stdev_factor,
+        ),
+        (
+            "success_rate_minimum_hosts",
+            outlier.success_rate_minimum_hosts,
+        ),
+        (
+            "success_rate_request_volume",
+            outlier.success_rate_request_volume,
+        ),
+        ("failure_percentage", outlier.failure_percentage),
+        (
+            "failure_percentage_minimum_hosts",
+            outlier.failure_percentage_minimum_hosts,
+        ),
+        (
+            "failure_percentage_request_volume",
+            outlier.failure_percentage_request_volume,
+        ),
+        ("latency_stdev_factor", outlier.latency_stdev_factor),
+        ("trials", outlier.trials),
+        ("panic_threshold", outlier.panic_threshold),
+    ] {
+        page.raw(key, value);
+    }
+}

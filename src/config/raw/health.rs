@@ -1,0 +1,52 @@
+//! Health of a group as written: outliers and retries.
+
+use super::super::problem::Problems;
+use super::super::reader::Section;
+use super::{Boolean, Integer, Text};
+
+#[derive(Default)]
+pub(in super::super) struct Outlier {
+    pub(in super::super) consecutive_5xx: Integer,
+    pub(in super::super) consecutive_gateway_failure: Integer,
+    pub(in super::super) consecutive_connect_failures: Integer,
+    pub(in super::super) ejected_max_percent: Integer,
+    pub(in super::super) always_eject_one: Boolean,
+    pub(in super::super) base_ejection: Text,
+    pub(in super::super) ejection_max: Text,
+    pub(in super::super) interval: Text,
+    pub(in super::super) success_rate_stdev_factor: Integer,
+    pub(in super::super) success_rate_minimum_hosts: Integer,
+    pub(in super::super) success_rate_request_volume: Integer,
+    pub(in super::super) failure_percentage: Integer,
+    pub(in super::super) failure_percentage_minimum_hosts: Integer,
+    pub(in super::super) failure_percentage_request_volume: Integer,
+    pub(in super::super) latency_stdev_factor: Integer,
+    pub(in super::super) trials: Integer,
+    pub(in super::super) panic_threshold: Integer,
+}
+
+pub(super) fn read_outlier(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Outlier {
+    let mut integer = |key, example| section.integer(key, example, problems);
+    let mut outlier = Outlier {
+        consecutive_5xx: integer("consecutive_5xx", "5"),
+        consecutive_gateway_failure: integer("consecutive_gateway_failure", "5"),
+        consecutive_connect_failures: integer("consecutive_connect_failures", "3"),
+        ejected_max_percent: integer("ejected_max_percent", "10"),
+        success_rate_stdev_factor: integer("success_rate_stdev_factor", "1900"),
+        success_rate_minimum_hosts: integer("success_rate_minimum_hosts", "5"),
+        success_rate_request_volume: integer("success_rate_request_volume", "100"),
+        failure_percentage: integer("failure_percentage", "85"),
+        failure_percentage_minimum_hosts: integer("failure_percentage_minimum_hosts", "5"),
+        failure_percentage_request_volume: integer("failure_percentage_request_volume", "50"),
+        latency_stdev_factor: integer("latency_stdev_factor", "3000"),
+        trials: integer("trials", "3"),
+        panic_threshold: integer("panic_threshold", "50"),
+        ..Outlier::default()
+    };
+    outlier.always_eject_one = section.boolean("always_eject_one", problems);
+    outlier.base_ejection = section.duration("base_ejection", problems);
+    outlier.ejection_max = section.duration("ejection_max", problems);
+    outlier.interval = section.duration("interval", problems);
+    section.finish(problems);
+    outlier
+}

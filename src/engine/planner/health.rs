@@ -1,0 +1,29 @@
+//! Health and retries of a group, from the words of the file to what a table holds.
+
+use crate::config::checked;
+use crate::routing::outlier::Outlier;
+use crate::routing::standing::Thresholds;
+
+pub(super) fn outlier(outlier: &checked::Outlier) -> Outlier {
+    Outlier {
+        thresholds: Thresholds {
+            server: outlier.consecutive_5xx,
+            gateway: outlier.consecutive_gateway_failure,
+            connect: outlier.consecutive_connect_failures,
+        },
+        ejected_max_percent: outlier.ejected_max_percent,
+        always_eject_one: outlier.always_eject_one,
+        base_ejection: outlier.base_ejection,
+        ejection_max: outlier.ejection_max,
+        interval: outlier.interval,
+        success_rate_stdev_factor: outlier.success_rate_stdev_factor,
+        success_rate_minimum_hosts: outlier.success_rate_minimum_hosts,
+        success_rate_request_volume: outlier.success_rate_request_volume,
+        failure_percentage: outlier.failure_percentage,
+        failure_percentage_minimum_hosts: outlier.failure_percentage_minimum_hosts,
+        failure_percentage_request_volume: outlier.failure_percentage_request_volume,
+        latency_stdev_factor: outlier.latency_stdev_factor,
+        trials: outlier.trials,
+        panic_threshold: outlier.panic_threshold,
+    }
+}
