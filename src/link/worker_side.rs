@@ -6,11 +6,12 @@
 //!
 //! Every answer finds room, by counting and not by hope. The control thread has at most
 //! [`tables_unanswered_max`](crate::link::tables_unanswered_max) tables without an answer, so the
-//! answers owed to it and the last word take that many slots and one. Reports and tables going back,
-//! which may be any number at once when long requests end together, use only what is left beyond
-//! them, and wait on this side otherwise; reports go first, so that the slots they name are still
-//! those of the tables this core has. Each follows from something the control thread did (it put a
-//! backend in use, it granted a trial), so no more of them wait than there are backends and trials.
+//! answers owed to it and the last word take that many slots and one. Reports and tables going
+//! back, which may be any number at once when long requests end together, use only what is left
+//! beyond them, and wait on this side otherwise; reports go first, so that the slots they name are
+//! still those of tables this core has. Each follows from something the control thread did (it put
+//! a backend in use, it granted a trial), so no more of them wait than there are backends and
+//! trials.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
