@@ -298,15 +298,19 @@ fn plan_group(
         backends,
         load: state.load,
         key_seed: hash_key(CLUSTER_SEED, format!("group/{}", group.name).as_bytes()),
-        timeouts: GroupTimeouts {
-            connect: group.timeouts.connect,
-            response: group.timeouts.response,
-            idle: group.timeouts.idle,
-            tunnel: group.timeouts.tunnel,
-        },
+        timeouts: timeouts_of(&group.timeouts),
         retries_max: group.retries,
         idle_connections_max: group.idle_connections_max,
         head_bytes_max: group.limits.head_bytes,
+    }
+}
+
+fn timeouts_of(timeouts: &checked::GroupTimeouts) -> GroupTimeouts {
+    GroupTimeouts {
+        connect: timeouts.connect,
+        response: timeouts.response,
+        idle: timeouts.idle,
+        tunnel: timeouts.tunnel,
     }
 }
 
