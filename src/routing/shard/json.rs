@@ -13,8 +13,10 @@
 //! second: to see it we would have to hold back every request until its last byte.
 
 mod lexis;
+mod skim;
 
 use self::lexis::{Number, ends_number, is_blank, plain_run};
+use self::skim::{Nest, skim};
 use super::key::{Extracted, Full, KeyRoom, bounded};
 use super::pointer::{Pointer, Token};
 
@@ -129,6 +131,11 @@ impl Scanner {
     pub fn feed(&mut self, pointer: &Pointer, bytes: &[u8]) -> Scan {
         let mut rest = bytes;
         while let [first, ..] = rest {
+            let skimmed = self.skim(pointer.tokens(), rest);
+            if skimmed > 0 {
+                rest = &rest[skimmed..];
+                continue;
+            }
             match self.step(pointer.tokens(), *first, rest) {
                 Ok(used) => rest = &rest[used..],
                 Err(found) => {
@@ -170,6 +177,32 @@ impl Scanner {
             State::Done(Found::Oversized) => Extracted::Oversized,
             _ => Extracted::NeedsBody,
         }
+    }
+
+    /// Reads whole tokens that nobody wants; how many bytes, possibly none.
+    fn skim(&mut self, tokens: &[Token], rest: &[u8]) -> usize {
+        let is_between = match self.state {
+            State::After | State::Name | State::NameOrEnd => self.depth > 0,
+            State::Value | State::ValueOrEnd => self.depth > 0 && !self.selected,
+            _ => false,
+        };
+        if !is_between {
+            return 0;
+        }
+        let mut nest = Nest {
+            depth: self.depth,
+            level: self.level,
+            objects: self.objects,
+        };
+        let wanted = tokens
+            .get(self.level as usize - 1)
+            .map_or(&[][..], |t| &t.name);
+        let (read, state) = skim(rest, self.state, &mut nest, wanted);
+        (self.depth, self.objects) = (nest.depth, nest.objects);
+        self.state = state;
+        // What was read is not on the path, so neither is the value that comes next.
+        self.selected &= read == 0;
+        read
     }
 
     /// Reads at least one byte, the first of `rest`, and says how many.

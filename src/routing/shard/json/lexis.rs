@@ -46,6 +46,31 @@ impl Number {
     }
 }
 
+/// Bytes of the number at the beginning of `text`, as far as `text` goes; `None` if it is none or
+/// not complete.
+#[inline]
+pub(super) fn number_length(text: &[u8]) -> Option<usize> {
+    let digits = |from: usize| {
+        let digits = text[from..].iter().take_while(|byte| byte.is_ascii_digit());
+        from + digits.count()
+    };
+    let first = usize::from(text.first() == Some(&b'-'));
+    let mut end = match text.get(first)? {
+        b'0' => first + 1,
+        b'1'..=b'9' => digits(first + 1),
+        _ => return None,
+    };
+    let at_least_one = |from: usize| Some(digits(from)).filter(|end| *end > from);
+    if text.get(end) == Some(&b'.') {
+        end = at_least_one(end + 1)?;
+    }
+    if matches!(text.get(end), Some(b'e' | b'E')) {
+        let sign = matches!(text.get(end + 1), Some(b'+' | b'-'));
+        end = at_least_one(end + 1 + usize::from(sign))?;
+    }
+    Some(end)
+}
+
 #[inline]
 pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')

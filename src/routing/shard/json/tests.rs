@@ -78,6 +78,7 @@ fn what_is_no_key_is_told_apart() {
         ("/a/b", r#"{"a":1}"#, "missing"),
         ("/a/b", r#"{"a":{"c":1},"b":2}"#, "missing"),
         ("/a/b", r#"{"b":{"b":1},"c":{"a":{"b":1}}}"#, "missing"),
+        ("/a/b", r#"{"a":1,"x":  {"b":2}}"#, "missing"),
         ("/01", "[1,2]", "missing"),
         ("/-", "[1,2]", "missing"),
         ("/2", "[1,2]", "missing"),
