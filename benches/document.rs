@@ -1,5 +1,6 @@
 //! What one change through the admin API costs before anything is written: apply it, write the
-//! whole document as a file, load that, find what the store must write.
+//! whole document as a file, load that, find what the store must write. And what the table made
+//! of a large document holds in memory.
 //!
 //! It runs on the control thread, so it may take milliseconds; it must not take seconds.
 
@@ -7,7 +8,15 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use weir::base::epoch::Epoch;
 use weir::control::document::{ObjectPath, Op, Split, judge, split};
+use weir::engine::facts::Resolved;
+use weir::engine::planner::plan;
+use weir::engine::registry::Registry;
+use weir::runtime::memory;
+
+/// Bytes a table of 10,000 backends (maglev) and 100,000 rules may hold, with what outlives it.
+const TABLE_BYTES_MAX: usize = 64 * 1000 * 1000;
 
 fn file(backends: usize) -> Split {
     let mut text = String::from(
@@ -46,5 +55,32 @@ fn change(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, change);
+/// Not a time: a figure that is measured once, and a limit.
+fn table_memory(_: &mut Criterion) {
+    let mut text = String::from(
+        "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:8080\"\nshard = \"s\"\n\
+         [[shard]]\nname = \"s\"\nkey = { header = \"x-tenant\" }\nmap = [\n",
+    );
+    for rule in 0..100_000 {
+        let _ = writeln!(text, "{{ key = \"tenant-{rule}\", group = \"app\" }},");
+    }
+    text.push_str("]\n[[group]]\nname = \"app\"\npolicy = \"maglev\"\nbackends = [");
+    for index in 0..10_000 {
+        let _ = write!(text, "\"10.{}.{}.7:80\", ", index / 250, index % 250);
+    }
+    text.push_str("]\n");
+    let config = weir::config::load(&text, "large.toml").expect("a sound file");
+    let before = memory::in_use_bytes();
+    let mut registry = Registry::new(2);
+    let plan = plan(&config, &Resolved::default(), Epoch(1), &mut registry);
+    let bytes = memory::in_use_bytes() - before;
+    println!(
+        "table_memory: {:.1} MB, 10,000 backends, 100,000 rules, two cores",
+        bytes as f64 / 1e6
+    );
+    assert!(bytes <= TABLE_BYTES_MAX, "{bytes} bytes");
+    black_box((plan, registry));
+}
+
+criterion_group!(benches, change, table_memory);
 criterion_main!(benches);

@@ -39,6 +39,7 @@ use crate::control::truth::Truth;
 use crate::engine::planner::Resolved;
 use crate::link::control_side::Cores;
 use crate::runtime::kick_waiter::KickWaiter;
+use crate::runtime::memory;
 use crate::telemetry::stats::ControlStats;
 
 mod changing;
@@ -54,6 +55,10 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// How long the others may drain when a core died.
 const DRAIN_AFTER_DEATH: Duration = Duration::from_secs(5);
+
+/// Time from a change until the memory it left free is given back. Changes that come in between
+/// share it.
+const TRIM_AFTER: Duration = Duration::from_secs(5);
 
 /// A publication that some core has not adopted after this time is worth a warning.
 const ADOPTION_EXPECTED: Duration = Duration::from_secs(2);
@@ -114,6 +119,8 @@ pub(super) struct Control {
     admin: Option<SocketAddr>,
     /// An epoch not adopted everywhere yet, and when that is late.
     awaited: Option<(Epoch, Instant)>,
+    /// When to give back memory that changes left free.
+    trim_at: Option<Instant>,
     ending: Option<Ending>,
 }
 
@@ -178,6 +185,7 @@ impl Control {
             on_ready: setup.on_ready,
             admin,
             awaited: None,
+            trim_at: None,
             ending: None,
         };
         control
@@ -220,6 +228,7 @@ impl Control {
         for report in self.publisher.take_reports() {
             tracing::info!(?report, "backend");
         }
+        self.trim_when_due();
         Ok(self.follow())
     }
 
@@ -283,6 +292,7 @@ impl Control {
             if stragglers.is_empty() {
                 self.awaited = None;
                 tracing::info!(epoch = epoch.0, "adopted");
+                self.trim_at.get_or_insert(Instant::now() + TRIM_AFTER);
             } else if Instant::now() >= late && self.ending.is_none() {
                 self.awaited = Some((epoch, Instant::now() + 10 * ADOPTION_EXPECTED));
                 tracing::warn!(epoch = epoch.0, cores = %Cores(&stragglers), "not adopted");
@@ -314,6 +324,13 @@ impl Control {
         } else {
             Outcome::Died(ending.died.clone())
         })
+    }
+
+    fn trim_when_due(&mut self) {
+        if self.trim_at.is_some_and(|at| Instant::now() >= at) {
+            self.trim_at = None;
+            tokio::task::spawn_blocking(memory::trim);
+        }
     }
 
     fn begin_end(&mut self, within: Duration, died: Vec<CoreId>) {

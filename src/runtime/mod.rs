@@ -12,6 +12,7 @@ pub mod executor;
 pub mod kick;
 pub mod kick_waiter;
 pub mod limits;
+pub mod memory;
 pub mod net;
 mod posting;
 pub mod probe;
