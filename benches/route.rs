@@ -16,6 +16,7 @@ use weir::routing::load::Board;
 use weir::routing::matcher::{Destination, HostRule, PathRule, RouteRule, RouteSet};
 use weir::routing::outlier::Outlier;
 use weir::routing::policy::{Ask, PickState, Policy, PolicyKind, Tried, pick};
+use weir::routing::retry::Retry;
 use weir::routing::shard::key::Plain;
 use weir::routing::standing::{GroupStanding, Standings};
 use weir::routing::table::{Backend, BackendState, Group, GroupTimeouts};
@@ -116,6 +117,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
             waiting: Arc::default(),
         },
         outlier: Outlier::default(),
+        retry: Retry::default(),
         standing: GroupStanding::default(),
     }
 }

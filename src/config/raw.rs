@@ -15,7 +15,7 @@ mod shard;
 
 pub(super) use affinity::{Queue, Sticky};
 pub(super) use group::{Backend, Group, read_backend};
-pub(super) use health::Outlier;
+pub(super) use health::{Outlier, Retry};
 pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{
     Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,

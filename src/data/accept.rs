@@ -82,6 +82,7 @@ impl<D: Driver> Worker<D> {
                 backend: None,
                 tried: Tried::default(),
                 retries: 0,
+                trial: false,
                 client,
                 started_micros: self.now.micros,
                 idle,

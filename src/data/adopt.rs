@@ -14,6 +14,7 @@ use crate::data::worker::Worker;
 use crate::link::ListenSocket;
 use crate::link::worker_side;
 use crate::routing::policy::PickState;
+use crate::routing::retry::Budget;
 use crate::routing::table::{BackendState, Table};
 use crate::runtime::driver::Driver;
 
@@ -74,6 +75,8 @@ impl<D: Driver> Worker<D> {
             let slot = GroupSlot(slot as u32);
             self.picks.push(PickState::new(self.seed, self.core, slot));
         }
+        self.budgets
+            .resize_with(groups.max(self.budgets.len()), Budget::default);
         let backends = table.backend_slots as usize;
         self.pools
             .resize_with(backends.max(self.pools.len()), Vec::new);

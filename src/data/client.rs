@@ -395,8 +395,10 @@ impl<D: Driver> Worker<D> {
                 if exchange.waiting.is_some() {
                     return self.answer_fault(key, Fault::GroupFull);
                 }
-                let fault = self.who_is_late(key, has_request);
-                self.answer_fault(key, fault);
+                match self.who_is_late(key, has_request) {
+                    Fault::UpstreamTimeout => self.backend_late(key),
+                    fault => self.answer_fault(key, fault),
+                }
             }
             (Phase::Head, _) if !client.stash.is_empty() => {
                 let slot = client.listener;

@@ -43,6 +43,8 @@ pub(super) struct Exchange {
     pub(super) permit: Option<Permit>,
     pub(super) tried: Tried,
     pub(super) retries: u8,
+    /// It goes as a trial of a backend that is suspended.
+    pub(super) trial: bool,
     /// Interim responses so far.
     pub(super) interims: u8,
     pub(super) method: Method,
@@ -59,7 +61,7 @@ pub(super) struct Exchange {
     /// What the client still sends of the body is thrown away: the backend takes no more.
     pub(super) discard: bool,
     /// The whole request as sent, while it could be sent again: it went over a connection that
-    /// had been idle, which may have died just then.
+    /// had been idle, which may have died just then, or its group tries failures again.
     pub(super) replay: Option<Segment>,
     pub(super) status: u16,
     pub(super) fault: Option<Fault>,
@@ -87,6 +89,7 @@ impl Exchange {
             permit: None,
             tried: Tried::default(),
             retries: 0,
+            trial: false,
             interims: 0,
             method: Method::Other,
             version: Version::Http11,
@@ -131,6 +134,11 @@ impl Exchange {
             group.leave(backend, core);
         }
         self.permit = None;
+        if std::mem::take(&mut self.trial)
+            && let Some(backend) = self.backend()
+        {
+            backend.standing.give_back_trial();
+        }
     }
 
     /// Everything of the request has been received.

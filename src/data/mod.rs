@@ -11,6 +11,7 @@ mod bulk;
 mod client;
 mod conn;
 mod exchange;
+mod health;
 mod lifecycle;
 mod marks;
 mod ops;
@@ -21,7 +22,10 @@ mod relay;
 mod request;
 mod reserve;
 mod response;
+mod retry;
+mod search;
 mod transfer;
+mod tunnel;
 mod upstream;
 mod worker;
 

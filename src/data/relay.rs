@@ -8,7 +8,6 @@
 //! another backend.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
@@ -21,11 +20,12 @@ use crate::data::bulk::BULK_AFTER;
 use crate::data::conn::{Conn, OutQueue, Role};
 use crate::data::exchange::Exchange;
 use crate::data::peek::Peek;
+use crate::data::search::{Found, Means};
 use crate::data::worker::{Worker, ticks};
 use crate::routing::limit::Permit;
-use crate::routing::policy::{Ask, NoPick, PickState, Tried, may_stay, pick};
-use crate::routing::sticky::Sticky;
-use crate::routing::table::{Backend, Group};
+use crate::routing::policy::Tried;
+use crate::routing::standing::Outcome;
+use crate::routing::table::Backend;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
@@ -41,6 +41,8 @@ pub(super) struct RelayDown {
     pub(super) backend: Option<BackendIndex>,
     pub(super) tried: Tried,
     pub(super) retries: u8,
+    /// It goes as a trial of a backend that is suspended.
+    pub(super) trial: bool,
     pub(super) client: Option<SocketAddr>,
     pub(super) started_micros: u64,
     /// Longest silence, in ticks.
@@ -60,9 +62,14 @@ impl RelayDown {
     }
 
     /// The connection is not in flight any more.
-    fn leave(&self, core: CoreId) {
+    fn leave(&mut self, core: CoreId) {
         if let (Some(group), Some(backend)) = (self.group, self.backend) {
             self.table.group(group).leave(backend, core);
+        }
+        if std::mem::take(&mut self.trial)
+            && let Some(backend) = self.backend()
+        {
+            backend.standing.give_back_trial();
         }
     }
 }
@@ -219,6 +226,7 @@ impl<D: Driver> Worker<D> {
 
     fn count_connect_failure(&mut self, down: Key) {
         let core = self.core;
+        self.observe(down, Outcome::ConnectFailed);
         let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) else {
             return;
         };
@@ -240,8 +248,7 @@ impl<D: Driver> Worker<D> {
         finish: bool,
         failure: Option<Errno>,
     ) {
-        let core = self.core;
-        let unix = self.now.unix_micros();
+        let (core, now) = (self.core, self.now);
         let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) else {
             return self.give_queue(out);
         };
@@ -258,12 +265,25 @@ impl<D: Driver> Worker<D> {
         let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) else {
             return self.give_queue(out);
         };
-        let picks = &mut self.picks[group.slot.index()];
+        if failure.is_none() {
+            self.budgets[group.slot.index()].enter(now.second());
+        }
+        let mut means = Means {
+            picks: &mut self.picks[group.slot.index()],
+            budget: &mut self.budgets[group.slot.index()],
+            refused: Vec::new(),
+            core,
+            now,
+        };
+        let found = relay.search(group, &mut means, failure);
+        for (index, trial) in means.refused {
+            self.observe_at(group, index, Outcome::ConnectFailed, trial);
+        }
         let Found {
             fd,
             backend,
             permits,
-        } = match search(relay, group, picks, failure, core, unix) {
+        } = match found {
             Ok(found) => found,
             Err(fault) => {
                 self.give_queue(out);
@@ -362,88 +382,5 @@ impl<D: Driver> Worker<D> {
         while let Some(segment) = out.pop() {
             self.driver.buffers().give(segment);
         }
-    }
-}
-
-/// A connection under way to a backend.
-struct Found<'g> {
-    fd: OwnedFd,
-    backend: &'g Backend,
-    permits: [Option<Permit>; 2],
-}
-
-/// Picks backends until one can be connected to, and notes that the relay is there.
-fn search<'g>(
-    relay: &mut RelayDown,
-    group: &'g Group,
-    picks: &mut PickState,
-    mut failure: Option<Errno>,
-    core: CoreId,
-    unix_micros: u64,
-) -> Result<Found<'g>, Fault> {
-    // Who was full when it came to it is passed over for now, and not tried.
-    let mut passed = relay.tried;
-    let mut full = false;
-    let client = relay.client.filter(|_| group.policy.kind().needs_key());
-    let place = client.map(|client| group.place_of_client(client.ip()));
-    let sticks = |sticky: &Sticky| sticky.preferred_by_address(relay.client?.ip());
-    let preferred = group.sticky.as_ref().and_then(sticks);
-    loop {
-        if failure.is_some() && u32::from(relay.retries) >= group.retries_max {
-            return Err(fault_of(failure, NoPick::Nobody));
-        }
-        let ask = Ask {
-            key: place,
-            ..Ask::new(&passed, unix_micros)
-        };
-        let found = match preferred {
-            Some(index) if may_stay(group, index, &ask) => Ok(index),
-            _ => pick(group, picks, &ask),
-        };
-        let index = match found {
-            Ok(index) => index,
-            Err(NoPick::Nobody) if !full => return Err(fault_of(failure, NoPick::Nobody)),
-            Err(_) => return Err(fault_of(failure, NoPick::Full)),
-        };
-        let backend = &group.backends[index.index()];
-        passed.insert(index);
-        let permits = match (backend.take_connection(), backend.take_request()) {
-            (Ok(connection), Ok(request)) => [connection, request],
-            _ => {
-                full = true;
-                continue;
-            }
-        };
-        relay.tried.insert(index);
-        if failure.is_some() {
-            relay.retries += 1;
-        }
-        match net::connect(&backend.address) {
-            Ok(fd) => {
-                relay.backend = Some(index);
-                group.enter(index, core);
-                return Ok(Found {
-                    fd,
-                    backend,
-                    permits,
-                });
-            }
-            Err(error) => {
-                let stats = backend.stats.of(core);
-                stats.connect_failures.inc();
-                stats.retries.inc();
-                failure = Some(error);
-            }
-        }
-    }
-}
-
-/// Why a relay ends that found no backend.
-fn fault_of(failure: Option<Errno>, why: NoPick) -> Fault {
-    match (failure, why) {
-        (Some(Errno::TIMEDOUT), _) => Fault::ConnectTimeout,
-        (Some(_), _) => Fault::ConnectFailed,
-        (None, NoPick::Full) => Fault::GroupFull,
-        (None, NoPick::Nobody) => Fault::NoBackend,
     }
 }

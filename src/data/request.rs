@@ -14,7 +14,7 @@ use crate::data::exchange::{Answered, Exchange, request_limits};
 use crate::data::place::Placed;
 use crate::data::worker::{Worker, ticks};
 use crate::http::{self, Body, Forwarding, Output, RequestEdits, RequestHead};
-use crate::routing::table::{ForwardedHeaders, Listener};
+use crate::routing::table::{ForwardedHeaders, Group, Listener};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
@@ -72,10 +72,13 @@ impl<D: Driver> Worker<D> {
                 self.answer(key, refusal.status, refusal.reason, fault, true);
                 return false;
             }
-            Placed::Group(_) => match self.attach_or_wait(key) {
-                Ok(()) => return true,
-                Err(fault) => fault,
-            },
+            Placed::Group(group) => {
+                self.pay_for_retries(table.group(group));
+                match self.attach_or_wait(key) {
+                    Ok(()) => return true,
+                    Err(fault) => fault,
+                }
+            }
             Placed::Nowhere => Fault::NoRoute,
             Placed::Refused(shard, reject) => {
                 self.answer_reject(key, table.shard(shard), reject);
@@ -236,7 +239,7 @@ impl<D: Driver> Worker<D> {
         let upstream = exchange.upstream;
         let has_request = exchange.has_request();
         let wait = if has_request {
-            exchange.group().map(|group| group.timeouts.response)
+            exchange.group().map(Group::answer_timeout)
         } else {
             exchange.listener().map(|listener| listener.timeouts.body)
         };

@@ -35,7 +35,15 @@ impl<D: Driver> Worker<D> {
         };
         match search.affinity.preferred {
             Some(index) if may_stay(group, index, &ask) => Ok(index),
-            _ => pick(group, &mut self.picks[group.slot.index()], &ask),
+            _ => {
+                let state = &mut self.picks[group.slot.index()];
+                let before = *state;
+                let found = pick(group, state, &ask);
+                if again.is_some() {
+                    state.return_turn(before);
+                }
+                found
+            }
         }
     }
 

@@ -8,13 +8,12 @@ use rustix::io::Errno;
 
 use crate::base::fault::Fault;
 use crate::base::slab::Key;
-use crate::data::adopt::Pinned;
 use crate::data::bulk::is_bulk;
 use crate::data::client::Input;
-use crate::data::conn::{NEVER, Role};
+use crate::data::conn::Role;
 use crate::data::exchange::{Answered, response_limits};
+use crate::data::health::outcome_of;
 use crate::data::marks::{self, Marks};
-use crate::data::relay::{RelayDown, RelayUp};
 use crate::data::request::request_id_text;
 use crate::data::upstream::UpstreamState;
 use crate::data::worker::{Worker, ticks};
@@ -23,6 +22,7 @@ use crate::http::{
     parse_response,
 };
 use crate::routing::policy::PolicyKind;
+use crate::routing::standing::Outcome;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
 
@@ -34,6 +34,8 @@ const INTERIMS_MAX: u8 = 32;
 
 /// What reading a response head came to; `usize` is what it took of the input.
 enum Read {
+    /// The request goes to another backend; this connection is closed.
+    Again,
     /// Malformed, or something we did not ask for.
     Bad(&'static str),
     /// The final head stands in `scratch`.
@@ -94,6 +96,7 @@ impl<D: Driver> Worker<D> {
         let mut used = 0;
         loop {
             match self.read_response(client, &input.bytes()[used..]) {
+                Read::Again => return self.drop_input(input),
                 Read::Interim(length) => used += length,
                 Read::Partial => {
                     let rest = input.bytes()[used..].to_vec();
@@ -114,6 +117,7 @@ impl<D: Driver> Worker<D> {
                 Read::Bad(reason) => {
                     tracing::debug!(reason, "bad response");
                     self.drop_input(input);
+                    self.observe(client, Outcome::GatewayFailed);
                     return self.answer_fault(client, Fault::UpstreamBadResponse);
                 }
             }
@@ -141,6 +145,7 @@ impl<D: Driver> Worker<D> {
                 return Read::Bad("101 not asked for");
             }
             exchange.status = 101;
+            self.observe(client, Outcome::Answered);
             self.write_response_head(client, &head, true);
             return Read::Switched(length);
         }
@@ -158,6 +163,9 @@ impl<D: Driver> Worker<D> {
                 self.scratch = scratch;
             }
             return Read::Interim(length);
+        }
+        if self.retry_status(client, head.status()) {
+            return Read::Again;
         }
         self.begin_response(client, &head);
         Read::Final(length)
@@ -189,7 +197,13 @@ impl<D: Driver> Worker<D> {
         {
             backend.load.observe(core, latency, unix);
         }
+        let report = exchange.observe(outcome_of(head.status()));
         let upstream = exchange.upstream;
+        let replay = exchange.replay.take();
+        self.tell(report);
+        replay
+            .into_iter()
+            .for_each(|segment| self.driver.buffers().give(segment));
         let reusable = head.keeps_alive() && framing != http::Framing::UntilClose;
         if let Some(conn) = upstream.and_then(|upstream| self.conns.at_mut(upstream))
             && let Role::Upstream(upstream) = &mut conn.role
@@ -369,69 +383,6 @@ impl<D: Driver> Worker<D> {
                 }
             }
             Answered::Wholly => self.close_upstream(key),
-        }
-    }
-
-    /// Both connections become a plain relay; `early` is what the backend sent behind its head.
-    fn open_tunnel(&mut self, key: Key, client: Key, early: &[u8]) {
-        let head = std::mem::take(&mut self.scratch);
-        self.count_to_client(client, head.len() as u64);
-        self.enqueue_bytes(client, &head);
-        self.scratch = head;
-        let Some(state) = self.client(client) else {
-            return;
-        };
-        let (slot, address) = (state.listener, state.address);
-        let ahead = std::mem::take(&mut state.stash);
-        let Some(mut exchange) = state.exchange.take() else {
-            return;
-        };
-        let Some(group) = exchange.group else { return };
-        exchange.upstream = None;
-        let relay = RelayDown {
-            listener: slot,
-            table: Pinned::clone(&exchange.table),
-            group: Some(group),
-            peek: None,
-            backend: exchange.backend,
-            tried: exchange.tried,
-            retries: exchange.retries,
-            client: address,
-            started_micros: exchange.started_micros,
-            idle: exchange
-                .group()
-                .map_or(0, |group| ticks(group.timeouts.tunnel)),
-            bytes_received: 0,
-            bytes_sent: 0,
-            exchange: Some(exchange),
-        };
-        let idle = relay.idle;
-        if let Some(conn) = self.conns.at_mut(client) {
-            conn.role = Role::RelayDown(Box::new(relay));
-        }
-        if let Some(conn) = self.conns.at_mut(key) {
-            if let Role::Upstream(upstream) = &mut conn.role {
-                let slot = upstream.slot;
-                // The exchange goes on with the relay and keeps the permit of the request.
-                let permits = [upstream.permit.take(), None];
-                conn.role = Role::RelayUp(RelayUp {
-                    slot,
-                    _permits: permits,
-                });
-            }
-            conn.deadline = NEVER;
-        }
-        self.relay_moved(key, client, early.len() as u64);
-        self.relay_moved(client, key, ahead.len() as u64);
-        self.enqueue_bytes(client, early);
-        self.enqueue_bytes(key, &ahead);
-        self.set_deadline(client, self.now.tick + idle);
-        self.release(client);
-        self.release(key);
-        for ended in [client, key] {
-            if self.conns.at(ended).is_some_and(|conn| conn.ended) {
-                self.relay_end(ended);
-            }
         }
     }
 }

@@ -1,10 +1,8 @@
-//! The backend's side of HTTP/1.1: pools, connecting, and trying again when that is safe.
+//! The backend's side of HTTP/1.1: pools, connecting, and which backend a request goes to.
 //!
 //! Each core keeps its own idle connections per backend and hands out the one used last. A
-//! connection goes into the pool only when the framing of everything on it is provably done.
-//! Sending again is safe in two cases only, and nothing else is ever sent twice: the connection
-//! failed before the kernel took a byte, or it had been idle in the pool, died without a byte of
-//! response, and the request is idempotent and still in our hands whole (RFC 9110 section 9.2.2).
+//! connection goes into the pool only when the framing of everything on it is provably done. When
+//! a request is sent again is the matter of [`super::retry`].
 
 use rustix::io::Errno;
 
@@ -13,13 +11,13 @@ use crate::base::id::{BackendIndex, BackendSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, NEVER, Role};
-use crate::data::exchange::Answered;
+use crate::data::health::needs_trial;
 use crate::data::place::Affinity;
 use crate::data::worker::{Worker, ticks};
 use crate::routing::limit::Permit;
 use crate::routing::policy::{NoPick, Tried};
+use crate::routing::standing::Outcome;
 use crate::routing::table::{Backend, Group};
-use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
 
@@ -67,8 +65,19 @@ pub(super) struct Search {
     pub(super) again: Option<Again>,
     /// The right to a request, kept from before if the same backend is tried again.
     permit: Option<Permit>,
+    /// It goes as a trial.
+    trial: bool,
     /// Where in the group the request belongs.
     pub(super) affinity: Affinity,
+}
+
+impl Search {
+    /// Does without the trial it has taken at `backend`.
+    fn drop_trial(&mut self, backend: &Backend) {
+        if std::mem::take(&mut self.trial) {
+            backend.standing.give_back_trial();
+        }
+    }
 }
 
 impl<D: Driver> Worker<D> {
@@ -90,6 +99,7 @@ impl<D: Driver> Worker<D> {
             retries: exchange.retries,
             again,
             permit: exchange.permit.take(),
+            trial: std::mem::take(&mut exchange.trial),
             affinity: exchange.affinity,
         };
         let found = self.search_upstream(group, &mut search);
@@ -102,6 +112,7 @@ impl<D: Driver> Worker<D> {
         group.enter(index, self.core);
         if let Some(exchange) = self.exchange(key) {
             exchange.permit = search.permit;
+            exchange.trial = search.trial;
             exchange.backend = Some(index);
             exchange.upstream = Some(upstream);
             exchange.handed_micros = now;
@@ -146,20 +157,32 @@ impl<D: Driver> Worker<D> {
             };
             let backend = &group.backends[index.index()];
             passed.insert(index);
+            let fresh = matches!(search.again, Some(Again::Fresh(_)));
+            let trial = !fresh && needs_trial(group, backend);
+            if trial && !backend.standing.take_trial() {
+                continue;
+            }
+            search.trial |= trial;
             let pooled = search.again.is_none();
             let Ok((pooled, permit)) = self.take_permits(backend, pooled, &mut search.permit)
             else {
-                if matches!(search.again, Some(Again::Fresh(_))) {
+                search.drop_trial(backend);
+                if fresh {
                     return Err(Fault::GroupFull);
                 }
                 why = NoPick::Full;
                 continue;
             };
+            let stats = backend.stats.of(self.core);
+            if refused && !self.affords_retry(group) {
+                search.drop_trial(backend);
+                stats.retries_refused.inc();
+                return Err(Fault::ConnectFailed);
+            }
             search.tried.insert(index);
             search.retries = search
                 .retries
                 .saturating_add(u8::from(search.again.is_some()));
-            let stats = backend.stats.of(self.core);
             if let Some(upstream) = pooled {
                 stats.reuses.inc();
                 return Ok((upstream, index));
@@ -170,6 +193,8 @@ impl<D: Driver> Worker<D> {
                     tracing::debug!(%error, backend = %backend.id, "connect failed");
                     stats.connect_failures.inc();
                     stats.retries.inc();
+                    let trial = std::mem::take(&mut search.trial);
+                    self.observe_at(group, index, Outcome::ConnectFailed, trial);
                     search.permit = None;
                     search.again = Some(Again::Elsewhere);
                 }
@@ -292,27 +317,6 @@ impl<D: Driver> Worker<D> {
         self.release(key);
     }
 
-    /// Keeps the first segment of a request, sent wholly, if that is all of it and the request
-    /// may have to be sent again.
-    pub(super) fn keep_for_replay(&mut self, key: Key, segment: Segment) {
-        let client = self.conns.at(key).and_then(|conn| {
-            let Role::Upstream(upstream) = &conn.role else {
-                return None;
-            };
-            let alone = upstream.reused && conn.is_flushed();
-            conn.peer
-                .filter(|_| alone && upstream.state == UpstreamState::Busy)
-        });
-        if let Some(exchange) = client.and_then(|client| self.exchange(client)) {
-            let whole = exchange.has_request() && exchange.answered == Answered::NotYet;
-            if whole && exchange.method.is_idempotent() && exchange.replay.is_none() {
-                exchange.replay = Some(segment);
-                return;
-            }
-        }
-        self.driver.buffers().give(segment);
-    }
-
     /// Receiving from or sending to a backend failed.
     pub(super) fn upstream_failed(&mut self, key: Key, error: Errno) {
         match self.conns.at(key).map(|conn| &conn.role) {
@@ -324,83 +328,5 @@ impl<D: Driver> Worker<D> {
             }
             _ => self.fail(key, error),
         }
-    }
-
-    /// Sends the request of a failed connection again where that is safe, or answers.
-    pub(super) fn settle_failed_upstream(&mut self, key: Key, error: Errno) {
-        let Some(conn) = self.conns.at_mut(key) else {
-            return;
-        };
-        let Role::Upstream(upstream) = &conn.role else {
-            return;
-        };
-        let (reused, untouched) = (upstream.reused, upstream.untouched);
-        let established = conn.established;
-        let client = conn.peer.take();
-        let mut out = std::mem::take(&mut conn.out);
-        self.close_upstream(key);
-        let Some(client) = client else {
-            return self.give_queue(out);
-        };
-        let core = self.core;
-        let Some(exchange) = self.exchange(client) else {
-            return self.give_queue(out);
-        };
-        exchange.upstream = None;
-        let index = exchange.backend;
-        let replay = exchange.replay.take();
-        let answered = exchange.answered;
-        let again = match index {
-            _ if answered != Answered::NotYet => None,
-            Some(index) if reused && (untouched || replay.is_some()) => Some(Again::Fresh(index)),
-            _ if !established && untouched => Some(Again::Elsewhere),
-            _ => None,
-        };
-        // Who tries the same backend again keeps its place there.
-        let kept = match again {
-            Some(Again::Fresh(_)) => exchange.permit.take(),
-            _ => None,
-        };
-        exchange.leave_backend(core);
-        exchange.permit = kept;
-        if let Some(backend) = exchange.backend().filter(|_| !established) {
-            backend.stats.of(core).connect_failures.inc();
-        }
-        let Some(again) = again else {
-            self.give_queue(out);
-            replay
-                .into_iter()
-                .for_each(|segment| self.driver.buffers().give(segment));
-            return self.answer_fault(client, fault_of(error, established));
-        };
-        if let Some(segment) = replay {
-            out.push_front(segment);
-        }
-        if let Some(stats) = self
-            .exchange(client)
-            .and_then(|e| Some(e.backend()?.stats.clone()))
-        {
-            stats.of(core).retries.inc();
-        }
-        if self.attach_upstream(client, Some(again)).is_err() {
-            self.give_queue(out);
-            return self.answer_fault(client, fault_of(error, established));
-        }
-        let upstream = self.exchange(client).and_then(|exchange| exchange.upstream);
-        while let Some(segment) = out.pop() {
-            match upstream {
-                Some(upstream) => self.enqueue(upstream, segment),
-                None => self.driver.buffers().give(segment),
-            }
-        }
-    }
-}
-
-/// The fault of a connection that failed with `error`.
-fn fault_of(error: Errno, established: bool) -> Fault {
-    match error {
-        Errno::TIMEDOUT if !established => Fault::ConnectTimeout,
-        _ if !established => Fault::ConnectFailed,
-        _ => Fault::UpstreamAborted,
     }
 }

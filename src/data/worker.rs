@@ -17,6 +17,7 @@ use crate::data::upstream::Pool;
 use crate::link::ToWorker;
 use crate::link::worker_side::WorkerSide;
 use crate::routing::policy::PickState;
+use crate::routing::retry::Budget;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::{Driver, Event};
 use crate::runtime::executor::Turn;
@@ -50,6 +51,11 @@ pub(super) struct Now {
 }
 
 impl Now {
+    /// Seconds since the worker started.
+    pub(super) fn second(&self) -> u64 {
+        self.micros / 1_000_000
+    }
+
     pub(super) fn unix_micros(&self) -> u64 {
         self.unix_base_micros + self.micros
     }
@@ -75,6 +81,8 @@ pub(super) struct Worker<D> {
     pub(super) listeners: Vec<Option<ListenerState>>,
     /// By group slot.
     pub(super) picks: Vec<PickState>,
+    /// By group slot.
+    pub(super) budgets: Vec<Budget>,
     /// By backend slot.
     pub(super) pools: Vec<Pool>,
     /// By backend slot.
@@ -118,6 +126,7 @@ impl<D: Driver> Worker<D> {
             stats: setup.stats,
             listeners: Vec::new(),
             picks: Vec::new(),
+            budgets: Vec::new(),
             pools: Vec::new(),
             backend_stats: Vec::new(),
             queues: Queues::default(),
@@ -216,6 +225,7 @@ impl<D: Driver> Worker<D> {
         {
             stats.of(self.core).connects.inc();
         }
+        self.observe_connected(key);
     }
 
     /// The receive is over: go on with whatever waited for that.

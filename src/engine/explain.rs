@@ -151,6 +151,10 @@ pub enum Can {
     Full,
     /// It is in maintenance.
     Maint,
+    /// It failed under traffic, and a core has suspended it.
+    Suspended,
+    /// This node takes it to have failed.
+    Unavailable,
     /// Its weight is 0.
     Weightless,
     /// It can.
@@ -165,6 +169,8 @@ impl Can {
             Can::Drain => "drain",
             Can::Full => "full",
             Can::Maint => "maint",
+            Can::Suspended => "suspended",
+            Can::Unavailable => "unavailable",
             Can::Weightless => "weight 0",
             Can::Yes => "yes",
         }
@@ -286,7 +292,11 @@ fn choice(group: &Group, protocol: Protocol, sketch: &Sketch, now_micros: u64) -
     Choice {
         hash,
         preferred,
-        candidates: group.backends.iter().map(standing).collect(),
+        candidates: group
+            .backends
+            .iter()
+            .map(|backend| standing(group, backend))
+            .collect(),
         pick: match preferred {
             Some(index) if may_stay(group, index, &ask) => Ok(index),
             _ => pick(group, &mut state, &ask),
@@ -294,13 +304,17 @@ fn choice(group: &Group, protocol: Protocol, sketch: &Sketch, now_micros: u64) -
     }
 }
 
-fn standing(backend: &Backend) -> Standing {
+fn standing(group: &Group, backend: &Backend) -> Standing {
+    let word = backend.standing.word();
+    let panics = group.standing.is_panicking();
     Standing {
         in_flight: backend.load.in_flight(),
         can: match backend.state {
             BackendState::Drain => Can::Drain,
             BackendState::Maint => Can::Maint,
             BackendState::Ready if backend.weight == 0 => Can::Weightless,
+            BackendState::Ready if !panics && !word.standing().available => Can::Unavailable,
+            BackendState::Ready if !panics && word.is_suspended() => Can::Suspended,
             BackendState::Ready if backend.is_full(&|_| true) => Can::Full,
             BackendState::Ready => Can::Yes,
         },

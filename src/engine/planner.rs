@@ -294,6 +294,7 @@ fn plan_group(
         sticky: affinity::sticky(group, &backends),
         queue: affinity::queue(group, state.waiting),
         outlier: health::outlier(&group.outlier),
+        retry: health::retry(&group.retry, registry.cores()),
         standing: state.standing,
         backends,
         load: state.load,

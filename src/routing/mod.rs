@@ -10,6 +10,7 @@ pub mod matcher;
 pub mod outlier;
 pub mod policy;
 mod radix;
+pub mod retry;
 pub mod shard;
 pub mod sni;
 pub mod standing;

@@ -326,6 +326,11 @@ impl BackendStanding {
             .is_ok()
     }
 
+    /// Gives a trial back that showed nothing.
+    pub fn give_back_trial(&self) {
+        self.account().trials.fetch_add(1, AcqRel);
+    }
+
     /// Notes what an exchange showed, and answers what there were too many of in a row by it: at
     /// each multiple of the threshold, so that one that could not be suspended is looked at again.
     #[inline]

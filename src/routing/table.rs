@@ -22,6 +22,7 @@ use crate::routing::load::Load;
 use crate::routing::matcher::RouteSet;
 use crate::routing::outlier::Outlier;
 use crate::routing::policy::Policy;
+use crate::routing::retry::Retry;
 use crate::routing::shard::Rule;
 use crate::routing::shard::key::{Extracted, KeyRoom, KeySource, RequestView};
 use crate::routing::standing::{BackendStanding, GroupStanding};
@@ -184,6 +185,8 @@ pub struct Group {
     pub queue: Queue,
     /// How outliers are found and treated.
     pub outlier: Outlier,
+    /// What is tried again.
+    pub retry: Retry,
     /// What holds for all of it at this moment.
     pub standing: GroupStanding,
 }
@@ -230,6 +233,13 @@ impl Group {
             Extracted::Key(key) => Some(self.place_of(key)),
             _ => None,
         }
+    }
+
+    /// How long one try may wait for its answer.
+    #[must_use]
+    pub fn answer_timeout(&self) -> Duration {
+        let whole = self.timeouts.response;
+        self.retry.per_try.map_or(whole, |time| time.min(whole))
     }
 
     /// Notes that a request `core` had handed to a backend has left it.

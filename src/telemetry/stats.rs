@@ -117,6 +117,10 @@ pub struct BackendStats {
     pub reuses: Counter,
     /// Requests (or connections) tried again elsewhere after failing here.
     pub retries: Counter,
+    /// Retries that would have come here, and that the budget did not afford.
+    pub retries_refused: Counter,
+    /// Times a core suspended it.
+    pub suspensions: Counter,
     /// Bytes sent to the backend.
     pub bytes_sent: Counter,
     /// Bytes received from the backend.

@@ -42,6 +42,7 @@ pub(super) fn check(
     let sticky = sticky.and_then(|sticky| affinity::check_sticky(sticky, problems));
     let queue = affinity::check_queue(&raw.queue, problems);
     let outlier = health::check_outlier(&raw.outlier, problems);
+    let retry = health::check_retry(&raw.retry, problems);
     Some(Group {
         name: name?,
         policy,
@@ -55,6 +56,7 @@ pub(super) fn check(
         sticky,
         queue,
         outlier,
+        retry,
     })
 }
 

@@ -3,9 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::checked::Outlier;
+use super::super::checked::{Outlier, Retry, RetryOn};
 use super::super::problem::Problems;
 use super::super::raw;
+use super::super::reader::Written;
 use super::MILLISECOND;
 use super::values::{duration, flag, number, place};
 
@@ -58,4 +59,52 @@ pub(super) fn check_outlier(raw: &raw::Outlier, problems: &mut Problems<'_>) -> 
         }
     }
     outlier
+}
+
+/// Retries of a node in a second that nobody paid for.
+const FLOOR: RangeInclusive<u32> = 0..=10_000;
+
+pub(super) fn check_retry(raw: &raw::Retry, problems: &mut Problems<'_>) -> Retry {
+    let mut on = match &raw.on {
+        Some(list) => reasons(&list.value, problems),
+        None => vec![RetryOn::ConnectFailure, RetryOn::Reset],
+    };
+    on.sort_unstable();
+    on.dedup();
+    let written = raw.per_try_timeout.as_ref();
+    let per_try = written.map(|_| {
+        duration(
+            &raw.per_try_timeout,
+            Duration::from_secs(1),
+            MILLISECOND,
+            problems,
+        )
+    });
+    Retry {
+        on,
+        per_try_timeout: per_try,
+        budget_percent: number(&raw.budget_percent, 20, PERCENT, problems),
+        budget_floor: number(&raw.budget_floor, 10, FLOOR, problems),
+    }
+}
+
+fn reasons(written: &[Written<String>], problems: &mut Problems<'_>) -> Vec<RetryOn> {
+    let mut found = Vec::new();
+    for Written { value, at } in written {
+        match value.as_str() {
+            "connect-failure" => found.push(RetryOn::ConnectFailure),
+            "gateway-error" => found.push(RetryOn::GatewayError),
+            "reset" => found.push(RetryOn::Reset),
+            "5xx" => found.push(RetryOn::ServerError),
+            other => match other.parse() {
+                Ok(status @ 400..=599) => found.push(RetryOn::Status(status)),
+                _ => {
+                    let fix = "write \"connect-failure\", \"reset\", \"gateway-error\", \
+                               \"5xx\" or a status from 400 to 599, like \"503\"";
+                    problems.error(at, format!("{other:?} is no reason to try again"), fix);
+                }
+            },
+        }
+    }
+    found
 }

@@ -1,6 +1,6 @@
 //! Groups and their backends, as meant.
 
-use super::{KeySource, Outlier, Queue, Sticky};
+use super::{KeySource, Outlier, Queue, Retry, Sticky};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -84,7 +84,7 @@ pub struct Group {
     pub backends: Vec<Backend>,
     /// A file that has further ones.
     pub backends_file: Option<PathBuf>,
-    /// Further backends tried when one cannot be reached.
+    /// Further backends tried when one fails.
     pub retries: u32,
     /// Idle connections kept per core and backend.
     pub idle_connections_max: u32,
@@ -100,6 +100,8 @@ pub struct Group {
     pub queue: Queue,
     /// How outliers are found and treated.
     pub outlier: Outlier,
+    /// What is tried again.
+    pub retry: Retry,
 }
 
 /// Times on the backends' side.

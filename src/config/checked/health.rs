@@ -41,3 +41,45 @@ pub struct Outlier {
     /// With less than this percentage available all are used; 0 never does that.
     pub panic_threshold: u32,
 }
+
+/// What is tried again, beside connections that could not be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The reasons, in order, each once.
+    pub on: Vec<RetryOn>,
+    /// How long each try may wait for its answer; as long as the group when `None`.
+    pub per_try_timeout: Option<Duration>,
+    /// Retries in percent of requests, over ten seconds.
+    pub budget_percent: u32,
+    /// Retries a second beside that.
+    pub budget_floor: u32,
+}
+
+/// A reason to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RetryOn {
+    /// No connection came about; holds always.
+    ConnectFailure,
+    /// 502, 503 or 504.
+    GatewayError,
+    /// The answer broke off before it began, or did not come in time.
+    Reset,
+    /// Any status from 500 to 599.
+    ServerError,
+    /// This status.
+    Status(u16),
+}
+
+impl RetryOn {
+    /// The word of the file.
+    pub(in super::super) fn text(self) -> String {
+        let word = match self {
+            RetryOn::ConnectFailure => "connect-failure",
+            RetryOn::GatewayError => "gateway-error",
+            RetryOn::Reset => "reset",
+            RetryOn::ServerError => "5xx",
+            RetryOn::Status(status) => return status.to_string(),
+        };
+        word.to_owned()
+    }
+}

@@ -49,6 +49,7 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     page.raw("requests_max", group.queue.requests_max);
     page.duration("timeout", group.queue.timeout);
     health::print_outlier(&group.outlier, page);
+    health::print_retry(&group.retry, page);
     if let Some(sticky) = &group.sticky {
         print_sticky(sticky, page);
     }

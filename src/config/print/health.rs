@@ -1,6 +1,6 @@
 //! Health of a group as TOML.
 
-use super::super::checked::Outlier;
+use super::super::checked::{Outlier, Retry};
 use super::Page;
 
 pub(super) fn print_outlier(outlier: &Outlier, page: &mut Page) {
@@ -51,4 +51,15 @@ pub(super) fn print_outlier(outlier: &Outlier, page: &mut Page) {
     ] {
         page.raw(key, value);
     }
+}
+
+pub(super) fn print_retry(retry: &Retry, page: &mut Page) {
+    page.section("[group.retry]");
+    let on: Vec<toml::Value> = retry.on.iter().map(|on| on.text().into()).collect();
+    page.raw("on", toml::Value::from(on));
+    if let Some(time) = retry.per_try_timeout {
+        page.duration("per_try_timeout", time);
+    }
+    page.raw("budget_percent", retry.budget_percent);
+    page.raw("budget_floor", retry.budget_floor);
 }

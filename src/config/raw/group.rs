@@ -3,7 +3,7 @@
 use super::super::problem::{At, Problems};
 use super::super::reader::Section;
 use super::affinity::{Queue, Sticky, read_queue, read_sticky};
-use super::health::{Outlier, read_outlier};
+use super::health::{Outlier, Retry, read_outlier, read_retry};
 use super::shard::{KeySource, read_key};
 use super::{Integer, Size, Text, Texts};
 
@@ -22,6 +22,7 @@ pub(in super::super) struct Group {
     pub(in super::super) sticky: Option<Sticky>,
     pub(in super::super) queue: Queue,
     pub(in super::super) outlier: Outlier,
+    pub(in super::super) retry: Retry,
     /// The long form of `backends`.
     pub(in super::super) backend: Vec<Backend>,
     pub(in super::super) at: At,
@@ -80,6 +81,10 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
         outlier: section
             .section("outlier", problems)
             .map(|section| read_outlier(section, problems))
+            .unwrap_or_default(),
+        retry: section
+            .section("retry", problems)
+            .map(|section| read_retry(section, problems))
             .unwrap_or_default(),
         backend: section
             .sections("backend", problems)

@@ -2,7 +2,7 @@
 
 use super::super::problem::Problems;
 use super::super::reader::Section;
-use super::{Boolean, Integer, Text};
+use super::{Boolean, Integer, Text, Texts};
 
 #[derive(Default)]
 pub(in super::super) struct Outlier {
@@ -49,4 +49,23 @@ pub(super) fn read_outlier(mut section: Section<'_, '_>, problems: &mut Problems
     outlier.interval = section.duration("interval", problems);
     section.finish(problems);
     outlier
+}
+
+#[derive(Default)]
+pub(in super::super) struct Retry {
+    pub(in super::super) on: Texts,
+    pub(in super::super) per_try_timeout: Text,
+    pub(in super::super) budget_percent: Integer,
+    pub(in super::super) budget_floor: Integer,
+}
+
+pub(super) fn read_retry(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Retry {
+    let retry = Retry {
+        on: section.texts("on", "[\"connect-failure\", \"reset\"]", problems),
+        per_try_timeout: section.duration("per_try_timeout", problems),
+        budget_percent: section.integer("budget_percent", "20", problems),
+        budget_floor: section.integer("budget_floor", "10", problems),
+    };
+    section.finish(problems);
+    retry
 }

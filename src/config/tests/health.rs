@@ -47,3 +47,31 @@ fn mistakes_about_outliers_are_named() {
          write at least base_ejection, which is the shortest",
     );
 }
+
+#[test]
+fn reasons_to_try_again_are_words_and_statuses() {
+    let retry = sound(&format!("{LISTENER}{GROUP}")).groups[0].retry.clone();
+    assert_eq!(retry.on, [RetryOn::ConnectFailure, RetryOn::Reset]);
+    assert_eq!((retry.budget_percent, retry.budget_floor), (20, 10));
+    assert_eq!(retry.per_try_timeout, None);
+    let on = "on = [\"503\", \"5xx\", \"reset\", \"503\"]\nper_try_timeout = \"2s\"\n";
+    let config = sound(&format!("{LISTENER}{GROUP}[group.retry]\n{on}"));
+    let retry = &config.groups[0].retry;
+    let expected = [RetryOn::Reset, RetryOn::ServerError, RetryOn::Status(503)];
+    assert_eq!(retry.on, expected);
+    assert_eq!(retry.per_try_timeout, Some(Duration::from_secs(2)));
+    let none = sound(&format!("{LISTENER}{GROUP}[group.retry]\non = []\n"));
+    assert_eq!(none.groups[0].retry.on, []);
+    for config in [config, none] {
+        assert_eq!(
+            sound(&config.to_toml()).groups[0].retry,
+            config.groups[0].retry
+        );
+    }
+    group_error(
+        "[group.retry]\non = [\"200\"]\n",
+        "weir.toml:9:7: group[app].retry.on[#1]: \"200\" is no reason to try again; fix: write \
+         \"connect-failure\", \"reset\", \"gateway-error\", \"5xx\" or a status from 400 to 599, \
+         like \"503\"",
+    );
+}

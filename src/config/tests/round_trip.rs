@@ -286,6 +286,17 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
         time("timeouts.idle"),
         time("timeouts.tunnel"),
         bytes("limits.head_bytes", 1024..=65536),
+        number("outlier.consecutive_5xx", 0..=100_000),
+        number("outlier.ejected_max_percent", 0..=100),
+        key("outlier.always_eject_one", &["true", "false"]),
+        time("outlier.base_ejection"),
+        number("outlier.latency_stdev_factor", 0..=100_000),
+        key(
+            "retry.on",
+            &["[]", "\"reset\"", "[\"599\", \"5xx\", \"400\"]"],
+        ),
+        time("retry.per_try_timeout"),
+        number("retry.budget_percent", 0..=100),
     ]);
     let long = proptest::collection::vec(any_backend(), 0..4);
     (group, long)

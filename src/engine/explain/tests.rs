@@ -6,6 +6,7 @@ use crate::base::id::BackendIndex;
 use crate::config;
 use crate::engine::planner::{Resolved, plan};
 use crate::engine::registry::Registry;
+use crate::routing::standing::Standing as Unwell;
 
 const TEXT: &str = r#"
 [[listener]]
@@ -150,6 +151,27 @@ fn each_backend_says_why_it_can_or_cannot_be_chosen() {
     assert_eq!(choice.candidates[1].in_flight, 1);
     assert_eq!(choice.pick, Ok(BackendIndex(3)));
     drop(permit);
+    let group = &table.groups[0];
+    group.backends[1].standing.suspend();
+    group.backends[3].standing.set(Unwell {
+        available: false,
+        ..Unwell::default()
+    });
+    let choice = on(&table, "web", &sketch).choice.unwrap();
+    let out = [
+        Can::Drain,
+        Can::Suspended,
+        Can::Weightless,
+        Can::Unavailable,
+    ];
+    assert_eq!(can(&choice), out);
+    assert_eq!(choice.pick, Err(NoPick::Nobody));
+    group.standing.set_panicking(true);
+    let choice = on(&table, "web", &sketch).choice.unwrap();
+    assert_eq!(
+        can(&choice),
+        [Can::Drain, Can::Full, Can::Weightless, Can::Yes]
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Health and retries of a group, from the words of the file to what a table holds.
 
-use crate::config::checked;
+use crate::config::checked::{self, RetryOn};
 use crate::routing::outlier::Outlier;
+use crate::routing::retry::{Allowance, Retry, StatusSet};
 use crate::routing::standing::Thresholds;
 
 pub(super) fn outlier(outlier: &checked::Outlier) -> Outlier {
@@ -25,5 +26,24 @@ pub(super) fn outlier(outlier: &checked::Outlier) -> Outlier {
         latency_stdev_factor: outlier.latency_stdev_factor,
         trials: outlier.trials,
         panic_threshold: outlier.panic_threshold,
+    }
+}
+
+pub(super) fn retry(retry: &checked::Retry, cores: usize) -> Retry {
+    let mut statuses = StatusSet::default();
+    for on in &retry.on {
+        let range = match on {
+            RetryOn::ConnectFailure | RetryOn::Reset => continue,
+            RetryOn::GatewayError => 502..=504,
+            RetryOn::ServerError => 500..=599,
+            RetryOn::Status(status) => *status..=*status,
+        };
+        range.for_each(|status| statuses.insert(status));
+    }
+    Retry {
+        reset: retry.on.contains(&RetryOn::Reset),
+        statuses,
+        per_try: retry.per_try_timeout,
+        allowance: Allowance::of_node(retry.budget_percent, retry.budget_floor, cores),
     }
 }

@@ -47,6 +47,12 @@ impl PickState {
         }
     }
 
+    /// Takes back the turns since `before`: a second pick for the same exchange is no turn, or in a
+    /// group of two every first pick would come to the one that fails.
+    pub fn return_turn(&mut self, before: PickState) {
+        self.cursor = before.cursor;
+    }
+
     /// The cursor as a position among `count`.
     pub(super) fn start(self, count: u32) -> u32 {
         if self.cursor < count {

@@ -190,6 +190,16 @@ pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
         |s| &s.retries,
     );
     all.counter(
+        "weir_backend_retries_refused_total",
+        "Retries the budget did not afford.",
+        |s| &s.retries_refused,
+    );
+    all.counter(
+        "weir_backend_suspensions_total",
+        "Times it was suspended for failing in a row.",
+        |s| &s.suspensions,
+    );
+    all.counter(
         "weir_backend_sent_bytes_total",
         "Bytes sent to the backend.",
         |s| &s.bytes_sent,

@@ -8,6 +8,7 @@ use crate::base::id::{BackendSlot, CoreId, GroupSlot};
 use crate::routing::hashing::hash_key;
 use crate::routing::limit::{Limited, Queue};
 use crate::routing::outlier::Outlier;
+use crate::routing::retry::Retry;
 use crate::routing::standing::{GroupStanding, Standing};
 use crate::routing::table::{Backend, GroupTimeouts};
 use crate::telemetry::stats::PerCore;
@@ -108,6 +109,7 @@ fn group_of(
             waiting: Arc::default(),
         },
         outlier: Outlier::default(),
+        retry: Retry::default(),
         standing: GroupStanding::default(),
     }
 }

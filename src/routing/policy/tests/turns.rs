@@ -37,6 +37,24 @@ fn weighted_turns_are_those_of_nginx_from_any_place_on() {
 }
 
 #[test]
+fn a_second_pick_for_one_exchange_is_no_turn() {
+    for kind in [PolicyKind::RoundRobin, PolicyKind::WeightedRoundRobin] {
+        let group = even(kind, 2);
+        let mut state = seeded(1);
+        let mut firsts = [0; 2];
+        for _ in 0..20 {
+            let first = one(&group, &mut state, &Tried::NONE).unwrap();
+            firsts[first.index()] += 1;
+            let (mut tried, before) = (Tried::NONE, state);
+            tried.insert(first);
+            assert_ne!(one(&group, &mut state, &tried).unwrap(), first);
+            state.return_turn(before);
+        }
+        assert_eq!(firsts, [10, 10], "{kind:?}");
+    }
+}
+
+#[test]
 fn turns_pass_over_what_was_tried() {
     let group = even(PolicyKind::RoundRobin, 4);
     let mut state = PickState::default();

@@ -1,0 +1,300 @@
+//! Trying again: when a request that failed at one backend is sent to another.
+//!
+//! Nothing is sent twice unless that is safe: the kernel took no byte of it; or the request is
+//! idempotent, wholly in our hands as it was sent, and no byte of an answer has come (RFC 9110
+//! section 9.2.2), and its group wants such failures tried again. Every try goes to a backend this
+//! exchange has not had, as far as the group's number of retries and its budget allow; when there
+//! is none, the client gets what the first one said, or why it said nothing.
+//!
+//! One case is no retry in that sense: a pooled connection that turns out to be dead says nothing
+//! about its backend, so the request goes to the same one over a fresh connection, unpaid.
+
+use rustix::io::Errno;
+
+use crate::base::fault::Fault;
+use crate::base::id::{BackendIndex, GroupIndex};
+use crate::base::slab::Key;
+use crate::data::adopt::Pinned;
+use crate::data::conn::Role;
+use crate::data::exchange::{Answered, Exchange};
+use crate::data::health::outcome_of;
+use crate::data::upstream::{Again, Upstream, UpstreamState};
+use crate::data::worker::Worker;
+use crate::routing::standing::Outcome;
+use crate::routing::table::Group;
+use crate::runtime::buffers::Segment;
+use crate::runtime::driver::Driver;
+
+impl Exchange {
+    /// Nothing of an answer has come, and the whole request is at hand.
+    fn could_go_again(&self) -> bool {
+        self.answered == Answered::NotYet && self.interims == 0 && self.replay.is_some()
+    }
+}
+
+/// How a connection that failed was left.
+struct Remains {
+    reused: bool,
+    untouched: bool,
+    established: bool,
+    /// Bytes of an answer had come.
+    answering: bool,
+}
+
+impl Remains {
+    /// Where the request of `exchange` may go now.
+    fn again(&self, exchange: &Exchange, group: Option<&Group>) -> Option<Again> {
+        if exchange.answered != Answered::NotYet || self.answering || exchange.interims > 0 {
+            return None;
+        }
+        let replayable = exchange.replay.is_some();
+        match exchange.backend {
+            Some(index) if self.reused && (self.untouched || replayable) => {
+                Some(Again::Fresh(index))
+            }
+            _ if !self.established && self.untouched => Some(Again::Elsewhere),
+            _ if replayable && group?.retry.reset => Some(Again::Elsewhere),
+            _ => None,
+        }
+    }
+}
+
+impl Remains {
+    /// What it shows of the backend.
+    fn outcome(&self, exchange: &Exchange, again: Option<Again>) -> Option<Outcome> {
+        match again {
+            Some(Again::Fresh(_)) => None,
+            _ if exchange.answered != Answered::NotYet => None,
+            _ if !self.established => Some(Outcome::ConnectFailed),
+            // It may have been closed while it was idle.
+            _ if self.reused && !self.answering => None,
+            _ => Some(Outcome::GatewayFailed),
+        }
+    }
+}
+
+impl<D: Driver> Worker<D> {
+    /// A request of `group` pays for a part of a retry.
+    pub(super) fn pay_for_retries(&mut self, group: &Group) {
+        let second = self.now.second();
+        self.budgets[group.slot.index()].enter(second);
+    }
+
+    /// Takes a retry of `group` from the budget of this core; false if there is none.
+    pub(super) fn affords_retry(&mut self, group: &Group) -> bool {
+        let second = self.now.second();
+        self.budgets[group.slot.index()].take(second, group.retry.allowance)
+    }
+
+    /// Keeps the first segment of a request, sent wholly, if that is all of it and the request
+    /// may have to be sent again.
+    pub(super) fn keep_for_replay(&mut self, key: Key, segment: Segment) {
+        let conn = self.conns.at(key);
+        let found = conn.and_then(|conn| {
+            let Role::Upstream(upstream) = &conn.role else {
+                return None;
+            };
+            let alone = upstream.state == UpstreamState::Busy && conn.is_flushed();
+            Some((conn.peer.filter(|_| alone)?, upstream.reused))
+        });
+        if let Some((client, reused)) = found
+            && let Some(exchange) = self.exchange(client)
+        {
+            let wanted = reused || exchange.group().is_some_and(wants_requests_kept);
+            let whole = exchange.has_request() && exchange.answered == Answered::NotYet;
+            let kept = exchange.replay.is_some();
+            if wanted && whole && !kept && exchange.method.is_idempotent() {
+                exchange.replay = Some(segment);
+                return;
+            }
+        }
+        self.driver.buffers().give(segment);
+    }
+
+    /// Sends the request of a failed connection again where that is safe, or answers.
+    pub(super) fn settle_failed_upstream(&mut self, key: Key, error: Errno) {
+        let Some(conn) = self.conns.at_mut(key) else {
+            return;
+        };
+        let Role::Upstream(upstream) = &conn.role else {
+            return;
+        };
+        let remains = Remains {
+            reused: upstream.reused,
+            untouched: upstream.untouched,
+            established: conn.established,
+            answering: !upstream.stash.is_empty(),
+        };
+        let client = conn.peer.take();
+        let mut out = std::mem::take(&mut conn.out);
+        self.close_upstream(key);
+        let Some(client) = client else {
+            return self.give_queue(out);
+        };
+        let core = self.core;
+        let Some(exchange) = self.exchange(client) else {
+            return self.give_queue(out);
+        };
+        exchange.upstream = None;
+        let again = remains.again(exchange, exchange.group());
+        let fault = fault_of(error, remains.established);
+        let replay = exchange.replay.take();
+        let report = match remains.outcome(exchange, again) {
+            Some(outcome) => exchange.observe(outcome),
+            None => None,
+        };
+        // Who tries the same backend again keeps its place there.
+        let kept = match again {
+            Some(Again::Fresh(_)) => (exchange.permit.take(), std::mem::take(&mut exchange.trial)),
+            _ => (None, false),
+        };
+        exchange.leave_backend(core);
+        (exchange.permit, exchange.trial) = kept;
+        if let Some(backend) = exchange.backend() {
+            let stats = backend.stats.of(core);
+            if !remains.established {
+                stats.connect_failures.inc();
+            } else if again == Some(Again::Elsewhere) {
+                stats.faults[fault as usize].inc();
+            }
+            if again.is_some() {
+                stats.retries.inc();
+            }
+        }
+        self.tell(report);
+        if let Some(segment) = replay {
+            out.push_front(segment);
+        }
+        let attached = again.is_some_and(|again| self.attach_upstream(client, Some(again)).is_ok());
+        if !attached {
+            self.give_queue(out);
+            return self.answer_fault(client, fault);
+        }
+        let upstream = self.exchange(client).and_then(|exchange| exchange.upstream);
+        while let Some(segment) = out.pop() {
+            match upstream {
+                Some(upstream) => self.enqueue(upstream, segment),
+                None => self.driver.buffers().give(segment),
+            }
+        }
+        self.request_progress(client);
+    }
+
+    /// Tries the exchange of `client` elsewhere because of the status its backend answered with;
+    /// false if that answer has to do.
+    pub(super) fn retry_status(&mut self, client: Key, status: u16) -> bool {
+        let now = self.now.micros;
+        let core = self.core;
+        let Some(exchange) = self.exchange(client) else {
+            return false;
+        };
+        let wanted = |group: &Group| group.retry.statuses.contains(status);
+        if !exchange.group().is_some_and(wanted) || !exchange.could_go_again() {
+            return false;
+        }
+        let latency = now.saturating_sub(exchange.handed_micros);
+        let Some(left) = self.go_elsewhere(client, outcome_of(status)) else {
+            return false;
+        };
+        let (table, group, index) = left;
+        let stats = table.group(group).backends[index.index()].stats.of(core);
+        stats.requests.inc(status);
+        stats.latency.record_micros(latency);
+        true
+    }
+
+    /// The backend of the exchange of `client` has not answered in time.
+    pub(super) fn backend_late(&mut self, client: Key) {
+        if self.retry_late(client) {
+            return;
+        }
+        let unanswered = |exchange: &mut Exchange| {
+            exchange.upstream.is_some() && exchange.answered == Answered::NotYet
+        };
+        if self.exchange(client).is_some_and(unanswered) {
+            self.observe(client, Outcome::GatewayFailed);
+        }
+        self.answer_fault(client, Fault::UpstreamTimeout);
+    }
+
+    /// Tries the exchange of `client` elsewhere because its backend did not answer within the
+    /// time of one try; false if there is nothing to be done.
+    fn retry_late(&mut self, client: Key) -> bool {
+        let core = self.core;
+        let Some(exchange) = self.exchange(client) else {
+            return false;
+        };
+        let wanted = |group: &Group| group.retry.reset && group.retry.per_try.is_some();
+        if !exchange.group().is_some_and(wanted) || !exchange.could_go_again() {
+            return false;
+        }
+        let answering = |upstream: &Upstream| !upstream.stash.is_empty();
+        let upstream = exchange.upstream.and_then(|key| self.conns.at(key));
+        match upstream.map(|conn| &conn.role) {
+            Some(Role::Upstream(upstream)) if !answering(upstream) => {}
+            _ => return false,
+        }
+        let Some((table, group, index)) = self.go_elsewhere(client, Outcome::GatewayFailed) else {
+            return false;
+        };
+        let stats = table.group(group).backends[index.index()].stats.of(core);
+        stats.faults[Fault::UpstreamTimeout as usize].inc();
+        true
+    }
+
+    /// Hands the exchange of `client`, which could go again, to another backend, and ends the
+    /// connection to the one it was at, which showed this outcome. That one is answered; `None`,
+    /// and nothing has changed, when there is no other.
+    fn go_elsewhere(&mut self, client: Key, outcome: Outcome) -> Option<Left> {
+        let core = self.core;
+        let exchange = self.exchange(client)?;
+        let table = Pinned::clone(&exchange.table);
+        let (group, index) = (exchange.group?, exchange.backend?);
+        let (permit, upstream) = (exchange.permit.take(), exchange.upstream.take());
+        let trial = std::mem::take(&mut exchange.trial);
+        let attached = self.attach_upstream(client, Some(Again::Elsewhere)).is_ok();
+        let exchange = self.exchange(client)?;
+        if !attached {
+            exchange.permit = permit;
+            exchange.upstream = upstream;
+            exchange.trial = trial;
+            return None;
+        }
+        let (fresh, replay) = (exchange.upstream, exchange.replay.take());
+        let left = table.group(group);
+        left.leave(index, core);
+        left.backends[index.index()].stats.of(core).retries.inc();
+        drop(permit);
+        self.observe_at(left, index, outcome, trial);
+        if let Some(upstream) = upstream {
+            if let Some(conn) = self.conns.at_mut(upstream) {
+                conn.peer = None;
+            }
+            self.close_upstream(upstream);
+        }
+        match (fresh, replay) {
+            (Some(fresh), Some(segment)) => self.enqueue(fresh, segment),
+            (_, segment) => segment
+                .into_iter()
+                .for_each(|segment| self.driver.buffers().give(segment)),
+        }
+        self.request_progress(client);
+        Some((table, group, index))
+    }
+}
+
+/// The backend an exchange has left, and the table that has it.
+type Left = (Pinned, GroupIndex, BackendIndex);
+
+fn wants_requests_kept(group: &Group) -> bool {
+    group.retries_max > 0 && group.retry.keeps_requests()
+}
+
+/// The fault of a connection that failed with `error`.
+fn fault_of(error: Errno, established: bool) -> Fault {
+    match error {
+        Errno::TIMEDOUT if !established => Fault::ConnectTimeout,
+        _ if !established => Fault::ConnectFailed,
+        _ => Fault::UpstreamAborted,
+    }
+}

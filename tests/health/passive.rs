@@ -1,0 +1,183 @@
+//! Backends that fail under traffic are left at once, and no request pays for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::support::{Answer, Proxy, Settings, Upstream, eventually};
+
+/// One of the backends may be out.
+const ONE: (&str, &str) = ("outlier", "{ always_eject_one = true }");
+
+fn suspensions(proxy: &Proxy) -> f64 {
+    let metrics = proxy.metrics();
+    metrics.count("weir_backend_suspensions_total", &[])
+}
+
+/// Clients that get until they are told to stop; how many answers there were, and which were not
+/// good.
+fn under_load(proxy: &Proxy, clients: usize, during: impl FnOnce()) -> (usize, Vec<u16>) {
+    let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let bad = std::thread::scope(|scope| {
+        let client = || {
+            let (mut client, mut bad) = (proxy.client(), Vec::new());
+            while !stop.load(Relaxed) {
+                let status = client.get("/").status();
+                answers.fetch_add(1, Relaxed);
+                if status != 200 {
+                    bad.push(status);
+                }
+            }
+            bad
+        };
+        let clients: Vec<_> = (0..clients).map(|_| scope.spawn(client)).collect();
+        eventually("the load runs", || answers.load(Relaxed) > 200);
+        during();
+        stop.store(true, Relaxed);
+        let bad = clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap());
+        bad.collect()
+    });
+    (answers.into_inner(), bad)
+}
+
+#[test]
+fn a_backend_that_dies_under_load_costs_no_get() {
+    const CLIENTS: usize = 8;
+    let [one, two, dying] = ["one", "two", "three"].map(Upstream::named);
+    let address = dying.address();
+    let proxy = Settings::http_to(&[&one, &two, &dying])
+        .group_with(ONE.0, ONE.1)
+        .start();
+    let (answers, bad) = under_load(&proxy, CLIENTS, || {
+        let killed = Instant::now();
+        dying.drop_by_reset();
+        eventually("the dead backend is suspended", || {
+            suspensions(&proxy) == 1.0
+        });
+        let took = killed.elapsed();
+        eprintln!("suspended within {took:?}");
+        // Looking costs time, too, on a machine that is busy with the load.
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    });
+    assert!(bad.is_empty(), "{bad:?} of {answers}");
+    let failures = proxy.metrics().count(
+        "weir_backend_connect_failures_total",
+        &[("address", &address.to_string())],
+    );
+    // Three in a row suspend; the others were on their way.
+    let most = (3 + CLIENTS) as f64;
+    assert!((3.0..=most).contains(&failures), "{failures}");
+}
+
+#[test]
+fn the_fifth_error_in_a_row_is_the_last() {
+    let (one, two) = (Upstream::named("ok"), Upstream::named("ok"));
+    let broken = Upstream::http(|_| Answer::new(500, "", b"broken"));
+    let proxy = Settings::http_to(&[&one, &broken, &two])
+        .group_with(ONE.0, ONE.1)
+        .start();
+    let mut client = proxy.client();
+    let errors = (0..60).filter(|_| client.get("/").status() == 500).count();
+    assert_eq!((errors, broken.request_count()), (5, 5));
+    assert_eq!(suspensions(&proxy), 1.0);
+}
+
+#[test]
+fn an_answer_between_errors_begins_the_row_anew() {
+    let ok = Upstream::named("ok");
+    let served = Arc::new(AtomicUsize::new(0));
+    let flaky = Upstream::http(move |_| match served.fetch_add(1, Relaxed) % 5 {
+        4 => Answer::text("for once"),
+        _ => Answer::new(503, "", b""),
+    });
+    let proxy = Settings::http_to(&[&ok, &flaky])
+        .group_with(ONE.0, ONE.1)
+        .start();
+    let mut client = proxy.client();
+    (0..100).for_each(|_| drop(client.get("/")));
+    assert_eq!(flaky.request_count(), 50);
+    assert_eq!(suspensions(&proxy), 0.0);
+}
+
+#[test]
+fn no_more_are_out_than_may_be() {
+    let broken = || Upstream::http(|_| Answer::new(500, "", b""));
+    let (one, two, three) = (broken(), broken(), broken());
+    let proxy = Settings::http_to(&[&one, &two, &three])
+        .group_with(
+            "outlier",
+            "{ ejected_max_percent = 67, panic_threshold = 0 }",
+        )
+        .start();
+    let mut client = proxy.client();
+    (0..60).for_each(|_| assert_eq!(client.get("/").status(), 500));
+    assert_eq!(suspensions(&proxy), 2.0);
+}
+
+#[test]
+fn of_three_none_is_out_by_default_as_at_envoy() {
+    let broken = Upstream::http(|_| Answer::new(500, "", b""));
+    let (one, two) = (Upstream::named("ok"), Upstream::named("ok"));
+    let proxy = Settings::http_to(&[&one, &two, &broken]).start();
+    let mut client = proxy.client();
+    let errors = (0..60).filter(|_| client.get("/").status() == 500).count();
+    assert_eq!(errors, 20);
+    assert_eq!(suspensions(&proxy), 0.0);
+}
+
+#[test]
+fn when_all_are_out_clients_are_told_when_to_come_again() {
+    let (one, two) = (Upstream::named("one"), Upstream::named("two"));
+    let proxy = Settings::http_to(&[&one, &two])
+        .group_with(
+            "outlier",
+            "{ ejected_max_percent = 100, panic_threshold = 0, base_ejection = \"1h\", \
+             ejection_max = \"1h\" }",
+        )
+        .start();
+    let mut client = proxy.client();
+    assert_eq!(client.get("/").status(), 200);
+    one.drop_by_reset();
+    two.drop_by_reset();
+    let mut answer = client.get("/");
+    for _ in 0..20 {
+        answer = client.get("/");
+    }
+    assert_eq!(suspensions(&proxy), 2.0);
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.field("retry-after"), Some("1"));
+}
+
+#[test]
+fn a_client_that_sticks_leaves_a_backend_that_failed() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let servers: Vec<Upstream> = ["one", "two"]
+        .into_iter()
+        .map(|name| {
+            let broken = Arc::clone(&broken);
+            Upstream::http(move |_| match broken.load(Relaxed) && name == "one" {
+                true => Answer::new(500, "", b"broken"),
+                false => Answer::text(name),
+            })
+        })
+        .collect();
+    let proxy = Settings::http_to(&[&servers[0], &servers[1]])
+        .group_with("sticky", "{ source = true }")
+        .group_with(ONE.0, ONE.1)
+        .start();
+    let mut client = proxy.client();
+    let home = client.get("/").text();
+    if home != "one" {
+        // This client's place is with the other, which does not fail.
+        broken.store(true, Relaxed);
+        assert_eq!(client.get("/").text(), "two");
+        return;
+    }
+    broken.store(true, Relaxed);
+    let errors = (0..20).filter(|_| client.get("/").status() == 500).count();
+    assert_eq!(errors, 5);
+    assert_eq!(client.get("/").text(), "two");
+}
