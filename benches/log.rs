@@ -11,7 +11,7 @@ use rtrb::RingBuffer;
 use weir::base::id::{BackendSlot, ListenerSlot};
 use weir::base::limits::{LOG_BATCH_BYTES, LOG_RING_BYTES};
 use weir::telemetry::access_log::format::{LineFormat, LineWriter, LogNames};
-use weir::telemetry::access_log::frame::RecordReader;
+use weir::telemetry::access_log::frame::{RecordReader, Texts};
 use weir::telemetry::access_log::{AccessLogSender, AccessRecord, encode_texts};
 
 /// Records per measured round, few enough to fit the ring.
@@ -38,14 +38,16 @@ fn record(number: u64) -> AccessRecord {
 }
 
 fn texts(out: &mut Vec<u8>) {
-    encode_texts(
-        out,
-        b"GET",
-        b"/articles/2025/07/some-title-here?page=2",
-        b"www.example.org",
-        b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-        b"https://www.example.org/articles/",
-    );
+    let texts = Texts {
+        method: b"GET",
+        target: b"/articles/2025/07/some-title-here?page=2",
+        host: b"www.example.org",
+        user_agent: b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+        referer: b"https://www.example.org/articles/",
+        route: b"articles",
+        shard: b"",
+    };
+    encode_texts(out, &texts);
 }
 
 /// A ring, both its ends, and one request's texts.

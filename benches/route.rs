@@ -84,6 +84,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
             requests_max: None,
             stats: stats.clone(),
             load,
+            shared_by: Box::default(),
             gate: None,
             standing: standings.claim(index),
         }
@@ -96,6 +97,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
     Group {
         slot: GroupSlot(0),
         name: Arc::from("app"),
+        required: Arc::default(),
         policy: Policy::new(kind, &backends, &board, &standings),
         backends,
         load: whole,

@@ -108,7 +108,7 @@ fn hash(algorithm: Algorithm) -> Function {
     let groups = (0..)
         .zip(&names)
         .map(|(number, name)| (name.as_str(), GroupIndex(number), 1));
-    Function::hash(algorithm, &groups.collect::<Vec<_>>(), None)
+    Function::hash(algorithm, &groups.collect::<Vec<_>>(), None, 0)
 }
 
 /// Numbers in an order no cache foresees.
@@ -159,7 +159,7 @@ fn place(c: &mut Criterion) {
         ("ranges", ranges()),
         (
             "modulo",
-            Function::Modulo((0..100).map(GroupIndex).collect()),
+            Function::modulo((0..100).map(GroupIndex).collect(), 0),
         ),
         ("maglev", hash(Algorithm::Maglev)),
         ("ring_hash", hash(Algorithm::Ring)),

@@ -27,7 +27,7 @@ pub use affinity::{Queue, SameSite, Sticky, StickyCookie};
 pub use dns::{Dns, DnsResolver};
 pub use group::{
     Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,
-    Policy, RETRIES_MAX, WEIGHT_DEFAULT,
+    Policy, RETRIES_MAX, WEIGHT_DEFAULT, satisfies,
 };
 pub use health::{Outlier, Retry, RetryOn};
 pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};
@@ -49,6 +49,8 @@ pub struct Config {
     pub access_log: Option<AccessLog>,
     /// Where changes are kept, when they outlive the process.
     pub store: Option<Store>,
+    /// The seed of every placement: all nodes that should place alike have the same.
+    pub hash_seed: u64,
     /// How it ends.
     pub shutdown: Shutdown,
     /// How names of backends are followed.
@@ -76,6 +78,7 @@ impl PartialEq for Config {
             log,
             access_log,
             store,
+            hash_seed,
             shutdown,
             dns,
             listeners,
@@ -89,6 +92,7 @@ impl PartialEq for Config {
             && *log == other.log
             && *access_log == other.access_log
             && *store == other.store
+            && *hash_seed == other.hash_seed
             && *shutdown == other.shutdown
             && *dns == other.dns
             && *listeners == other.listeners

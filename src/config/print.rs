@@ -21,6 +21,7 @@ impl Config {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut page = Page::default();
+        page.raw("hash_seed", self.hash_seed);
         self.print_node(&mut page);
         for listener in &self.listeners {
             self.print_listener(listener, &mut page);

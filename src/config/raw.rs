@@ -33,6 +33,7 @@ pub(super) struct File {
     pub(super) log: Log,
     pub(super) access_log: Option<AccessLog>,
     pub(super) store: Option<Store>,
+    pub(super) hash_seed: Integer,
     pub(super) drain_timeout: Text,
     pub(super) dns: Dns,
     pub(super) listeners: Vec<Listener>,
@@ -136,6 +137,7 @@ impl File {
             store: root
                 .section("store", problems)
                 .map(|section| read_store(section, problems)),
+            hash_seed: root.integer("hash_seed", "1", problems),
             drain_timeout: root
                 .section("shutdown", problems)
                 .and_then(|section| read_one_duration(section, "drain_timeout", problems)),

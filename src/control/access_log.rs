@@ -294,13 +294,20 @@ mod tests {
 
     use super::*;
     use crate::base::id::{BackendSlot, ListenerSlot};
+    use crate::telemetry::access_log::frame::Texts;
     use crate::telemetry::access_log::{AccessRecord, encode_texts};
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
     fn push(sender: &mut AccessLogSender, target: &str) -> bool {
         let mut texts = Vec::new();
-        encode_texts(&mut texts, b"GET", target.as_bytes(), b"h", b"", b"");
+        let of_request = Texts {
+            method: b"GET",
+            target: target.as_bytes(),
+            host: b"h",
+            ..Texts::default()
+        };
+        encode_texts(&mut texts, &of_request);
         let record = AccessRecord {
             ended_unix_micros: 1_753_700_000_000_000,
             listener: ListenerSlot(0),

@@ -1,7 +1,12 @@
 //! What a node is configured by at its start: the file for what belongs to the process, and the
 //! store for everything else, which the file fills while it is empty.
+//!
+//! A store gets a seed of its own for placing keys when it is filled, unless the file has one: who
+//! chooses keys cannot aim at one backend, and a file that was exported keeps every key where it
+//! is. A file alone has the seed 0, so that nodes with the same file place alike.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -72,6 +77,10 @@ pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
     };
     let Content { revision, records } = store.load().await.map_err(unusable)?;
     if records.is_empty() {
+        let document = match lasting {
+            true => document.or_hash_seed(fresh_seed().into()),
+            false => document,
+        };
         let config = judge(&process, &document).map_err(NoTruth::Mistakes)?;
         let writes = document.records_since(&Document::default());
         let revision = store.commit(revision, writes).await.map_err(unusable)?;
@@ -87,7 +96,12 @@ pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
     let stored = records.iter().map(|(key, record)| (&**key, &**record));
     let strange = |error| NoTruth::Strange(path.clone().unwrap_or_default(), error);
     let stored = Document::from_records(stored).map_err(strange)?;
-    if stored != document {
+    let seed = stored.hash_seed().cloned();
+    let filed = match seed {
+        Some(seed) => document.or_hash_seed(seed),
+        None => document,
+    };
+    if stored != filed {
         tracing::info!(%revision, "the store is the truth; the file differs");
     }
     let config = judge(&process, &stored).map_err(NoTruth::Mistakes)?;
@@ -99,6 +113,11 @@ pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
         config,
         revision,
     })
+}
+
+/// A seed nobody can guess, within what an integer of TOML can hold.
+fn fresh_seed() -> u64 {
+    RandomState::new().hash_one(0) >> 1
 }
 
 impl Revision {

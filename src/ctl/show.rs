@@ -152,14 +152,17 @@ fn routes(body: &Value) -> String {
 /// Where a route or a listener leads.
 fn destination(value: &Value) -> String {
     match (value["group"].as_str(), value["shard"].as_str()) {
-        (Some(group), _) => group.to_owned(),
+        (Some(group), _) => match texts(&value["require"]) {
+            labels if labels.is_empty() => group.to_owned(),
+            labels => format!("{group} ({})", joined(labels)),
+        },
         (None, Some(shard)) => format!("shard {shard}"),
         (None, None) => "-".to_owned(),
     }
 }
 
 fn shards(body: &Value) -> String {
-    let mut table = Table::new(&["SHARD", "KEY", "FUNCTION"]);
+    let mut table = Table::new(&["SHARD", "KEY", "FUNCTION", "REQUIRES"]);
     for item in list(&body["items"]) {
         let value = &item["value"];
         let key = value["key"].as_object().into_iter().flatten();
@@ -170,6 +173,7 @@ fn shards(body: &Value) -> String {
             text(&value["name"]),
             joined(key.collect()),
             function.unwrap_or("-").to_owned(),
+            joined(texts(&value["require"])),
         ]);
     }
     table.render()

@@ -11,10 +11,12 @@ use crate::data::marks::{self, Marks};
 use crate::data::request::request_id_text;
 use crate::data::worker::{Worker, ticks};
 use crate::http::{self, Answer, Method, Version};
+use crate::routing::matcher::Destination;
 use crate::routing::table::ListenerTimeouts;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
-use crate::telemetry::access_log::AccessRecord;
+use crate::telemetry::access_log::frame::Texts;
+use crate::telemetry::access_log::{AccessRecord, encode_texts};
 
 /// Seconds we ask a client to wait after a 503.
 const RETRY_AFTER_SECONDS: u32 = 1;
@@ -183,7 +185,7 @@ impl<D: Driver> Worker<D> {
 
     /// Logs a finished relay: the upgraded request, or a TCP connection (status 0).
     pub(super) fn log_relay(&mut self, down: Key, fault: Option<Fault>) {
-        let now = self.now;
+        let (now, logs) = (self.now, self.log.is_some());
         let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|conn| &mut conn.role)
         else {
             return;
@@ -212,7 +214,21 @@ impl<D: Driver> Worker<D> {
             fault,
             request_number: 0,
         };
-        self.push_log(&record, &[]);
+        let mut texts = Vec::new();
+        let listener = relay.table.listener(relay.listener);
+        if let Some(Destination::Shard(shard)) = listener.and_then(|found| found.routes.default)
+            && logs
+        {
+            let shard = relay.table.shard(shard).name.as_bytes();
+            encode_texts(
+                &mut texts,
+                &Texts {
+                    shard,
+                    ..Texts::default()
+                },
+            );
+        }
+        self.push_log(&record, &texts);
     }
 
     fn push_log(&mut self, record: &AccessRecord, texts: &[u8]) {

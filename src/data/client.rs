@@ -166,7 +166,7 @@ impl<D: Driver> Worker<D> {
         let head_len = head.head_len();
         let gather = self.client(key).and_then(|client| client.gather.take());
         let continued = gather.as_ref().is_some_and(|gather| gather.continued);
-        let placed = match gather.and_then(|gather| gather.placed) {
+        let placed = match gather.and_then(|gather| gather.decided()) {
             Some(placed) => Some(placed),
             None => self.place(key, table, listener, &head, bytes),
         };

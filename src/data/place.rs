@@ -40,6 +40,15 @@ pub(super) enum Placed {
     Refused(ShardIndex, Reject),
 }
 
+/// What decided where a request goes, for the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct By {
+    /// Position of the route that took it; `None` for the default of its listener.
+    pub(super) route: Option<usize>,
+    /// The rule that was asked.
+    pub(super) shard: Option<ShardIndex>,
+}
+
 /// Where in its group a request belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Affinity {
@@ -63,6 +72,8 @@ pub(super) struct Gather {
     pub(super) continued: bool,
     /// Where it goes, once that is known.
     pub(super) placed: Option<Placed>,
+    /// The route that led to the rule.
+    route: Option<usize>,
 }
 
 /// What a rule may ask of a request on a connection.
@@ -105,7 +116,7 @@ impl RequestView for View<'_, '_, '_> {
 impl Gather {
     fn new(
         table: Pinned,
-        shard: ShardIndex,
+        (route, shard): (Option<usize>, ShardIndex),
         listener: &Listener,
         head: &RequestHead<'_, '_>,
     ) -> Gather {
@@ -120,8 +131,18 @@ impl Gather {
             continued: false,
             // A body that is refused for its length is not waited for.
             placed: None,
+            route,
             table,
         }
+    }
+
+    /// Where it goes and what decided that, once it is known.
+    pub(super) fn decided(&self) -> Option<(Placed, By)> {
+        let by = By {
+            route: self.route,
+            shard: Some(self.shard),
+        };
+        self.placed.map(|placed| (placed, by))
     }
 
     /// Looks at what is new in `bytes`, the request as far as it has arrived.
@@ -179,8 +200,8 @@ impl Gather {
 }
 
 impl<D: Driver> Worker<D> {
-    /// Where the request in `bytes` goes, `head` being its head; `None` while its key may still
-    /// come.
+    /// Where the request in `bytes` goes and what decided that, `head` being its head; `None` while
+    /// its key may still come.
     pub(super) fn place(
         &mut self,
         key: Key,
@@ -188,22 +209,28 @@ impl<D: Driver> Worker<D> {
         listener: &Listener,
         head: &RequestHead<'_, '_>,
         bytes: &[u8],
-    ) -> Option<Placed> {
+    ) -> Option<(Placed, By)> {
         let conn = self.conns.at(key)?;
         let view = View { head, conn };
-        let shard = match listener.routes.route(&view) {
-            None => return Some(Placed::Nowhere),
-            Some(Destination::Group(group)) => return Some(Placed::Group(group)),
+        let (route, destination) = listener.routes.choose(&view);
+        let plain = By { route, shard: None };
+        let shard = match destination {
+            None => return Some((Placed::Nowhere, plain)),
+            Some(Destination::Group(group)) => return Some((Placed::Group(group), plain)),
             Some(Destination::Shard(shard)) => shard,
         };
         let decision = table.shard(shard).decide(&view, |group| table.load(group));
         if decision != Decision::NeedsBody {
-            return Some(placed(shard, decision));
+            let by = By {
+                shard: Some(shard),
+                ..plain
+            };
+            return Some((placed(shard, decision), by));
         }
-        let mut gather = Gather::new(Pinned::clone(table), shard, listener, head);
+        let mut gather = Gather::new(Pinned::clone(table), (route, shard), listener, head);
         gather.advance(bytes, &mut self.scratch);
-        if gather.placed.is_some() {
-            return gather.placed;
+        if let Some(decided) = gather.decided() {
+            return Some(decided);
         }
         if head.expects_continue() {
             gather.continued = true;

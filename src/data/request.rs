@@ -11,14 +11,15 @@ use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::client::Input;
 use crate::data::exchange::{Answered, Exchange, request_limits};
-use crate::data::place::Placed;
+use crate::data::place::{By, Placed};
 use crate::data::worker::{Worker, ticks};
 use crate::http::{self, Body, Forwarding, Output, RequestEdits, RequestHead};
-use crate::routing::table::{ForwardedHeaders, Group, Listener};
+use crate::routing::table::{ForwardedHeaders, Group, Listener, Table};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
 use crate::telemetry::access_log::encode_texts;
+use crate::telemetry::access_log::frame::Texts;
 
 /// Longest text of an address: IPv6 with an embedded IPv4 address, and a scope.
 const ADDRESS_TEXT_MAX: usize = 64;
@@ -32,7 +33,7 @@ impl<D: Driver> Worker<D> {
         table: &Pinned,
         listener: &Listener,
         head: &RequestHead<'_, '_>,
-        placed: Placed,
+        (placed, by): (Placed, By),
     ) -> bool {
         let mut exchange = Exchange::new(Pinned::clone(table), listener.slot, self.now.micros);
         let limits = request_limits(listener.http.body_bytes_max);
@@ -51,7 +52,7 @@ impl<D: Driver> Worker<D> {
             exchange.number = self.next_request_number();
         }
         if self.log.is_some() {
-            note_texts(&mut exchange.texts, head);
+            note_texts(&mut exchange.texts, head, table, listener, by);
         }
         let is_oversized = exchange.request.is_oversized();
         self.write_request_head(key, listener, head, exchange.number);
@@ -278,17 +279,29 @@ fn forwarding_of(headers: ForwardedHeaders) -> Forwarding {
     }
 }
 
-fn note_texts(out: &mut Vec<u8>, head: &RequestHead<'_, '_>) {
+fn note_texts(
+    out: &mut Vec<u8>,
+    head: &RequestHead<'_, '_>,
+    table: &Table,
+    listener: &Listener,
+    by: By,
+) {
     let text = |name| head.field(name).unwrap_or(b"");
-    let (agent, referer) = (text("user-agent"), text("referer"));
-    encode_texts(
-        out,
-        head.method_text(),
-        head.target(),
-        head.host(),
-        agent,
-        referer,
-    );
+    let route = by
+        .route
+        .and_then(|position| listener.route_names.get(position));
+    let texts = Texts {
+        method: head.method_text(),
+        target: head.target(),
+        host: head.host(),
+        user_agent: text("user-agent"),
+        referer: text("referer"),
+        route: route.map_or(b"", |name| name.as_bytes()),
+        shard: by
+            .shard
+            .map_or(b"", |shard| table.shard(shard).name.as_bytes()),
+    };
+    encode_texts(out, &texts);
 }
 
 /// A request's number as it stands in `X-Request-Id`: 16 hexadecimal digits.

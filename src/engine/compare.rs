@@ -11,6 +11,9 @@
 //! policy that places by a key it is the key, of any other one more turn or draw. Keys that move
 //! are counted only between policies that place.
 //!
+//! **Routes** are not measured: no table says how many requests match one. Those that lead
+//! elsewhere are listed.
+//!
 //! Nothing here depends on the load: a bound on it counts as met.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,10 +24,12 @@ use crate::routing::matcher::Destination;
 use crate::routing::policy::{Ask, PickState, Tried, pick};
 use crate::routing::table::{Backend, BackendState, Group, Table};
 
+mod routes;
 mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use routes::{RouteChange, Target};
 pub use rules::{Method, Move, RuleChange};
 
 /// Keys that are sampled unless another number is asked for.
@@ -33,9 +38,12 @@ pub const KEYS_DEFAULT: u32 = 65_536;
 /// What differs between two tables for those who are placed by them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
+    /// Routes that lead elsewhere, by listener and name.
+    pub routes: Vec<RouteChange>,
     /// Every shard rule of either table, by name.
     pub shards: Vec<RuleChange>,
-    /// The groups that are not the same in both, by name.
+    /// The groups, and the parts of them something requires, that are not the same in both, by
+    /// name.
     pub groups: Vec<GroupChange>,
     /// Groups that would get requests and have nobody who takes them.
     pub unserved: Vec<Unserved>,
@@ -46,6 +54,8 @@ pub struct Comparison {
 pub struct GroupChange {
     /// Its name.
     pub name: Arc<str>,
+    /// The labels all of its backends have, if it is a part of that group.
+    pub required: Arc<[Arc<str>]>,
     /// Its policy before; `None` where it was not there.
     pub policy_before: Option<&'static str>,
     /// Its policy after; `None` where it is gone.
@@ -72,6 +82,8 @@ pub struct Share {
 pub struct Unserved {
     /// The group.
     pub group: Arc<str>,
+    /// The labels that are required of its backends.
+    pub required: Arc<[Arc<str>]>,
     /// What leads to it: listeners and shard rules.
     pub reached_by: Vec<String>,
     /// Whether it is so only after the change.
@@ -83,6 +95,7 @@ pub struct Unserved {
 pub fn compare(before: &Table, after: &Table, keys: u32) -> Comparison {
     let keys = keys.max(1);
     Comparison {
+        routes: routes::compare(before, after),
         shards: rules::compare(before, after, keys),
         groups: groups(before, after, keys),
         unserved: unserved(before, after),
@@ -90,12 +103,12 @@ pub fn compare(before: &Table, after: &Table, keys: u32) -> Comparison {
 }
 
 fn groups(before: &Table, after: &Table, keys: u32) -> Vec<GroupChange> {
-    let old: BTreeMap<&Arc<str>, &Group> = by_name(before);
-    let new: BTreeMap<&Arc<str>, &Group> = by_name(after);
-    let names: BTreeSet<&Arc<str>> = old.keys().chain(new.keys()).copied().collect();
+    let old: BTreeMap<Name<'_>, &Group> = by_name(before);
+    let new: BTreeMap<Name<'_>, &Group> = by_name(after);
+    let names: BTreeSet<Name<'_>> = old.keys().chain(new.keys()).copied().collect();
     let pairs = names
         .into_iter()
-        .map(|name| (name, old.get(name), new.get(name)));
+        .map(|name| (name, old.get(&name), new.get(&name)));
     let changed = pairs.filter(|(_, old, new)| match (old, new) {
         (Some(old), Some(new)) => !is_same(old, new),
         _ => true,
@@ -105,11 +118,14 @@ fn groups(before: &Table, after: &Table, keys: u32) -> Vec<GroupChange> {
         .collect()
 }
 
-fn by_name(table: &Table) -> BTreeMap<&Arc<str>, &Group> {
+/// A group and what is required of it.
+type Name<'t> = (&'t Arc<str>, &'t Arc<[Arc<str>]>);
+
+fn by_name(table: &Table) -> BTreeMap<Name<'_>, &Group> {
     table
         .groups
         .iter()
-        .map(|group| (&group.name, group))
+        .map(|group| ((&group.name, &group.required), group))
         .collect()
 }
 
@@ -125,7 +141,12 @@ fn is_same(old: &Group, new: &Group) -> bool {
         && old.backends.iter().zip(&new.backends).all(alike)
 }
 
-fn group(name: &Arc<str>, old: Option<&Group>, new: Option<&Group>, keys: u32) -> GroupChange {
+fn group(
+    (name, required): Name<'_>,
+    old: Option<&Group>,
+    new: Option<&Group>,
+    keys: u32,
+) -> GroupChange {
     let (before, after) = (picks(old, keys), picks(new, keys));
     let comparable = old.zip(new).is_some_and(|(old, new)| {
         let places = |group: &Group| group.policy.kind().needs_key();
@@ -143,6 +164,7 @@ fn group(name: &Arc<str>, old: Option<&Group>, new: Option<&Group>, keys: u32) -
     let policy = |group: Option<&Group>| group.map(|group| group.policy.kind().name());
     GroupChange {
         name: Arc::clone(name),
+        required: Arc::clone(required),
         policy_before: policy(old),
         policy_after: policy(new),
         moved,
@@ -201,20 +223,21 @@ fn share(part: u128, whole: u128) -> f64 {
 }
 
 fn unserved(before: &Table, after: &Table) -> Vec<Unserved> {
-    let was_unserved = |name: &str| {
-        before
-            .group_named(name)
-            .is_some_and(|group| !is_served(group))
+    let old = by_name(before);
+    let was_unserved = |group: &Group| {
+        let old = old.get(&(&group.name, &group.required));
+        old.is_some_and(|group| !is_served(group))
     };
     let reached = reached(after).into_iter();
     let unserved = reached.filter(|(index, _)| !is_served(after.group(*index)));
     unserved
         .map(|(index, reached_by)| {
-            let group = Arc::clone(&after.group(index).name);
+            let group = after.group(index);
             Unserved {
-                is_new: !was_unserved(&group),
+                group: Arc::clone(&group.name),
+                required: Arc::clone(&group.required),
                 reached_by: reached_by.into_iter().collect(),
-                group,
+                is_new: !was_unserved(group),
             }
         })
         .collect()

@@ -186,10 +186,7 @@ pub fn explain(
     now_micros: u64,
 ) -> Explanation {
     let (route, destination) = match listener.protocol {
-        Protocol::Http => (
-            listener.routes.route_index(sketch),
-            listener.routes.route(sketch),
-        ),
+        Protocol::Http => listener.routes.choose(sketch),
         Protocol::Tcp => (None, listener.routes.default),
     };
     let (ruling, outcome) = match destination {

@@ -7,12 +7,14 @@
 
 mod members;
 mod routes;
+mod views;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use self::views::Views;
 pub use super::facts::{Resolved, Target};
 use super::registry::Registry;
 use crate::base::epoch::Epoch;
@@ -28,9 +30,6 @@ use crate::routing::table::{
 /// Addresses one name may yield; a longer answer is cut, with a warning. It bounds the table by
 /// the file: backends <= lines of backends x this.
 pub const ADDRESSES_MAX: usize = 256;
-
-/// The seed of every placement: all nodes of a cluster must have the same.
-const CLUSTER_SEED: u64 = 0;
 
 /// What a new epoch asks for.
 pub struct Plan {
@@ -133,16 +132,19 @@ pub fn plan(config: &Config, resolved: &Resolved, epoch: Epoch, registry: &mut R
     let before = registry.live_listeners();
     registry.begin(epoch);
     let mut warnings = Vec::new();
-    let groups = config
+    let mut groups: Vec<Group> = config
         .groups
         .iter()
-        .map(|group| plan_group(group, resolved, registry, &mut warnings))
+        .map(|group| plan_group(group, config.hash_seed, resolved, registry, &mut warnings))
         .collect();
+    let views = Views::of(config);
+    views.plan(config, registry, &mut groups);
     let mut open = Vec::new();
     let mut planned = Vec::new();
     for listener in &config.listeners {
         planned.push(plan_listener(
             listener,
+            &views,
             &before,
             registry,
             &mut open,
@@ -165,7 +167,7 @@ pub fn plan(config: &Config, resolved: &Resolved, epoch: Epoch, registry: &mut R
             epoch,
             listeners,
             groups,
-            shards: routes::shards_of(config),
+            shards: routes::shards_of(config, &views),
             backend_slots,
             group_slots,
         }),
@@ -177,6 +179,7 @@ pub fn plan(config: &Config, resolved: &Resolved, epoch: Epoch, registry: &mut R
 
 fn plan_listener(
     listener: &checked::Listener,
+    views: &Views<'_>,
     before: &[ListenerSlot],
     registry: &mut Registry,
     open: &mut Vec<OpenListener>,
@@ -205,7 +208,8 @@ fn plan_listener(
             checked::Protocol::Http => Protocol::Http,
             checked::Protocol::Tcp => Protocol::Tcp,
         },
-        routes: routes::set_of(listener),
+        routes: routes::set_of(listener, views),
+        route_names: routes::names_of(listener),
         connections_max: listener.connections_max,
         timeouts: ListenerTimeouts {
             head: listener.timeouts.head,
@@ -238,11 +242,13 @@ fn http_of(listener: &checked::Listener) -> HttpOptions {
 
 fn plan_group(
     group: &checked::Group,
+    hash_seed: u64,
     resolved: &Resolved,
     registry: &mut Registry,
     warnings: &mut Vec<PlanWarning>,
 ) -> Group {
-    let (slot, state) = registry.claim_group(&group.name);
+    let required: Arc<[Arc<str>]> = Arc::default();
+    let (slot, state) = registry.claim_group(&group.name, &required);
     let mut backends = Vec::new();
     let mut seen = HashSet::new();
     for backend in &group.backends {
@@ -256,7 +262,7 @@ fn plan_group(
             }
             backends.push(Backend {
                 slot,
-                identity: identity_of(backend, &member.id, member.address),
+                identity: identity_of(backend, &member.id, member.address, hash_seed),
                 id: member.id,
                 address: member.address,
                 weight: member.weight,
@@ -270,6 +276,7 @@ fn plan_group(
                 requests_max: backend.requests_max,
                 stats: kept.stats,
                 load: kept.load,
+                shared_by: Box::default(),
                 gate: kept.gate.filter(|_| limited),
                 standing: kept.standing,
             });
@@ -289,16 +296,17 @@ fn plan_group(
     Group {
         slot,
         name: Arc::clone(&group.name),
+        required,
         policy,
         hash_on: group.hash_on.as_ref().map(routes::source_of),
-        sticky: affinity::sticky(group, &backends),
+        sticky: affinity::sticky(group, &backends, hash_seed),
         queue: affinity::queue(group, state.waiting),
         outlier: health::outlier(&group.outlier),
         retry: health::retry(&group.retry, registry.cores()),
         standing: state.standing,
         backends,
         load: state.load,
-        key_seed: hash_key(CLUSTER_SEED, format!("group/{}", group.name).as_bytes()),
+        key_seed: hash_key(hash_seed, format!("group/{}", group.name).as_bytes()),
         timeouts: timeouts_of(&group.timeouts),
         retries_max: group.retries,
         idle_connections_max: group.idle_connections_max,
@@ -317,12 +325,12 @@ fn timeouts_of(timeouts: &checked::GroupTimeouts) -> GroupTimeouts {
 
 /// What a backend is placed by: its id, which it keeps when it moves to another address. The
 /// addresses of a DNS name share an id, so they are told apart.
-fn identity_of(backend: &checked::Backend, id: &str, address: SocketAddr) -> u64 {
+fn identity_of(backend: &checked::Backend, id: &str, address: SocketAddr, hash_seed: u64) -> u64 {
     let text = match backend.address {
         BackendAddress::Name { .. } | BackendAddress::Service(_) => format!("{id}/{address}"),
         BackendAddress::Socket(_) => id.to_owned(),
     };
-    hash_key(CLUSTER_SEED, text.as_bytes())
+    hash_key(hash_seed, text.as_bytes())
 }
 
 fn kind_of(policy: checked::Policy) -> PolicyKind {

@@ -3,7 +3,8 @@
 //! A slot is handed out when an identity first appears and stays with it across epochs, so
 //! counters, pools and cursors survive every change of the configuration, also one that removes
 //! the thing and brings it back. Identity is what must agree for the old state to make sense:
-//! name and address for a listener (another address is another socket), the name for a group;
+//! name and address for a listener (another address is another socket), the name for a group, with
+//! the labels that are required for a part of one;
 //! group, id and resolved address for a backend, so that a new weight, state, label or policy
 //! changes nothing of its counters.
 //!
@@ -40,6 +41,13 @@ struct BackendIdentity {
     address: SocketAddr,
 }
 
+/// What makes a group, or a part of it, the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct GroupIdentity {
+    name: Arc<str>,
+    required: Arc<[Arc<str>]>,
+}
+
 /// All slots of a node. A clone shares the counters, so a plan can be tried on a clone and thrown
 /// away.
 #[derive(Clone)]
@@ -47,7 +55,7 @@ pub struct Registry {
     cores: usize,
     epoch: Epoch,
     listeners: Slots<ListenerIdentity, ListenerState>,
-    groups: Slots<Arc<str>, GroupState>,
+    groups: Slots<GroupIdentity, GroupState>,
     backends: Slots<BackendIdentity, BackendState>,
     group_loads: Board,
     backend_loads: Board,
@@ -103,6 +111,8 @@ pub struct GroupEntry {
     pub slot: GroupSlot,
     /// Its name.
     pub name: Arc<str>,
+    /// Labels all of its backends have, if it is a part of a group that something requires.
+    pub required: Arc<[Arc<str>]>,
     /// What holds for all of it at this moment.
     pub standing: GroupStanding,
     /// Whether the last plan has it.
@@ -168,7 +178,8 @@ impl Registry {
     pub fn groups(&self) -> impl Iterator<Item = GroupEntry> + '_ {
         self.groups.iter().map(|(slot, entry)| GroupEntry {
             slot: GroupSlot(slot),
-            name: Arc::clone(&entry.identity),
+            name: Arc::clone(&entry.identity.name),
+            required: Arc::clone(&entry.identity.required),
             standing: entry.state.standing.clone(),
             live: self.is_live(entry.last),
         })
@@ -246,15 +257,23 @@ impl Registry {
         }
     }
 
-    /// The slot and the load of a group.
-    pub(super) fn claim_group(&mut self, name: &Arc<str>) -> (GroupSlot, GroupState) {
+    /// The slot and the load of a group, or of the part of it with these labels.
+    pub(super) fn claim_group(
+        &mut self,
+        name: &Arc<str>,
+        required: &Arc<[Arc<str>]>,
+    ) -> (GroupSlot, GroupState) {
+        let identity = GroupIdentity {
+            name: Arc::clone(name),
+            required: Arc::clone(required),
+        };
         let loads = &mut self.group_loads;
         let make = |slot| GroupState {
             load: loads.claim(slot),
             waiting: Arc::default(),
             standing: GroupStanding::default(),
         };
-        let (slot, state) = self.groups.claim(Arc::clone(name), self.epoch, make);
+        let (slot, state) = self.groups.claim(identity, self.epoch, make);
         (GroupSlot(slot), state.clone())
     }
 

@@ -147,18 +147,30 @@ impl RouteSet {
     #[inline]
     #[must_use]
     pub fn route<R: RequestView>(&self, request: &R) -> Option<Destination> {
+        self.choose(request).1
+    }
+
+    /// The position of the route that takes a request, if one does, and where the request goes.
+    #[inline]
+    #[must_use]
+    pub fn choose<R: RequestView>(&self, request: &R) -> (Option<usize>, Option<Destination>) {
         if self.destinations.is_empty() {
-            return self.default;
+            return (None, self.default);
         }
         match self.route_index(request) {
-            Some(index) => self.destinations.get(index).copied(),
-            None => self.default,
+            Some(index) => (Some(index), self.destinations.get(index).copied()),
+            None => (None, self.default),
         }
+    }
+
+    /// Where its routes lead, in their order.
+    pub fn of_routes(&self) -> impl Iterator<Item = Destination> + '_ {
+        self.destinations.iter().copied()
     }
 
     /// Where its routes lead, and its default.
     pub fn destinations(&self) -> impl Iterator<Item = Destination> + '_ {
-        self.destinations.iter().copied().chain(self.default)
+        self.of_routes().chain(self.default)
     }
 
     /// Position of the first route that matches.

@@ -84,6 +84,8 @@ pub struct Source {
     placement: Rendezvous,
     /// Of the placement's members.
     backends: Box<[BackendIndex]>,
+    /// Of the addresses.
+    seed: u64,
 }
 
 impl Sticky {
@@ -109,12 +111,13 @@ impl Sticky {
         })
     }
 
-    /// Places addresses on backends, given by id and weight in the order of the table.
+    /// Places addresses on backends, given by id and weight in the order of the table; all nodes
+    /// of a cluster have the same `seed`.
     #[must_use]
-    pub fn by_source<'i>(backends: impl Iterator<Item = (&'i str, u32)>) -> Sticky {
+    pub fn by_source<'i>(backends: impl Iterator<Item = (&'i str, u32)>, seed: u64) -> Sticky {
         let members: Vec<Member> = backends
             .map(|(id, weight)| Member {
-                key: hash_key(SEED, id.as_bytes()),
+                key: hash_key(seed, id.as_bytes()),
                 weight,
             })
             .collect();
@@ -122,6 +125,7 @@ impl Sticky {
         Sticky::Source(Source {
             placement: Rendezvous::new(&members),
             backends,
+            seed,
         })
     }
 
@@ -183,8 +187,8 @@ const NAME_LETTERS: usize = KEY_BYTES * 4 / 3;
 impl Source {
     fn find(&self, client: IpAddr) -> Option<BackendIndex> {
         let hash = match client.to_canonical() {
-            IpAddr::V4(address) => hash_key(SEED, &address.octets()),
-            IpAddr::V6(address) => hash_key(SEED, &address.octets()),
+            IpAddr::V4(address) => hash_key(self.seed, &address.octets()),
+            IpAddr::V6(address) => hash_key(self.seed, &address.octets()),
         };
         let member = self.placement.lookup(hash)?;
         self.backends.get(member as usize).copied()
@@ -345,8 +349,8 @@ mod tests {
     #[test]
     fn an_address_keeps_its_backend_when_another_leaves() {
         let ids: Vec<String> = (0..10).map(|id| format!("b{id}")).collect();
-        let ten = Sticky::by_source(ids.iter().map(|id| (&**id, 1)));
-        let nine = Sticky::by_source(ids[..9].iter().rev().map(|id| (&**id, 1)));
+        let ten = Sticky::by_source(ids.iter().map(|id| (&**id, 1)), 0);
+        let nine = Sticky::by_source(ids[..9].iter().rev().map(|id| (&**id, 1)), 0);
         let mut moved = 0;
         for last in 0..=255_u8 {
             let client = IpAddr::from([10, 0, 0, last]);

@@ -35,7 +35,7 @@ pub struct Table {
     pub epoch: Epoch,
     /// Listeners by [`ListenerSlot`]; `None` where a slot is not in use any more.
     pub listeners: Vec<Option<Arc<Listener>>>,
-    /// Groups by [`GroupIndex`].
+    /// Groups by [`GroupIndex`]: those of the file in its order, then parts of them.
     pub groups: Vec<Group>,
     /// Shard rules by [`ShardIndex`].
     pub shards: Vec<Rule>,
@@ -52,10 +52,11 @@ impl Table {
         self.listeners.get(slot.index())?.as_ref()
     }
 
-    /// The group of this name; a search, for people and not for requests.
+    /// The group of the file with this name; a search, for people and not for requests.
     #[must_use]
     pub fn group_named(&self, name: &str) -> Option<&Group> {
-        self.groups.iter().find(|group| &*group.name == name)
+        let mut groups = self.groups.iter();
+        groups.find(|group| &*group.name == name && group.required.is_empty())
     }
 
     /// The group at `index`.
@@ -109,6 +110,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// Routes in the order they are tried, and the default group.
     pub routes: RouteSet,
+    /// What each route is called.
+    pub route_names: Box<[Arc<str>]>,
     /// Connections over all cores; more wait in the backlog.
     pub connections_max: u32,
     /// Times.
@@ -161,11 +164,14 @@ pub struct Group {
     pub slot: GroupSlot,
     /// Name from the configuration.
     pub name: Arc<str>,
+    /// Labels all of its backends have; empty for a group of the file. With some it is the part
+    /// of that group that rules with these requirements see.
+    pub required: Arc<[Arc<str>]>,
     /// How a backend is chosen.
     pub policy: Policy,
     /// The backends.
     pub backends: Vec<Backend>,
-    /// What all of them have under way.
+    /// What all of them have under way, whoever they have it from.
     pub load: Load,
     /// The seed of keys that place requests among them.
     pub key_seed: u64,
@@ -195,8 +201,12 @@ impl Group {
     /// Notes that `core` hands a request to a backend.
     #[inline]
     pub fn enter(&self, backend: BackendIndex, core: CoreId) {
-        self.backends[backend.index()].load.up(core);
+        let backend = &self.backends[backend.index()];
+        backend.load.up(core);
         self.load.up(core);
+        for load in &backend.shared_by {
+            load.up(core);
+        }
     }
 
     /// The hash of a key, for policies that place by one.
@@ -245,8 +255,12 @@ impl Group {
     /// Notes that a request `core` had handed to a backend has left it.
     #[inline]
     pub fn leave(&self, backend: BackendIndex, core: CoreId) {
-        self.backends[backend.index()].load.down(core);
+        let backend = &self.backends[backend.index()];
+        backend.load.down(core);
         self.load.down(core);
+        for load in &backend.shared_by {
+            load.down(core);
+        }
     }
 }
 
@@ -275,6 +289,7 @@ pub enum BackendState {
 }
 
 /// One server of a group.
+#[derive(Clone)]
 pub struct Backend {
     /// Stable slot.
     pub slot: BackendSlot,
@@ -298,6 +313,8 @@ pub struct Backend {
     pub stats: PerCore<BackendStats>,
     /// What it has under way.
     pub load: Load,
+    /// The loads of other groups it is in: parts of its group that rules require, and their whole.
+    pub shared_by: Box<[Load]>,
     /// The account of its hard limits, if it has one.
     pub gate: Option<Arc<Gate>>,
     /// What this node thinks of it at this moment.

@@ -69,7 +69,8 @@ fn a_plan_tells_who_is_left_without_a_backend() {
         .api()
         .post("/v1/plan", json!({"operations": [drain], "keys": 10}));
     let plan = plan.expect(200);
-    let unserved = json!([{"group": "a", "reached_by": ["shard rule by-tenant"], "new": true}]);
+    let unserved =
+        json!([{"group": "a", "require": [], "reached_by": ["shard rule by-tenant"], "new": true}]);
     assert_eq!(plan["unserved"], unserved);
     assert_eq!(
         plan["groups"][0]["backends"],

@@ -27,6 +27,49 @@ fn a_change_survives_kill_minus_nine() {
 }
 
 #[test]
+fn a_store_has_a_seed_of_its_own_that_an_export_carries() {
+    let upstream = Upstream::named("one");
+    let mut proxy = Settings::http_to(&[&upstream]).with_store().start();
+    let api = proxy.api();
+    let seed = |api: &crate::support::Api| {
+        let settings = api.get("/v1/settings").expect(200);
+        settings["value"]["hash_seed"].as_u64().expect("a seed")
+    };
+    let first = seed(&api);
+    assert!(first <= i64::MAX as u64);
+    proxy.kill_and_start();
+    assert_eq!(seed(&proxy.api()), first, "it stays");
+    let other = Settings::http_to(&[&upstream]).with_store().start();
+    assert_ne!(seed(&other.api()), first);
+
+    // What a node shows may be put back; another seed may not, and none is none said.
+    let value = api.get("/v1/settings").expect(200)["value"].clone();
+    api.put("/v1/settings", value).expect(200);
+    let refused = api
+        .patch("/v1/settings", json!({"hash_seed": 1}))
+        .refused(422);
+    assert_eq!(refused, ["settings hash_seed"]);
+    assert_eq!(
+        api.patch("/v1/settings", json!({"hash_seed": null}))
+            .status(),
+        422
+    );
+    api.put("/v1/settings", json!({"shutdown": {"drain_timeout": "9s"}}))
+        .expect(200);
+    assert_eq!(seed(&api), first);
+
+    let export = api.get("/v1/export").text.clone();
+    let line = export
+        .lines()
+        .find(|line| line.starts_with("hash_seed = "))
+        .unwrap();
+    assert_eq!(line, format!("hash_seed = {first}"));
+    let plain = Settings::http_to(&[&upstream]).start();
+    let of_file = plain.api().get("/v1/settings").expect(200)["value"].clone();
+    assert_eq!(of_file.get("hash_seed"), None, "of a file alone it is 0");
+}
+
+#[test]
 fn without_a_store_a_change_lasts_until_the_end() {
     let (one, two) = (Upstream::named("one"), Upstream::named("two"));
     let mut proxy = Settings::http_to(&[&one]).start();

@@ -2,8 +2,8 @@
 //! table of its own epoch does not allow.
 //!
 //! Clients ask without a pause for random tenants while the API adds, removes, drains and weighs
-//! backends, moves tenants and switches policies. Each response names its epoch and its backend; a
-//! model that knows nothing of weir judges all of them afterwards.
+//! backends, moves tenants, requires labels and switches policies. Each response names its epoch
+//! and its backend; a model that knows nothing of weir judges all of them afterwards.
 //! `WEIR_TEST_CHANGES` says how many changes (300; 10000 by hand).
 
 mod model;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{Client, Proxy, Settings, Upstream};
-use model::{BACKENDS, GROUPS, History, TENANTS, World, name, tenant};
+use model::{BACKENDS, GROUPS, History, TENANTS, World, labels, name, tenant};
 
 /// Clients at once.
 const CLIENTS: usize = 4;
@@ -58,8 +58,8 @@ fn start(upstreams: &[Upstream]) -> (Proxy, History) {
     for (number, group) in GROUPS.iter().enumerate() {
         settings = settings.group(group, &[]);
         for (backend, upstream) in upstreams.iter().enumerate().skip(3 * number).take(3) {
-            let id = format!("id = \"{}\"", name(backend));
-            settings = settings.member(upstream, &id);
+            let lines = format!("id = \"{}\"\nlabels = {:?}", name(backend), labels(backend));
+            settings = settings.member(upstream, &lines);
         }
     }
     let proxy = settings.start();

@@ -41,6 +41,8 @@ pub(super) enum Change {
         group: usize,
         backend: usize,
     },
+    /// The rule begins or ceases to require the label of every second backend.
+    Require,
     Shard {
         tenant: usize,
         group: usize,
@@ -64,6 +66,8 @@ pub(super) struct World {
     tenants: [usize; TENANTS],
     /// Members of each group, and whether each drains.
     members: [BTreeMap<usize, bool>; GROUPS.len()],
+    /// Whether the rule requires the label.
+    requires: bool,
 }
 
 /// Every epoch's configuration.
@@ -72,6 +76,19 @@ pub(super) struct History(BTreeMap<u64, World>);
 /// The name of a backend.
 pub(super) fn name(backend: usize) -> String {
     format!("backend-{backend}")
+}
+
+/// The labels of a backend.
+pub(super) fn labels(backend: usize) -> Vec<&'static str> {
+    if is_labelled(backend) {
+        vec!["even"]
+    } else {
+        Vec::new()
+    }
+}
+
+fn is_labelled(backend: usize) -> bool {
+    backend.is_multiple_of(2)
 }
 
 /// The name of a tenant.
@@ -86,6 +103,7 @@ impl World {
         World {
             tenants: std::array::from_fn(|tenant| tenant % GROUPS.len()),
             members: std::array::from_fn(|number| group(number).collect()),
+            requires: false,
         }
     }
 
@@ -95,36 +113,39 @@ impl World {
         let group = first % GROUPS.len();
         let members = &self.members[group];
         let backend = *members.keys().nth(second % members.len())?;
-        let ready = members.iter().filter(|(_, drains)| !**drains);
-        let others_ready = ready.filter(|(other, _)| **other != backend).count();
-        match kind % 6 {
-            0 => {
-                let backend = third % BACKENDS;
-                (!members.contains_key(&backend)).then_some(Change::Add { group, backend })
-            }
-            1 => (others_ready > 0).then_some(Change::Remove { group, backend }),
-            2 => Some(Change::Policy {
+        let change = match kind % 7 {
+            0 => Change::Add {
+                group,
+                backend: third % BACKENDS,
+            },
+            1 => Change::Remove { group, backend },
+            2 => Change::Policy {
                 group,
                 policy: third % POLICIES.len(),
-            }),
-            3 => Some(Change::Shard {
+            },
+            3 => Change::Shard {
                 tenant: second % TENANTS,
                 group,
-            }),
-            4 => {
-                let drains = !members[&backend];
-                (!drains || others_ready > 0).then_some(Change::State {
-                    group,
-                    backend,
-                    drains,
-                })
-            }
-            _ => Some(Change::Weight {
+            },
+            4 => Change::State {
+                group,
+                backend,
+                drains: !members[&backend],
+            },
+            5 => Change::Require,
+            _ => Change::Weight {
                 group,
                 backend,
                 weight: 1 + third as u64 % 9,
-            }),
-        }
+            },
+        };
+        let adds_again = match change {
+            Change::Add { group, backend } => self.members[group].contains_key(&backend),
+            _ => false,
+        };
+        let after = self.after(&change);
+        let serves = (0..GROUPS.len()).all(|group| after.serving(group).next().is_some());
+        (serves && !adds_again).then_some(change)
     }
 
     /// The world after a change.
@@ -138,6 +159,7 @@ impl World {
             Change::Remove { group, backend } => {
                 next.members[group].remove(&backend);
             }
+            Change::Require => next.requires = !next.requires,
             Change::Shard { tenant, group } => next.tenants[tenant] = group,
             Change::State {
                 group,
@@ -161,9 +183,14 @@ impl World {
 
     /// Who may serve a tenant.
     fn allowed(&self, tenant: usize) -> BTreeSet<String> {
-        let members = self.members[self.tenants[tenant]].iter();
-        let ready = members.filter(|(_, drains)| !**drains);
-        ready.map(|(backend, _)| name(*backend)).collect()
+        self.serving(self.tenants[tenant]).map(name).collect()
+    }
+
+    /// Who of a group may be given what the rule places.
+    fn serving(&self, group: usize) -> impl Iterator<Item = usize> {
+        let ready = self.members[group].iter().filter(|(_, drains)| !**drains);
+        let ready = ready.map(|(backend, _)| *backend);
+        ready.filter(|backend| !self.requires || is_labelled(*backend))
     }
 }
 
@@ -175,7 +202,7 @@ impl Change {
         };
         match *self {
             Change::Add { group, backend } => {
-                let value = json!({"address": address(backend)});
+                let value = json!({"address": address(backend), "labels": labels(backend)});
                 ("PUT", member(group, backend), Some(value))
             }
             Change::Policy { group, policy } => {
@@ -187,6 +214,11 @@ impl Change {
                 )
             }
             Change::Remove { group, backend } => ("DELETE", member(group, backend), None),
+            Change::Require => {
+                let require = (!world.requires).then_some("even");
+                let value = json!({"require": require});
+                ("PATCH", "/v1/shards/by-tenant".to_owned(), Some(value))
+            }
             Change::Shard { .. } => {
                 let value = json!({"map": world.after(self).map()});
                 ("PATCH", "/v1/shards/by-tenant".to_owned(), Some(value))

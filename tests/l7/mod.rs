@@ -15,6 +15,7 @@ mod policies;
 mod pooling;
 mod queue;
 mod refusals;
+mod requiring;
 mod retries;
 mod routing;
 mod sharding;

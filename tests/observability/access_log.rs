@@ -37,6 +37,54 @@ fn json_lines_say_what_happened() {
 }
 
 #[test]
+fn a_line_names_the_route_and_the_rule_that_decided() {
+    let upstream = Upstream::named("ok");
+    let proxy = Settings::http_to(&[])
+        .member(&upstream, "id = \"first\"")
+        .access_log("json")
+        .route("name = \"plain\"\npath = \"/plain\"\ngroup = \"app\"")
+        .route("path = \"/rule\"\nshard = \"s\"")
+        .route("name = \"json\"\npath = \"/json\"\nshard = \"body\"")
+        .shard("name = \"s\"\nkey = { header = \"x-t\" }\nmap = [{ key = \"a\", group = \"app\" }]")
+        .shard("name = \"body\"\nkey = { json = \"/t\" }\nmap = [{ key = \"a\", group = \"app\" }]")
+        .start();
+    let mut client = proxy.client();
+    client.get("/plain");
+    client.get("/");
+    client.ask("GET /rule HTTP/1.1\r\nHost: h\r\nX-T: a\r\n\r\n");
+    client.ask("GET /rule HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut client = proxy.client();
+    client.send("POST /json HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    client.send("{\"t\":\"a\"}");
+    client.response();
+    let lines: Vec<Value> = proxy
+        .wait_for_log_lines(5)
+        .iter()
+        .map(|line| json(line))
+        .collect();
+    let named = |line: &Value| ["route", "shard"].map(|key| line[key].as_str().map(str::to_owned));
+    let expected = [
+        (200, [Some("plain"), None]),
+        (200, [None, None]),
+        (200, [Some("route-2"), Some("s")]),
+        (400, [Some("route-2"), Some("s")]),
+        (200, [Some("json"), Some("body")]),
+    ];
+    for (line, (status, names)) in lines.iter().zip(expected) {
+        assert_eq!(line["status"], status, "{line}");
+        assert_eq!(
+            named(line),
+            names.map(|name| name.map(str::to_owned)),
+            "{line}"
+        );
+        assert_eq!(line["epoch"], 1);
+        let backend = (status == 200).then_some("first");
+        assert_eq!(line["backend"].as_str(), backend, "{line}");
+    }
+}
+
+#[test]
 fn every_request_has_exactly_one_line() {
     let upstream = Upstream::named("ok");
     let proxy = Settings::http_to(&[&upstream])

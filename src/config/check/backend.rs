@@ -16,7 +16,7 @@ use super::values::{choice, missing, number_or_none, out_of_range};
 /// Backends of one group. A table holds each of them, and a policy may have to pass over all.
 const BACKENDS_MAX: usize = 16_384;
 
-/// Labels of one backend; each is compared for each shard rule that asks for some.
+/// Labels of one backend or one rule; each is compared for each rule that requires some.
 const LABELS_MAX: usize = 32;
 
 /// Hard limits of one backend.
@@ -166,7 +166,15 @@ fn check_weight(written: &Integer, problems: &mut Problems<'_>) -> u16 {
     })
 }
 
-fn check_labels(written: &Texts, problems: &mut Problems<'_>) -> Vec<Arc<str>> {
+fn is_label(text: &str) -> bool {
+    match text.split_once('=') {
+        Some((name, value)) => is_valid(name) && is_valid(value),
+        None => is_valid(text),
+    }
+}
+
+/// Labels of a backend, or those a rule requires.
+pub(super) fn check_labels(written: &Texts, problems: &mut Problems<'_>) -> Vec<Arc<str>> {
     let Some(written) = written else {
         return Vec::new();
     };
@@ -177,8 +185,9 @@ fn check_labels(written: &Texts, problems: &mut Problems<'_>) -> Vec<Arc<str>> {
     let mut seen = HashSet::new();
     let mut labels = Vec::new();
     for Written { value, at } in &written.value {
-        if !is_valid(value) {
-            let fix = "write 1 to 64 letters, digits, '-', '_' or '.', such as \"gpu\"";
+        if !is_label(value) {
+            let fix = "write a word, or a name and a value, of 1 to 64 letters, digits, '-', '_' \
+                       or '.' each, such as \"gpu\" or \"zone=eu\"";
             problems.error(at, format!("{value:?} is not a label"), fix);
         } else if !seen.insert(value) {
             problems.error(at, format!("{value:?} is there twice"), "remove one");

@@ -18,6 +18,7 @@ mod key;
 mod listener;
 pub(super) mod names;
 mod ranges;
+mod require;
 mod route;
 mod shard;
 mod values;
@@ -77,7 +78,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
     for raw in &raw.groups {
         checked_groups.extend(group::check(raw, &mut group_names, problems));
     }
-    Config {
+    let config = Config {
         workers: check_workers(raw.workers.as_ref(), problems),
         admin,
         log: check_log(&raw.log, problems),
@@ -89,6 +90,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
             .store
             .as_ref()
             .and_then(|raw| admin::check_store(raw, problems)),
+        hash_seed: check_seed(&raw.hash_seed, problems),
         shutdown: Shutdown {
             drain_timeout: duration(
                 &raw.drain_timeout,
@@ -103,7 +105,18 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
         groups: checked_groups,
         warnings: Vec::new(),
         _sealed: Sealed,
-    }
+    };
+    require::check(raw, &config, problems);
+    config
+}
+
+/// Any number an integer of TOML can hold that is not negative.
+fn check_seed(written: &raw::Integer, problems: &mut Problems<'_>) -> u64 {
+    let Some(written) = written else { return 0 };
+    u64::try_from(written.value).unwrap_or_else(|_| {
+        values::out_of_range(&written.at, written.value, 0, i64::MAX, problems);
+        0
+    })
 }
 
 fn check_counts(raw: &raw::File, problems: &mut Problems<'_>) {

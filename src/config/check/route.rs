@@ -16,6 +16,7 @@ use super::super::reader::Written;
 use super::destination::Targets;
 use super::header;
 use super::names::{Names, host_name};
+use super::require;
 use super::values::missing;
 
 /// Bytes of a path pattern.
@@ -51,6 +52,7 @@ pub(super) fn check(
         if raw.group.is_none() && raw.shard.is_none() {
             missing(&raw.at, "group", "\"app\"", problems);
         }
+        let required = require::of_route(raw, problems);
         let destination = targets.find(&raw.group, &raw.shard, Protocol::Http, problems);
         let (Some(hosts), Some(mut paths), Some(prefixes)) = (hosts, exact, prefixes) else {
             continue;
@@ -74,6 +76,7 @@ pub(super) fn check(
             methods,
             headers,
             destination,
+            require: required,
         }));
     }
     routes

@@ -13,7 +13,7 @@ use super::super::raw;
 use super::super::reader::Written;
 use super::names::{GroupNames, Names};
 use super::values::{missing, number, place};
-use super::{hash, key, ranges};
+use super::{hash, key, ranges, require};
 use crate::base::limits::SHARD_KEY_BYTES_MAX;
 
 /// Rules of one file.
@@ -63,6 +63,7 @@ pub(super) fn check(
         key_bytes_max: number(&raw.key_bytes_max, KEY_BYTES_DEFAULT, KEY_BYTES, problems) as usize,
         function: function?,
         default,
+        require: require::labels(&raw.require, problems),
         missing,
         malformed,
         oversized,

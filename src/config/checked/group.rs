@@ -136,12 +136,24 @@ pub struct Backend {
     pub weight: u16,
     /// What it may be given.
     pub state: BackendState,
-    /// What it is capable of.
+    /// What it is capable of: words, or names with a value (`zone=eu`).
     pub labels: Vec<Arc<str>>,
     /// Open connections at one time over all cores, idle ones included; `None` for no limit.
     pub connections_max: Option<u32>,
     /// Requests at one time over all cores; `None` for no limit.
     pub requests_max: Option<u32>,
+}
+
+/// Whether labels satisfy all that is required. A word is satisfied by the label of that name, with
+/// or without a value; a name with a value only by the same.
+#[must_use]
+pub fn satisfies(labels: &[Arc<str>], required: &[Arc<str>]) -> bool {
+    required.iter().all(|required| {
+        labels.iter().any(|label| match label.split_once('=') {
+            Some((name, _)) if !required.contains('=') => name == &**required,
+            _ => label == required,
+        })
+    })
 }
 
 impl Backend {

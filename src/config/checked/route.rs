@@ -19,6 +19,8 @@ pub struct Route {
     pub headers: Vec<HeaderCondition>,
     /// Where it leads.
     pub destination: Destination,
+    /// Labels a backend of that group must have to be given its requests, sorted.
+    pub require: Vec<Arc<str>>,
 }
 
 impl Route {

@@ -1,5 +1,6 @@
 //! Shard rules, as meant.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub struct Shard {
     pub function: ShardFunction,
     /// Where keys go that the function has no place for; they are refused without it.
     pub default: Option<GroupRef>,
+    /// Labels a backend must have to be given what the rule places, whatever the group; sorted.
+    pub require: Vec<Arc<str>>,
     /// What happens without a key.
     pub missing: ShardOutcome,
     /// What happens with an ambiguous or unreadable key.
@@ -39,6 +42,33 @@ pub struct Shard {
     pub oversized: ShardOutcome,
     /// What happens with a key in a body that has a content coding.
     pub compressed: ShardOutcome,
+}
+
+impl Shard {
+    /// Every group it can lead to, in order.
+    pub fn groups(&self) -> BTreeSet<GroupRef> {
+        let mut groups: BTreeSet<GroupRef> = match &self.function {
+            ShardFunction::Hash(hash) => hash.groups.iter().map(|(group, _)| *group).collect(),
+            ShardFunction::Integers(ranges) => ranges.iter().map(|range| range.group).collect(),
+            ShardFunction::Map(entries) | ShardFunction::Prefix(entries) => {
+                entries.iter().map(|entry| entry.group).collect()
+            }
+            ShardFunction::Modulo(groups) => groups.iter().copied().collect(),
+            ShardFunction::Texts(ranges) => ranges.iter().map(|range| range.group).collect(),
+        };
+        groups.extend(self.default);
+        let outcomes = [
+            self.missing,
+            self.malformed,
+            self.oversized,
+            self.compressed,
+        ];
+        groups.extend(outcomes.into_iter().filter_map(|outcome| match outcome {
+            ShardOutcome::Group(group) => Some(group),
+            ShardOutcome::Default | ShardOutcome::Reject => None,
+        }));
+        groups
+    }
 }
 
 /// Where a key is taken from: that of a shard rule, or that of a hashing policy.

@@ -51,6 +51,7 @@ impl Config {
             page.raw("header", list(route.headers.iter().map(header)));
         }
         self.print_destination(route.destination, page);
+        page.texts("require", route.require.iter().map(ToString::to_string));
     }
 }
 

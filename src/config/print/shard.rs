@@ -29,6 +29,7 @@ impl Config {
         if let Some(group) = shard.default {
             page.text("default", &self.group(group).name);
         }
+        page.texts("require", shard.require.iter().map(ToString::to_string));
         page.raw("missing", self.outcome(shard.missing));
         page.raw("malformed", self.outcome(shard.malformed));
         page.raw("oversized", self.outcome(shard.oversized));

@@ -14,6 +14,7 @@ pub(in super::super) struct Route {
     pub(in super::super) header: Vec<HeaderCondition>,
     pub(in super::super) group: Text,
     pub(in super::super) shard: Text,
+    pub(in super::super) require: Texts,
     pub(in super::super) at: At,
 }
 
@@ -42,6 +43,7 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
             .collect(),
         group: section.text("group", "\"app\"", problems),
         shard: section.text("shard", "\"by-tenant\"", problems),
+        require: section.texts("require", "[\"gpu\"]", problems),
     };
     section.finish(problems);
     route

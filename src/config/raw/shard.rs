@@ -16,6 +16,7 @@ pub(in super::super) struct Shard {
     pub(in super::super) modulo: Texts,
     pub(in super::super) hash: Option<Hash>,
     pub(in super::super) default: Text,
+    pub(in super::super) require: Texts,
     pub(in super::super) missing: Option<Outcome>,
     pub(in super::super) malformed: Option<Outcome>,
     pub(in super::super) oversized: Option<Outcome>,
@@ -90,6 +91,7 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
             .section("hash", problems)
             .map(|section| read_hash(section, problems)),
         default: section.text("default", "\"rest\"", problems),
+        require: section.texts("require", "[\"gpu\"]", problems),
         missing: read_outcome(&mut section, "missing", problems),
         malformed: read_outcome(&mut section, "malformed", problems),
         oversized: read_outcome(&mut section, "oversized", problems),

@@ -77,8 +77,9 @@ fn every_mistake_in_backends_is_told_in_one_run() {
          \"127.0.0.1:9001\"",
         "weir.toml:16:6: group[app].backend[b].id: a backend named \"b\" is already on line 12; \
          fix: give it another name",
-        "weir.toml:17:11: group[app].backend[b].labels[#1]: \"x y\" is not a label; fix: write 1 \
-         to 64 letters, digits, '-', '_' or '.', such as \"gpu\"",
+        "weir.toml:17:11: group[app].backend[b].labels[#1]: \"x y\" is not a label; fix: write a \
+         word, or a name and a value, of 1 to 64 letters, digits, '-', '_' or '.' each, such as \
+         \"gpu\" or \"zone=eu\"",
         "weir.toml:17:23: group[app].backend[b].labels[#3]: \"z\" is there twice; fix: remove \
          one",
         "weir.toml:18:16: group[app].backend[b].requests_max: 0 is out of range; fix: write a \

@@ -116,6 +116,7 @@ fn bytes(name: &'static str, range: std::ops::RangeInclusive<u32>) -> BoxedStrat
 
 fn any_node() -> BoxedStrategy<String> {
     let workers = key("workers", &["\"auto\"", "3", "[0, 2, 1]"]);
+    let seed = key("hash_seed", &["0", "7", "9223372036854775807"]);
     let admin = key(
         "[admin]\naddress",
         &[
@@ -141,6 +142,7 @@ fn any_node() -> BoxedStrategy<String> {
     );
     lines(vec![
         workers,
+        seed,
         admin,
         key("[store]\npath", &["\"/var/lib/weir/store.redb\""]),
         level,
@@ -156,6 +158,13 @@ fn any_node() -> BoxedStrategy<String> {
         ),
     ])
 }
+
+/// Where routes lead, in turn.
+const TARGETS: [&str; 3] = [
+    "group = \"g1\"",
+    "shard = \"s0\"",
+    "group = \"g0\"\nrequire = \"any\"",
+];
 
 fn any_listener(index: usize) -> BoxedStrategy<String> {
     let http = lines(vec![
@@ -208,7 +217,7 @@ fn any_listener(index: usize) -> BoxedStrategy<String> {
         3 => (http, routes).prop_map(|(http, routes)| {
             let routes = routes.iter().enumerate().map(|(index, route)| {
                 format!("[[listener.route]]\nname = \"r{index}\"\n{route}{}\n",
-                    if index % 2 == 0 { "group = \"g1\"" } else { "shard = \"s0\"" })
+                    TARGETS[index % TARGETS.len()])
             });
             format!("group = \"g0\"\n{http}{}", routes.collect::<String>())
         }),
@@ -252,6 +261,7 @@ fn any_shard() -> BoxedStrategy<String> {
         ),
         key("malformed", &["\"default\"", "{ group = \"g0\" }"]),
         key("oversized", &["\"default\"", "\"reject\""]),
+        key("require", &["[]", "\"any\"", "[\"any=1\", \"any\"]"]),
     ]);
     (source, function, more)
         .prop_map(|(source, function, more)| {
@@ -315,7 +325,8 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
             format!(
                 "[[group]]\nname = \"g{index}\"\n\
                  backends = [\"127.0.0.1:9001\", \"[::1]:9002\", \"App.internal.:80\"]\n\
-                 {lines}{}",
+                 {lines}{}\
+                 [[group.backend]]\naddress = \"127.0.0.1:9\"\nlabels = [\"any=1\", \"x\"]\n",
                 long.collect::<String>()
             )
         })
@@ -326,7 +337,7 @@ fn any_backend() -> BoxedStrategy<String> {
     lines(vec![
         number("weight", 0..=65535),
         key("state", &["\"ready\"", "\"drain\"", "\"maint\""]),
-        key("labels", &["[]", "\"gpu\"", "[\"gpu\", \"ssd.2\"]"]),
+        key("labels", &["[]", "\"gpu\"", "[\"gpu\", \"zone=eu-1\"]"]),
         key("connections_max", &["1", "1000", "\"none\""]),
         key("requests_max", &["1", "1000", "\"none\""]),
     ])

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::judge::Mistake;
 use super::path::{Family, ObjectPath, is_name};
-use super::{Document, Entry, PROCESS_KEYS, Section, parts_of};
+use super::{Document, Entry, PROCESS_KEYS, SEED_KEY, Section, parts_of};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,14 @@ pub enum Op {
         /// Its place among its siblings; where it is, or the end, when not given.
         place: Option<Place>,
     },
+}
+
+impl Op {
+    fn path(&self) -> &ObjectPath {
+        match self {
+            Op::Delete { path } | Op::Patch { path, .. } | Op::Put { path, .. } => path,
+        }
+    }
 }
 
 /// A place among siblings.
@@ -81,8 +89,29 @@ impl Document {
                 Op::Patch { path, value } => next.patch(path, value)?,
                 Op::Put { path, value, place } => next.put(path, value, place.as_ref())?,
             }
+            if *op.path() == ObjectPath::Settings {
+                next = next.with_seed_of(self, op)?;
+            }
         }
         Ok(next)
+    }
+
+    /// Keeps the seed whatever becomes of the settings around it.
+    fn with_seed_of(self, before: &Document, op: &Op) -> Result<Document, OpError> {
+        let seed = before.hash_seed();
+        if let Op::Patch { path, value } | Op::Put { path, value, .. } = op
+            && let Some(said) = value.get(SEED_KEY)
+            && Some(said) != seed
+        {
+            let problem = "cannot be changed: nearly every key would be placed elsewhere";
+            let fix = "leave it as it is or out; a new store takes it from its file";
+            let mistake = Mistake::new(path, SEED_KEY, problem, fix);
+            return Err(OpError::Shape(mistake));
+        }
+        Ok(match seed {
+            Some(seed) => self.or_hash_seed(seed.clone()),
+            None => self,
+        })
     }
 
     fn delete(&mut self, path: &ObjectPath) -> Result<(), OpError> {

@@ -34,6 +34,10 @@ pub type Section = Map<String, Value>;
 /// file: the table takes it for maintenance, a file that is written leaves it out.
 pub const HEALTH_KEY: &str = "health";
 
+/// The key of the settings that seeds every placement. It is made with a store and kept for ever,
+/// because another one moves nearly every key.
+pub const SEED_KEY: &str = "hash_seed";
+
 /// One object: its value without its name and its parts, and its place among its siblings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -172,6 +176,23 @@ impl Document {
         hasher.digest()
     }
 
+    /// The seed of every placement, if it has one.
+    #[must_use]
+    pub fn hash_seed(&self) -> Option<&Value> {
+        self.value(&ObjectPath::Settings)?.get(SEED_KEY)
+    }
+
+    /// The document with this seed, unless it has one.
+    #[must_use]
+    pub fn or_hash_seed(mut self, seed: Value) -> Document {
+        if self.hash_seed().is_none() {
+            let settings = self.entries.entry(ObjectPath::Settings);
+            let settings = settings.or_insert_with(|| Arc::new(Entry::empty()));
+            Arc::make_mut(settings).value.insert(SEED_KEY.into(), seed);
+        }
+        self
+    }
+
     fn entries_of<'d>(
         &'d self,
         family: &Family,
@@ -186,6 +207,13 @@ impl Document {
 }
 
 impl Entry {
+    fn empty() -> Entry {
+        Entry {
+            order: 0,
+            value: Section::new(),
+        }
+    }
+
     /// What a store keeps. Keys are sorted, so equal entries have equal records.
     fn record(&self) -> Vec<u8> {
         let record = serde_json::json!({"order": self.order, "value": self.value});

@@ -364,3 +364,43 @@ proptest! {
         prop_assert_eq!(read, top);
     }
 }
+
+#[test]
+fn a_seed_stays_whatever_becomes_of_the_settings_around_it() {
+    let document = file().document.or_hash_seed(7.into());
+    assert_eq!(document.clone().or_hash_seed(8.into()), document);
+    let path = ObjectPath::Settings;
+    let value = |value: Value| value.as_object().unwrap().clone();
+    let put = |said| Op::Put {
+        path: ObjectPath::Settings,
+        value: value(said),
+        place: None,
+    };
+    let patch = |said| Op::Patch {
+        path: ObjectPath::Settings,
+        value: value(said),
+    };
+    for op in [
+        put(json!({})),
+        put(json!({"hash_seed": 7, "dns": {"refresh": "9s"}})),
+        patch(json!({"shutdown": null})),
+        patch(json!({"hash_seed": 7})),
+        Op::Delete { path: path.clone() },
+    ] {
+        let after = document.apply(std::slice::from_ref(&op)).unwrap();
+        assert_eq!(after.hash_seed(), Some(&7.into()), "{op:?}");
+    }
+    for op in [
+        put(json!({"hash_seed": 8})),
+        patch(json!({"hash_seed": null})),
+    ] {
+        let told = document.apply(std::slice::from_ref(&op)).unwrap_err();
+        assert!(told.to_string().contains("cannot be changed"), "{told}");
+        // A deletion before it gives no way around.
+        let ops = [Op::Delete { path: path.clone() }, op];
+        assert!(document.apply(&ops).is_err());
+    }
+    let without = file().document;
+    assert!(without.apply(&[put(json!({"hash_seed": 0}))]).is_err());
+    assert_eq!(without.apply(&[put(json!({}))]).unwrap().hash_seed(), None);
+}

@@ -26,6 +26,17 @@ pub(super) fn plan(body: &Value) -> String {
             out.push_str(&format!("  {what} listener {}\n", text(listener)));
         }
     }
+    for route in list(&body["routes"]) {
+        let name = match route["route"].as_str() {
+            Some(_) => format!("route {}", text(&route["route"])),
+            None => "what no route takes".to_owned(),
+        };
+        let [before, after] = ["before", "after"].map(|side| target(&route[side]));
+        let listener = text(&route["listener"]);
+        out.push_str(&format!(
+            "  listener {listener}, {name}: {before} -> {after}\n"
+        ));
+    }
     for shard in list(&body["shards"]) {
         out.push_str(&shard_rule(shard));
     }
@@ -37,7 +48,8 @@ pub(super) fn plan(body: &Value) -> String {
         } else {
             format!("{before} -> {after}")
         };
-        out.push_str(&format!("\ngroup {}, {policy}", text(&group["name"])));
+        let name = required(&group["name"], &group["require"]);
+        out.push_str(&format!("\ngroup {name}, {policy}"));
         out.push_str(&moved(&group["moved"]));
         out.push_str(&shares("BACKEND", &group["backends"], "nobody"));
     }
@@ -48,7 +60,7 @@ pub(super) fn plan(body: &Value) -> String {
         } else {
             " (as before)"
         };
-        let group = text(&unserved["group"]);
+        let group = required(&unserved["group"], &unserved["require"]);
         out.push_str(&format!(
             "\nNOBODY READY in group {group}{still}, reached by {}\n",
             joined(by)
@@ -61,6 +73,24 @@ pub(super) fn plan(body: &Value) -> String {
         out.push_str(&format!("\nwarning: {}\n", text(warning)));
     }
     out
+}
+
+/// Where a route leads.
+fn target(target: &Value) -> String {
+    match (&target["group"], &target["shard"]) {
+        (Value::Null, Value::Null) => "nothing".to_owned(),
+        (Value::Null, shard) => format!("shard rule {}", text(shard)),
+        (group, _) => format!("group {}", required(group, &target["require"])),
+    }
+}
+
+/// A group with what is required of its backends.
+fn required(group: &Value, labels: &Value) -> String {
+    let labels: Vec<String> = list(labels).iter().map(text).collect();
+    match labels.as_slice() {
+        [] => text(group),
+        labels => format!("{} ({} required)", text(group), labels.join(", ")),
+    }
 }
 
 fn shard_rule(shard: &Value) -> String {
@@ -153,7 +183,7 @@ fn choice(body: &Value) -> String {
     };
     let mut out = format!(
         "group {}, {}{hash}{sticks}\n",
-        text(&body["group"]),
+        required(&body["group"], &body["require"]),
         text(&body["policy"])
     );
     let heads = [

@@ -63,6 +63,38 @@ fn a_route_shows_every_condition() {
 }
 
 #[test]
+fn what_is_required_is_shown_with_where_it_leads() {
+    let body = json!({"items": [{"path": "listeners/web/routes/r", "value": {
+        "name": "r", "group": "app", "require": ["gpu", "zone=eu"],
+    }}]});
+    let shown = render(Shape::Routes, &body);
+    assert!(shown.contains("app (gpu zone=eu)"), "{shown}");
+    let body = json!({"items": [{"path": "shards/s", "value": {
+        "name": "s", "key": {"host": true}, "modulo": ["a"], "require": "gpu",
+    }}]});
+    let shown = render(Shape::Shards, &body);
+    assert!(
+        shown
+            .lines()
+            .nth(1)
+            .is_some_and(|line| line.ends_with("gpu")),
+        "{shown}"
+    );
+    let plan = json!({"epoch": 3, "routes": [
+        {"listener": "web", "route": "r", "before": {"group": "a"},
+         "after": {"group": "b", "require": ["gpu"]}},
+        {"listener": "web", "route": null, "before": null, "after": {"shard": "s"}},
+    ]});
+    let shown = render(Shape::Plan, &plan);
+    for line in [
+        "  listener web, route r: group a -> group b (gpu required)\n",
+        "  listener web, what no route takes: nothing -> shard rule s\n",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+}
+
+#[test]
 fn a_refusal_tells_every_mistake_and_who_is_behind() {
     let body = json!({"detail": "2 mistakes; nothing was changed", "errors": [
         {"object": "groups/app", "field": "retries", "problem": "is 99", "fix": "write less"},

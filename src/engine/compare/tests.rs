@@ -307,3 +307,73 @@ fn a_group_nobody_is_ready_in_is_named_if_something_leads_there() {
         [(b, false), (c, false)]
     );
 }
+
+#[test]
+fn routes_that_lead_elsewhere_are_listed_and_others_are_not() {
+    let file = |routes: &str, default: &str| {
+        let groups = ["a", "b"].map(|name| {
+            format!(
+                "[[group]]\nname = \"{name}\"\n[[group.backend]]\naddress = \"127.0.0.1:1\"\n\
+                 labels = \"gpu\"\n"
+            )
+        });
+        table(&format!(
+            "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\n{default}\n{routes}\
+             [[shard]]\nname = \"s\"\nkey = {{ header = \"k\" }}\nmodulo = [\"a\", \"b\"]\n{}",
+            groups.concat()
+        ))
+    };
+    let route = |name: &str, to: &str| {
+        format!("[[listener.route]]\nname = \"{name}\"\npath = \"/{name}\"\n{to}\n")
+    };
+    let before = file(
+        &[
+            route("stays", "group = \"a\""),
+            route("moves", "group = \"a\""),
+            route("gains", "group = \"a\""),
+            route("goes", "shard = \"s\""),
+        ]
+        .concat(),
+        "group = \"a\"",
+    );
+    let after = file(
+        &[
+            route("comes", "shard = \"s\""),
+            route("gains", "group = \"a\"\nrequire = \"gpu\""),
+            route("moves", "group = \"b\""),
+            route("stays", "group = \"a\"").replace("/stays", "/other"),
+        ]
+        .concat(),
+        "shard = \"s\"",
+    );
+    let group = |name: &str, required: &[&str]| {
+        let required = required.iter().map(|label| Arc::from(*label));
+        Some(Target::Group {
+            name: name.into(),
+            required: required.collect(),
+        })
+    };
+    let rule = || Some(Target::Shard("s".into()));
+    let expected = [
+        (None, group("a", &[]), rule()),
+        (Some("comes"), None, rule()),
+        (Some("gains"), group("a", &[]), group("a", &["gpu"])),
+        (Some("goes"), rule(), None),
+        (Some("moves"), group("a", &[]), group("b", &[])),
+    ];
+    let expected = expected.map(|(route, before, after)| RouteChange {
+        listener: "web".into(),
+        route: route.map(Into::into),
+        before,
+        after,
+    });
+    let found = compare(&before, &after, 10);
+    assert_eq!(found.routes, expected);
+    assert!(compare(&after, &after, 10).routes.is_empty());
+    let part = found.groups.iter().find(|group| !group.required.is_empty());
+    let part = part.expect("the part of a that is required now");
+    assert_eq!(
+        (part.policy_before, part.policy_after),
+        (None, Some("round_robin"))
+    );
+}

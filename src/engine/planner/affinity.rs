@@ -9,7 +9,11 @@ use crate::routing::limit::Queue;
 use crate::routing::sticky::{CookieOptions, SameSite, Sticky};
 use crate::routing::table::Backend;
 
-pub(super) fn sticky(group: &checked::Group, backends: &[Backend]) -> Option<Sticky> {
+pub(super) fn sticky(
+    group: &checked::Group,
+    backends: &[Backend],
+    hash_seed: u64,
+) -> Option<Sticky> {
     let identities = identities(backends);
     let ids = identities.iter().map(String::as_str);
     match group.sticky.as_ref()? {
@@ -29,7 +33,7 @@ pub(super) fn sticky(group: &checked::Group, backends: &[Backend]) -> Option<Sti
         }
         checked::Sticky::Source => {
             let weights = backends.iter().map(|backend| u32::from(backend.weight));
-            Some(Sticky::by_source(ids.zip(weights)))
+            Some(Sticky::by_source(ids.zip(weights), hash_seed))
         }
     }
 }

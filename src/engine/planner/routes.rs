@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::views::Views;
 use crate::base::id::{GroupIndex, ShardIndex};
 use crate::config::checked::{
     self, Config, GroupRef, HashAlgorithm, ShardFunction, ShardHash, ShardOutcome,
@@ -15,12 +16,25 @@ use crate::routing::shard::pointer::Pointer;
 use crate::routing::shard::{Outcome, Outcomes, Rule};
 
 /// The routes of a listener.
-pub(super) fn set_of(listener: &checked::Listener) -> RouteSet {
-    let rules: Vec<RouteRule> = listener.routes.iter().map(rule_of).collect();
-    RouteSet::new(listener.destination.map(destination_of), &rules)
+pub(super) fn set_of(listener: &checked::Listener, views: &Views<'_>) -> RouteSet {
+    let rules = listener.routes.iter().map(|route| rule_of(route, views));
+    let rules: Vec<RouteRule> = rules.collect();
+    let default = listener.destination;
+    RouteSet::new(default.map(|to| destination_of(to, &[], views)), &rules)
 }
 
-fn rule_of(route: &checked::Route) -> RouteRule {
+/// What its routes are called: those that have no name by their place, as the API does.
+pub(super) fn names_of(listener: &checked::Listener) -> Box<[Arc<str>]> {
+    let named = (1..).zip(&listener.routes);
+    named
+        .map(|(place, route)| match &route.name {
+            Some(name) => Arc::clone(name),
+            None => format!("route-{place}").into(),
+        })
+        .collect()
+}
+
+fn rule_of(route: &checked::Route, views: &Views<'_>) -> RouteRule {
     let host = |pattern: &checked::HostPattern| match pattern {
         checked::HostPattern::Exact(host) => HostRule::Exact(host.clone()),
         checked::HostPattern::Wildcard(host) => HostRule::Below(host.clone()),
@@ -49,31 +63,33 @@ fn rule_of(route: &checked::Route) -> RouteRule {
             .map(|method| Box::from(&**method))
             .collect(),
         headers: route.headers.iter().map(header).collect(),
-        destination: destination_of(route.destination),
+        destination: destination_of(route.destination, &route.require, views),
     }
 }
 
 /// The table keeps groups and shard rules in the order of the file.
-fn destination_of(destination: checked::Destination) -> Destination {
+fn destination_of(
+    destination: checked::Destination,
+    required: &[Arc<str>],
+    views: &Views<'_>,
+) -> Destination {
     match destination {
-        checked::Destination::Group(group) => Destination::Group(index_of(group)),
+        checked::Destination::Group(group) => Destination::Group(views.index_of(group, required)),
         checked::Destination::Shard(shard) => {
             Destination::Shard(ShardIndex(u32::try_from(shard.0).unwrap_or(u32::MAX)))
         }
     }
 }
 
-fn index_of(group: GroupRef) -> GroupIndex {
-    GroupIndex(u32::try_from(group.0).unwrap_or(u32::MAX))
-}
-
 /// The shard rules.
-pub(super) fn shards_of(config: &Config) -> Vec<Rule> {
+pub(super) fn shards_of(config: &Config, views: &Views<'_>) -> Vec<Rule> {
     let rules = config.shards.iter();
-    rules.map(|shard| shard_of(shard, config)).collect()
+    rules.map(|shard| shard_of(shard, config, views)).collect()
 }
 
-fn shard_of(shard: &checked::Shard, config: &Config) -> Rule {
+fn shard_of(shard: &checked::Shard, config: &Config, views: &Views<'_>) -> Rule {
+    let index_of = |group: GroupRef| views.index_of(group, &shard.require);
+    let to_group = |group: GroupRef| Outcome::Group(index_of(group));
     let default = shard.default.map_or(Outcome::Reject, to_group);
     let outcome = |outcome| match outcome {
         ShardOutcome::Default => default,
@@ -84,7 +100,7 @@ fn shard_of(shard: &checked::Shard, config: &Config) -> Rule {
         name: Arc::clone(&shard.name),
         source: source_of(&shard.key),
         key_bytes_max: shard.key_bytes_max,
-        function: function_of(&shard.function, config),
+        function: function_of(&shard.function, config, &index_of),
         outcomes: Outcomes {
             compressed: outcome(shard.compressed),
             malformed: outcome(shard.malformed),
@@ -93,10 +109,6 @@ fn shard_of(shard: &checked::Shard, config: &Config) -> Rule {
             unplaced: default,
         },
     }
-}
-
-fn to_group(group: GroupRef) -> Outcome {
-    Outcome::Group(index_of(group))
 }
 
 /// Where a key is taken from, of a shard rule or a policy.
@@ -120,9 +132,12 @@ pub(super) fn source_of(source: &checked::KeySource) -> KeySource {
     }
 }
 
-fn function_of(function: &ShardFunction, config: &Config) -> Function {
+/// Where a group is in the table for one rule.
+type IndexOf<'f> = dyn Fn(GroupRef) -> GroupIndex + 'f;
+
+fn function_of(function: &ShardFunction, config: &Config, index_of: &IndexOf<'_>) -> Function {
     match function {
-        ShardFunction::Hash(hash) => hash_of(hash, config),
+        ShardFunction::Hash(hash) => hash_of(hash, config, index_of),
         ShardFunction::Integers(ranges) => {
             let ranges = ranges.iter().map(|range| IntegerRange {
                 from: range.from,
@@ -131,11 +146,12 @@ fn function_of(function: &ShardFunction, config: &Config) -> Function {
             });
             Function::integers(ranges.collect())
         }
-        ShardFunction::Map(entries) => Function::map(keys_of(entries)),
+        ShardFunction::Map(entries) => Function::map(keys_of(entries, index_of)),
         ShardFunction::Modulo(groups) => {
-            Function::Modulo(groups.iter().map(|group| index_of(*group)).collect())
+            let groups = groups.iter().map(|group| index_of(*group));
+            Function::modulo(groups.collect(), config.hash_seed)
         }
-        ShardFunction::Prefix(entries) => Function::prefix(keys_of(entries)),
+        ShardFunction::Prefix(entries) => Function::prefix(keys_of(entries, index_of)),
         ShardFunction::Texts(ranges) => {
             let ranges = ranges.iter().map(|range| TextRange {
                 from: range.from.as_bytes().into(),
@@ -147,7 +163,7 @@ fn function_of(function: &ShardFunction, config: &Config) -> Function {
     }
 }
 
-fn hash_of(hash: &ShardHash, config: &Config) -> Function {
+fn hash_of(hash: &ShardHash, config: &Config, index_of: &IndexOf<'_>) -> Function {
     let groups = hash.groups.iter();
     let groups = groups.map(|(group, weight)| {
         let name: &str = &config.group(*group).name;
@@ -160,11 +176,14 @@ fn hash_of(hash: &ShardHash, config: &Config) -> Function {
         HashAlgorithm::Rendezvous => Algorithm::Rendezvous,
         HashAlgorithm::RingHash => Algorithm::Ring,
     };
-    Function::hash(algorithm, &groups, hash.bounded_load)
+    Function::hash(algorithm, &groups, hash.bounded_load, config.hash_seed)
 }
 
-fn keys_of(entries: &[checked::ShardKeys]) -> impl Iterator<Item = (&str, GroupIndex)> {
-    entries.iter().flat_map(|entry| {
+fn keys_of<'e>(
+    entries: &'e [checked::ShardKeys],
+    index_of: &IndexOf<'_>,
+) -> impl Iterator<Item = (&'e str, GroupIndex)> {
+    entries.iter().flat_map(move |entry| {
         let group = index_of(entry.group);
         entry.keys.iter().map(move |key| (&**key, group))
     })

@@ -24,7 +24,7 @@ pub enum Function {
     /// Single keys.
     Map(Keys),
     /// The remainder of an integer; of the hash for any other key.
-    Modulo(Box<[GroupIndex]>),
+    Modulo(Modulo),
     /// Beginnings of keys, of which the longest counts.
     Prefix(Keys),
     /// Ranges of texts.
@@ -57,8 +57,18 @@ pub struct TextRange {
 #[derive(Debug)]
 pub struct Hashed {
     placement: Placement,
+    /// Of the keys it places.
+    seed: u64,
     groups: Box<[(GroupIndex, u32)]>,
     bounded_load: Option<u32>,
+}
+
+/// Groups that take turns with the integers.
+#[derive(Debug)]
+pub struct Modulo {
+    groups: Box<[GroupIndex]>,
+    /// Of the keys that are no integers.
+    seed: u64,
 }
 
 /// Keys, or beginnings of keys, with their groups.
@@ -76,19 +86,22 @@ pub enum Placed {
     Nowhere,
 }
 
-/// Separates this level of placement from the others (see `hashing`); of every key hashed here.
+/// Separates this level of placement from the others (see `hashing`), the same for every rule:
+/// rules with the same groups agree.
 const LEVEL: &[u8] = b"shard";
 
 impl Function {
     /// A hash over groups given by name and weight. With `bounded_load` a group that has more
-    /// than so many percent of its share of the load is passed over.
+    /// than so many percent of its share of the load is passed over. All nodes of a cluster have
+    /// the same `seed`.
     #[must_use]
     pub fn hash(
         algorithm: Algorithm,
         groups: &[(&str, GroupIndex, u32)],
         bounded_load: Option<u32>,
+        seed: u64,
     ) -> Self {
-        let seed = hash_key(0, LEVEL);
+        let seed = hash_key(seed, LEVEL);
         let members = (0_u64..)
             .zip(groups)
             .map(|(ordinal, (name, _, weight))| Member {
@@ -102,6 +115,7 @@ impl Function {
         let pairs = groups.iter().map(|(_, group, weight)| (*group, *weight));
         Function::Hash(Hashed {
             placement: Placement::new(algorithm, &members),
+            seed,
             groups: pairs.collect(),
             bounded_load,
         })
@@ -119,6 +133,15 @@ impl Function {
     pub fn texts(mut ranges: Vec<TextRange>) -> Self {
         ranges.sort_unstable_by(|left, right| left.from.cmp(&right.from));
         Function::Texts(ranges.into())
+    }
+
+    /// The remainder of an integer by the number of groups.
+    #[must_use]
+    pub fn modulo(groups: Box<[GroupIndex]>, seed: u64) -> Self {
+        Function::Modulo(Modulo {
+            groups,
+            seed: hash_key(seed, LEVEL),
+        })
     }
 
     /// Single keys; of a key that is there twice the first one counts.
@@ -154,7 +177,7 @@ impl Function {
                 Integer::TooLong => Placed::Nowhere,
             },
             Function::Map(keys) | Function::Prefix(keys) => keys.place(key),
-            Function::Modulo(groups) => place_remainder(groups, key),
+            Function::Modulo(modulo) => modulo.place(key),
             Function::Texts(ranges) => place_text(ranges, key),
         }
     }
@@ -162,7 +185,7 @@ impl Function {
 
 impl Hashed {
     fn place(&self, key: &[u8], load_of: impl Fn(GroupIndex) -> u64) -> Placed {
-        let hash = key_hash(key);
+        let hash = hash_key(self.seed, key);
         let found = match self.bounded_load {
             None => self.placement.lookup(hash),
             Some(percent) => self.place_bounded(hash, percent, load_of),
@@ -194,6 +217,19 @@ impl Hashed {
     }
 }
 
+impl Modulo {
+    fn place(&self, key: &[u8]) -> Placed {
+        let count = self.groups.len() as u64;
+        if count == 0 {
+            return Placed::Nowhere;
+        }
+        let remainder = remainder(key, count).unwrap_or_else(|| hash_key(self.seed, key) % count);
+        self.groups
+            .get(usize::try_from(remainder).unwrap_or(usize::MAX))
+            .map_or(Placed::Nowhere, |group| Placed::Group(*group))
+    }
+}
+
 impl Keys {
     fn place(&self, key: &[u8]) -> Placed {
         let mut longest = NONE;
@@ -219,22 +255,6 @@ fn place_text(ranges: &[TextRange], key: &[u8]) -> Placed {
         Some(range) if range.to.as_ref().is_none_or(|to| *key < **to) => Placed::Group(range.group),
         _ => Placed::Nowhere,
     }
-}
-
-fn place_remainder(groups: &[GroupIndex], key: &[u8]) -> Placed {
-    let count = groups.len() as u64;
-    if count == 0 {
-        return Placed::Nowhere;
-    }
-    let remainder = remainder(key, count).unwrap_or_else(|| key_hash(key) % count);
-    groups
-        .get(usize::try_from(remainder).unwrap_or(usize::MAX))
-        .map_or(Placed::Nowhere, |group| Placed::Group(*group))
-}
-
-/// The hash that places a key, the same for every rule: rules with the same groups agree.
-fn key_hash(key: &[u8]) -> u64 {
-    hash_key(hash_key(0, LEVEL), key)
 }
 
 /// The digits of a decimal integer and whether a minus stands before them.

@@ -127,6 +127,8 @@ impl LineWriter {
         padded(out, record.ended_unix_micros % 1_000_000 / 1000);
         out.extend_from_slice(b"Z\"");
         name(out, &names.listeners, record.listener.index());
+        json_text(out, b",\"route\":\"", texts.route);
+        json_text(out, b",\"shard\":\"", texts.shard);
         out.extend_from_slice(b",\"client\":\"");
         address(out, record.client);
         out.push(b'"');

@@ -36,6 +36,10 @@ pub struct Texts<'a> {
     pub user_agent: &'a [u8],
     /// `Referer`.
     pub referer: &'a [u8],
+    /// Name of the route that took it.
+    pub route: &'a [u8],
+    /// Name of the shard rule that placed it, or refused to.
+    pub shard: &'a [u8],
 }
 
 /// The numbers of a record whose whole length is `total`.
@@ -112,12 +116,16 @@ fn decode_texts(bytes: &[u8]) -> Option<Texts<'_>> {
     let (host, rest) = take_text(rest)?;
     let (user_agent, rest) = take_text(rest)?;
     let (referer, rest) = take_text(rest)?;
+    let (route, rest) = take_text(rest)?;
+    let (shard, rest) = take_text(rest)?;
     rest.is_empty().then_some(Texts {
         method,
         target,
         host,
         user_agent,
         referer,
+        route,
+        shard,
     })
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The worker's share is kept to two copies: the numbers, packed, and the texts, encoded when the
 //! head was parsed. Names of listeners and backends travel as slots and are looked up by the log
-//! thread. A record that does not fit is dropped whole and counted: serving goes before logging.
+//! thread; those of routes and shard rules have no slots and travel as they are. A record that does
+//! not fit is dropped whole and counted: serving goes before logging.
 //! Records of one core stay in order; between cores lines may be out of order by one poll.
 
 pub mod escape;
@@ -17,7 +18,7 @@ use rtrb::Producer;
 use crate::base::fault::Fault;
 use crate::base::id::{BackendSlot, ListenerSlot};
 use crate::base::limits::LOG_TEXT_BYTES_MAX;
-use crate::telemetry::access_log::frame::{HEADER_BYTES, encode_header};
+use crate::telemetry::access_log::frame::{HEADER_BYTES, Texts, encode_header};
 
 /// The numbers of one finished exchange (or one finished TCP connection: status 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +59,17 @@ pub struct AccessRecord {
 /// once at parse time, because the request's bytes are gone when its response ends. Each text is
 /// cut at [`LOG_TEXT_BYTES_MAX`].
 #[inline]
-pub fn encode_texts(
-    out: &mut Vec<u8>,
-    method: &[u8],
-    target: &[u8],
-    host: &[u8],
-    user_agent: &[u8],
-    referer: &[u8],
-) {
-    for text in [method, target, host, user_agent, referer] {
+pub fn encode_texts(out: &mut Vec<u8>, texts: &Texts<'_>) {
+    let Texts {
+        method,
+        target,
+        host,
+        user_agent,
+        referer,
+        route,
+        shard,
+    } = *texts;
+    for text in [method, target, host, user_agent, referer, route, shard] {
         let length = text.len().min(LOG_TEXT_BYTES_MAX);
         // LOG_TEXT_BYTES_MAX fits, which frame.rs asserts.
         out.extend_from_slice(&(length as u16).to_le_bytes());
@@ -93,8 +96,8 @@ impl AccessLogSender {
         AccessLogSender { ring }
     }
 
-    /// Queues one record with its texts (see [`encode_texts`]; empty for TCP). Returns false,
-    /// and queues nothing, when the ring is full: the caller counts the drop.
+    /// Queues one record with its texts (see [`encode_texts`]; empty if there are none). Returns
+    /// false, and queues nothing, when the ring is full: the caller counts the drop.
     #[must_use]
     #[inline]
     pub fn push(&mut self, record: &AccessRecord, texts: &[u8]) -> bool {

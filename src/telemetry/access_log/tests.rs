@@ -40,18 +40,13 @@ const TEXTS: Texts<'static> = Texts {
     host: b"example.org",
     user_agent: b"curl/8",
     referer: b"",
+    route: b"api",
+    shard: b"by-tenant",
 };
 
 fn encoded(texts: &Texts<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    encode_texts(
-        &mut out,
-        texts.method,
-        texts.target,
-        texts.host,
-        texts.user_agent,
-        texts.referer,
-    );
+    encode_texts(&mut out, texts);
     out
 }
 
@@ -84,6 +79,7 @@ fn json_names_every_fact_once() {
     assert_eq!(
         line(LineFormat::Json, &record(), &TEXTS),
         "{\"time\":\"2025-07-28T10:53:20.123Z\",\"listener\":\"web\",\
+         \"route\":\"api\",\"shard\":\"by-tenant\",\
          \"client\":\"192.0.2.7:4711\",\"method\":\"GET\",\"target\":\"/a?b=c\",\
          \"host\":\"example.org\",\"status\":200,\"bytes_received\":321,\"bytes_sent\":1234,\
          \"duration_ms\":12.045,\"upstream_ms\":11.999,\"group\":\"app\",\
@@ -109,7 +105,7 @@ fn json_names_every_fact_once() {
 
 #[test]
 fn a_full_ring_takes_nothing_of_a_record_and_recovers() {
-    let (producer, consumer) = RingBuffer::new(300);
+    let (producer, consumer) = RingBuffer::new(330);
     let mut sender = AccessLogSender::new(producer);
     let mut reader = RecordReader::new(consumer);
     let texts = encoded(&TEXTS);
@@ -152,8 +148,13 @@ fn a_reader_that_stops_goes_on_where_it_stopped() {
 fn long_texts_are_cut() {
     let long = vec![b'a'; 3 * LOG_TEXT_BYTES_MAX];
     let mut out = Vec::new();
-    encode_texts(&mut out, b"GET", &long, b"", b"", b"");
-    assert_eq!(out.len(), 5 * 2 + 3 + LOG_TEXT_BYTES_MAX);
+    let texts = Texts {
+        method: b"GET",
+        target: &long,
+        ..Texts::default()
+    };
+    encode_texts(&mut out, &texts);
+    assert_eq!(out.len(), 7 * 2 + 3 + LOG_TEXT_BYTES_MAX);
 }
 
 #[test]
@@ -192,6 +193,7 @@ proptest! {
             host: &host,
             user_agent: &user_agent,
             referer: &referer,
+            ..TEXTS
         };
         for format in [LineFormat::Combined, LineFormat::Json] {
             let line = line(format, &record(), &texts);

@@ -207,6 +207,8 @@ fn choose(body: &mut Value, group: &Group, choice: &Choice) {
         })
     });
     body["group"] = (*group.name).into();
+    let required = group.required.iter().map(|label| &**label);
+    body["require"] = required.collect();
     body["policy"] = group.policy.kind().name().into();
     body["hash"] = choice.hash.map(hex).into();
     let preferred = choice

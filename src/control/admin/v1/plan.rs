@@ -20,7 +20,8 @@ use super::transaction;
 use crate::control::change::{Refusal, Snapshot};
 use crate::control::document::{Document, Mistake, Op, Section, judge};
 use crate::engine::compare::{
-    Comparison, GroupChange, KEYS_DEFAULT, Method, Move, RuleChange, Share, Unserved,
+    Comparison, GroupChange, KEYS_DEFAULT, Method, Move, RouteChange, RuleChange, Share, Target,
+    Unserved,
 };
 use crate::engine::trial::{self, Trial};
 
@@ -102,12 +103,14 @@ fn changes(before: &Document, after: &Document) -> Value {
 
 fn shown(trial: &Trial) -> Value {
     let Comparison {
+        routes,
         shards,
         groups,
         unserved,
     } = &trial.comparison;
     let warnings = trial.warnings.iter().map(ToString::to_string);
     json!({
+        "routes": routes.iter().map(route).collect::<Vec<_>>(),
         "shards": shards.iter().map(shard).collect::<Vec<_>>(),
         "groups": groups.iter().map(group).collect::<Vec<_>>(),
         "unserved": unserved.iter().map(unserved_group).collect::<Vec<_>>(),
@@ -116,6 +119,27 @@ fn shown(trial: &Trial) -> Value {
         "unknown_names": trial.unknown_names,
         "warnings": warnings.collect::<Vec<_>>(),
     })
+}
+
+fn route(change: &RouteChange) -> Value {
+    json!({
+        "listener": &*change.listener,
+        "route": change.route.as_deref(),
+        "before": change.before.as_ref().map(target),
+        "after": change.after.as_ref().map(target),
+    })
+}
+
+fn target(target: &Target) -> Value {
+    match target {
+        Target::Group { name, required } if required.is_empty() => json!({"group": &**name}),
+        Target::Group { name, required } => json!({"group": &**name, "require": labels(required)}),
+        Target::Shard(name) => json!({"shard": &**name}),
+    }
+}
+
+fn labels(required: &[Arc<str>]) -> Vec<&str> {
+    required.iter().map(|label| &**label).collect()
 }
 
 fn shard(change: &RuleChange) -> Value {
@@ -146,6 +170,7 @@ fn shard(change: &RuleChange) -> Value {
 fn group(change: &GroupChange) -> Value {
     json!({
         "name": &*change.name,
+        "require": labels(&change.required),
         "policy": {"before": change.policy_before, "after": change.policy_after},
         "moved": change.moved.map(rounded),
         "backends": change.backends.iter().map(part).collect::<Vec<_>>(),
@@ -163,6 +188,7 @@ fn part(share: &Share) -> Value {
 fn unserved_group(unserved: &Unserved) -> Value {
     json!({
         "group": &*unserved.group,
+        "require": labels(&unserved.required),
         "reached_by": unserved.reached_by,
         "new": unserved.is_new,
     })

@@ -66,6 +66,7 @@ fn changed(kind: PolicyKind, weights: &[u16], change: impl Fn(u32, &mut Backend)
             requests_max: None,
             stats: stats.clone(),
             load: board.claim(index),
+            shared_by: Box::default(),
             gate: None,
             standing: standings.claim(index),
         };
@@ -88,6 +89,7 @@ fn group_of(
     Group {
         slot: GroupSlot(0),
         name: Arc::from("app"),
+        required: Arc::default(),
         policy: Policy::new(kind, &backends, board, standings),
         backends,
         load: Board::new(CORES).claim(0),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Function, Keys};
 use crate::base::id::GroupIndex;
+use crate::routing::hashing::hash_key;
 
 impl Function {
     /// Every group a key can be placed on, in order.
@@ -21,7 +22,7 @@ impl Function {
                     .map(|(_, group)| GroupIndex(group))
                     .collect()
             }
-            Function::Modulo(groups) => groups.iter().copied().collect(),
+            Function::Modulo(modulo) => modulo.groups.iter().copied().collect(),
             Function::Texts(ranges) => ranges.iter().map(|range| range.group).collect(),
         }
     }
@@ -42,8 +43,10 @@ impl Function {
     #[must_use]
     pub fn hash_of(&self, key: &[u8]) -> Option<u64> {
         match self {
-            Function::Hash(_) => Some(super::key_hash(key)),
-            Function::Modulo(_) if super::digits_of(key).is_none() => Some(super::key_hash(key)),
+            Function::Hash(hashed) => Some(hash_key(hashed.seed, key)),
+            Function::Modulo(modulo) if super::digits_of(key).is_none() => {
+                Some(hash_key(modulo.seed, key))
+            }
             _ => None,
         }
     }

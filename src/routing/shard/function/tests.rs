@@ -95,7 +95,7 @@ fn the_longest_prefix_counts_and_a_map_takes_whole_keys() {
 
 #[test]
 fn remainders_are_those_of_the_mathematicians() {
-    let function = Function::Modulo((0..7).map(GroupIndex).collect());
+    let function = Function::modulo((0..7).map(GroupIndex).collect(), 0);
     for (key, expected) in [
         ("0", 0),
         ("13", 6),
@@ -112,14 +112,14 @@ fn remainders_are_those_of_the_mathematicians() {
         );
     }
     assert_eq!(
-        Function::Modulo(Box::new([])).place(b"1", idle),
+        Function::modulo(Box::new([]), 0).place(b"1", idle),
         Placed::Nowhere
     );
 }
 
 #[test]
 fn other_keys_are_spread_by_a_hash_that_never_changes() {
-    let function = Function::Modulo((0..4).map(GroupIndex).collect());
+    let function = Function::modulo((0..4).map(GroupIndex).collect(), 0);
     let mut counts = [0_u32; 4];
     for number in 0..4_000 {
         match function.place(format!("user-{number}").as_bytes(), idle) {
@@ -168,7 +168,7 @@ fn hashes_spread_keys_by_weight() {
             ("b", GroupIndex(1), 2),
             ("c", GroupIndex(2), 0),
         ];
-        let counts = spread(&Function::hash(algorithm, &groups, None), idle);
+        let counts = spread(&Function::hash(algorithm, &groups, None, 0), idle);
         assert_eq!(counts[2], 0, "{algorithm:?}");
         assert!(
             (1600..2400).contains(&counts[0]),
@@ -186,8 +186,8 @@ fn a_group_over_its_bound_is_passed_over() {
             ("c", GroupIndex(2), 1),
         ];
         let busy = |group: GroupIndex| if group.0 == 1 { 100 } else { 10 };
-        let bounded = Function::hash(algorithm, &groups, Some(125));
-        let free = Function::hash(algorithm, &groups, None);
+        let bounded = Function::hash(algorithm, &groups, Some(125), 0);
+        let free = Function::hash(algorithm, &groups, None, 0);
         assert_eq!(
             spread(&bounded, idle),
             spread(&free, idle),
@@ -220,8 +220,8 @@ fn the_order_of_groups_counts_for_jump_only() {
     other.reverse();
     for algorithm in [Algorithm::Maglev, Algorithm::Rendezvous, Algorithm::Ring] {
         let (one, other) = (
-            Function::hash(algorithm, &one, None),
-            Function::hash(algorithm, &other, None),
+            Function::hash(algorithm, &one, None, 0),
+            Function::hash(algorithm, &other, None, 0),
         );
         for number in 0..500 {
             let key = format!("user-{number}").into_bytes();
