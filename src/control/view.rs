@@ -88,7 +88,7 @@ fn hash_of(table: &Table) -> u64 {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    for group in &table.groups {
+    for group in table.whole_groups() {
         feed(group.name.as_bytes());
         feed(&(group.backends.len() as u64).to_le_bytes());
         for backend in &group.backends {

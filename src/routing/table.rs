@@ -55,8 +55,12 @@ impl Table {
     /// The group of the file with this name; a search, for people and not for requests.
     #[must_use]
     pub fn group_named(&self, name: &str) -> Option<&Group> {
-        let mut groups = self.groups.iter();
-        groups.find(|group| &*group.name == name && group.required.is_empty())
+        self.whole_groups().find(|group| &*group.name == name)
+    }
+
+    /// The groups of the file in its order, without the parts something requires.
+    pub fn whole_groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| group.required.is_empty())
     }
 
     /// The group at `index`.

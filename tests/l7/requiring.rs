@@ -174,6 +174,10 @@ fn explain_and_plan_know_what_is_required() {
     let api = proxy.api();
     let said = api.post("/v1/explain", json!({"host": "t", "path": "/render/x"}));
     let body = said.expect(200);
+    let status = api.get("/v1/status").expect(200);
+    let groups = status["groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 1, "a part is no group of its own: {groups:?}");
+    assert_eq!(groups[0]["backends"].as_array().unwrap().len(), 3);
     assert_eq!(
         (&body["group"], &body["require"]),
         (&json!("app"), &json!(["gpu"]))

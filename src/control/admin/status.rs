@@ -135,7 +135,7 @@ fn groups(view: &View) -> Vec<Value> {
             .push(backend(entry));
     }
     let mut groups = Vec::new();
-    for group in &view.table.groups {
+    for group in view.table.whole_groups() {
         groups.push(json!({
             "name": &*group.name,
             "policy": group.policy.kind().name(),
