@@ -111,7 +111,9 @@ fn part_of(
             ..affinity::queue(config.group(group), state.waiting)
         },
         outlier: whole.outlier.clone(),
-        standing: state.standing,
+        retry: whole.retry.clone(),
+        // Ejections and panic are of the whole group: a part must not empty it twice.
+        standing: whole.standing.clone(),
         backends,
         load: state.load,
         key_seed: whole.key_seed,
