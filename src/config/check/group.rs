@@ -10,7 +10,7 @@ use super::super::problem::Problems;
 use super::super::raw;
 use super::names::Names;
 use super::values::{choice, duration, number, number_or_none, path, size};
-use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, health, key};
+use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, health, key, probe};
 
 pub(super) fn check(
     raw: &raw::Group,
@@ -42,6 +42,7 @@ pub(super) fn check(
     let sticky = sticky.and_then(|sticky| affinity::check_sticky(sticky, problems));
     let queue = affinity::check_queue(&raw.queue, problems);
     let outlier = health::check_outlier(&raw.outlier, problems);
+    let check = probe::check(&raw.check, problems);
     Some(Group {
         name: name?,
         policy,
@@ -55,6 +56,7 @@ pub(super) fn check(
         sticky,
         queue,
         outlier,
+        check,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Groups and their backends, as meant.
 
-use super::{KeySource, Outlier, Queue, Sticky};
+use super::{Check, KeySource, Outlier, Queue, Sticky};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -100,6 +100,8 @@ pub struct Group {
     pub queue: Queue,
     /// How outliers are found and treated.
     pub outlier: Outlier,
+    /// How its backends are asked whether they are well.
+    pub check: Check,
 }
 
 /// Times on the backends' side.

@@ -4,7 +4,7 @@
 use super::super::checked::{
     Backend, BackendAddress, BackendState, Group, Policy, Sticky, WEIGHT_DEFAULT,
 };
-use super::{Page, health, shard};
+use super::{Page, health, probe, shard};
 
 pub(super) fn print(group: &Group, page: &mut Page) {
     page.section("[[group]]");
@@ -49,6 +49,7 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     page.raw("requests_max", group.queue.requests_max);
     page.duration("timeout", group.queue.timeout);
     health::print_outlier(&group.outlier, page);
+    probe::print_check(&group.check, page);
     if let Some(sticky) = &group.sticky {
         print_sticky(sticky, page);
     }
