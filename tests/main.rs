@@ -16,6 +16,7 @@
 mod api;
 mod changes;
 mod discovery;
+mod health;
 mod kernel;
 mod l4;
 mod l7;
