@@ -44,6 +44,16 @@ pub const ADMIN_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Changes that wait for the control loop; further ones are refused.
 pub const CHANGES_MAX: usize = 64;
 
+/// Active checks under way at one time; more wait. Each is a connection and a task of the control
+/// thread.
+pub const CHECKS_MAX: usize = 256;
+
+/// Bytes of a body an active check looks at.
+pub const CHECK_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of one heartbeat as a datagram: its members, and long names.
+pub const HEARTBEAT_BYTES_MAX: usize = 2048;
+
 /// Steps of a JSON pointer; documents that are sharded by are flat.
 pub const SHARD_POINTER_TOKENS_MAX: usize = 32;
 

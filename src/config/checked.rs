@@ -19,6 +19,7 @@ mod affinity;
 mod dns;
 mod group;
 mod health;
+mod probe;
 mod route;
 mod shard;
 
@@ -30,6 +31,7 @@ pub use group::{
     Policy, RETRIES_MAX, WEIGHT_DEFAULT, satisfies,
 };
 pub use health::{Outlier, Retry, RetryOn};
+pub use probe::{Check, CheckKind, HeartbeatDoor, HttpCheck};
 pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};
 pub use shard::{
     Destination, HashAlgorithm, IntegerRange, KeySource, Shard, ShardFunction, ShardHash,
@@ -47,6 +49,8 @@ pub struct Config {
     pub log: Log,
     /// What weir says about each exchange, when it does.
     pub access_log: Option<AccessLog>,
+    /// Where heartbeats arrive beside the API, when they do.
+    pub heartbeat: Option<HeartbeatDoor>,
     /// Where changes are kept, when they outlive the process.
     pub store: Option<Store>,
     /// The seed of every placement: all nodes that should place alike have the same.
@@ -77,6 +81,7 @@ impl PartialEq for Config {
             admin,
             log,
             access_log,
+            heartbeat,
             store,
             hash_seed,
             shutdown,
@@ -91,6 +96,7 @@ impl PartialEq for Config {
             && *admin == other.admin
             && *log == other.log
             && *access_log == other.access_log
+            && *heartbeat == other.heartbeat
             && *store == other.store
             && *hash_seed == other.hash_seed
             && *shutdown == other.shutdown

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::checked::{
-    AccessLogFormat, Config, DnsResolver, Forwarded, Listener, LogDestination, LogFormat, LogLevel,
-    Protocol, Token, Workers,
+    AccessLogFormat, Admin, Config, DnsResolver, Forwarded, Listener, LogDestination, LogFormat,
+    LogLevel, Protocol, Token, Workers,
 };
 use super::units::{duration_text, size_text};
 
 mod group;
 mod health;
+mod probe;
 mod route;
 mod shard;
 
@@ -42,18 +43,7 @@ impl Config {
             Workers::Count(count) => page.raw("workers", count),
         }
         if let Some(admin) = &self.admin {
-            page.section("[admin]");
-            if let Some(address) = admin.address {
-                page.text("address", &address.to_string());
-            }
-            if let Some(unix) = &admin.unix {
-                page.text("unix", &unix.to_string_lossy());
-            }
-            match &admin.token {
-                Some(Token::File(path)) => page.text("token_file", &path.to_string_lossy()),
-                Some(Token::Text(token)) => page.text("token", &token.0),
-                None => {}
-            }
+            print_admin(admin, page);
         }
         page.section("[log]");
         page.text(
@@ -86,6 +76,9 @@ impl Config {
                     AccessLogFormat::Json => "json",
                 },
             );
+        }
+        if let Some(door) = &self.heartbeat {
+            probe::print_door(door, page);
         }
         if let Some(store) = &self.store {
             page.section("[store]");
@@ -147,6 +140,21 @@ impl Config {
         for route in &listener.routes {
             self.print_route(route, page);
         }
+    }
+}
+
+fn print_admin(admin: &Admin, page: &mut Page) {
+    page.section("[admin]");
+    if let Some(address) = admin.address {
+        page.text("address", &address.to_string());
+    }
+    if let Some(unix) = &admin.unix {
+        page.text("unix", &unix.to_string_lossy());
+    }
+    match &admin.token {
+        Some(Token::File(path)) => page.text("token_file", &path.to_string_lossy()),
+        Some(Token::Text(token)) => page.text("token", &token.0),
+        None => {}
     }
 }
 

@@ -10,12 +10,14 @@ use super::reader::{Scalar, Section, Written, elements, integer_of, kind};
 mod affinity;
 mod group;
 mod health;
+mod probe;
 mod route;
 mod shard;
 
 pub(super) use affinity::{Queue, Sticky};
 pub(super) use group::{Backend, Group, read_backend};
 pub(super) use health::{Outlier, Retry};
+pub(super) use probe::{Check, HeartbeatDoor};
 pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{
     Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,
@@ -32,6 +34,7 @@ pub(super) struct File {
     pub(super) admin: Option<Admin>,
     pub(super) log: Log,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) heartbeat: Option<HeartbeatDoor>,
     pub(super) store: Option<Store>,
     pub(super) hash_seed: Integer,
     pub(super) drain_timeout: Text,
@@ -134,6 +137,9 @@ impl File {
             access_log: root
                 .section("access_log", problems)
                 .map(|section| read_access_log(section, problems)),
+            heartbeat: root
+                .section("heartbeat", problems)
+                .map(|section| probe::read_door(section, problems)),
             store: root
                 .section("store", problems)
                 .map(|section| read_store(section, problems)),

@@ -29,6 +29,7 @@ use crate::control::core::{ControlSetup, Outcome, Ready};
 use crate::control::document::{Document, Section};
 use crate::control::files::{Files, Reading, Stamp};
 use crate::control::handle::Handle;
+use crate::control::health::Health;
 use crate::control::look::Looked;
 use crate::control::orders::{Order, Orders};
 use crate::control::plans::Plans;
@@ -106,6 +107,7 @@ pub(super) struct Control {
     files: Files,
     stamps: BTreeMap<PathBuf, Stamp>,
     plans: Plans,
+    health: Health,
     publisher: Publisher,
     kicks: KickWaiter,
     look: Interval,
@@ -139,7 +141,9 @@ impl Control {
             revision,
         } = setup.truth;
         let snapshot = Snapshot::first(revision, &process, &document);
-        let (handle, changes) = Handle::new(snapshot, plans.view(), publisher.watch());
+        let health = Health::new(&stats);
+        let (handle, changes) =
+            Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
         let sources = Sources {
             handle: handle.clone(),
             view: plans.view(),
@@ -174,6 +178,7 @@ impl Control {
             files: Files::new(),
             stamps: BTreeMap::new(),
             plans,
+            health,
             publisher,
             kicks: KickWaiter::new(setup.kick)?,
             look: interval(LOOK_EVERY),
@@ -188,12 +193,21 @@ impl Control {
             trim_at: None,
             ending: None,
         };
-        control
-            .look
-            .set_missed_tick_behavior(MissedTickBehavior::Delay);
-        control.look_first().await;
-        control.publish_first().map_err(io::Error::other)?;
+        control.begin_life().await?;
         Ok(control)
+    }
+
+    /// Opens what hears of backends, and publishes the first table.
+    async fn begin_life(&mut self) -> io::Result<()> {
+        self.look
+            .set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if let Some(door) = &self.config.heartbeat {
+            self.health.open(door).await?;
+        }
+        self.look_first().await;
+        self.publish_first().map_err(io::Error::other)?;
+        self.health.start();
+        Ok(())
     }
 
     pub(super) async fn live(mut self) -> io::Result<Outcome> {
@@ -226,7 +240,7 @@ impl Control {
         }
         self.publisher.receive();
         for report in self.publisher.take_reports() {
-            tracing::info!(?report, "backend");
+            self.health.reported(report);
         }
         self.trim_when_due();
         Ok(self.follow())

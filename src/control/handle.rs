@@ -15,6 +15,7 @@ use crate::base::id::CoreId;
 use crate::base::limits::CHANGES_MAX;
 use crate::control::change::{Change, Conditions, Done, Refusal, Snapshot};
 use crate::control::document::Op;
+use crate::control::health::Health;
 use crate::control::publisher::{Progress, wait_adopted};
 use crate::control::servers::Picks;
 use crate::control::view::View;
@@ -27,6 +28,7 @@ pub struct Handle {
     pub(super) view: Arc<ArcSwapOption<View>>,
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) picks: Picks,
+    pub(super) health: Health,
 }
 
 impl std::fmt::Debug for Handle {
@@ -42,6 +44,7 @@ impl Handle {
         snapshot: Snapshot,
         view: Arc<ArcSwapOption<View>>,
         progress: watch::Receiver<Progress>,
+        health: Health,
     ) -> (Handle, mpsc::Receiver<Change>) {
         let (changes, queue) = mpsc::channel(CHANGES_MAX);
         let handle = Handle {
@@ -50,6 +53,7 @@ impl Handle {
             view,
             progress,
             picks: Picks::default(),
+            health,
         };
         (handle, queue)
     }
@@ -63,6 +67,12 @@ impl Handle {
     /// Puts another snapshot in effect; only the control loop does.
     pub(super) fn replace(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// What is thought of backends.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Makes a change; when it answers, the change is stored and on its way to every core.

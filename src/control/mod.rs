@@ -14,6 +14,7 @@ pub mod export;
 mod fake_worker;
 pub mod files;
 pub mod handle;
+pub mod health;
 pub mod listen;
 mod look;
 pub mod orders;

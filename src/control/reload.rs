@@ -44,6 +44,7 @@ pub fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
     let differing = [
         ("workers", started.workers != now.workers),
         ("admin", started.admin != now.admin),
+        ("heartbeat", started.heartbeat != now.heartbeat),
         ("log", started.log != now.log),
         ("store", started.store != now.store),
         ("access_log", started.access_log != now.access_log),

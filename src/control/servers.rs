@@ -197,7 +197,12 @@ impl Handle {
             path: path.clone(),
             value: Section::from_iter([(HEALTH_KEY.to_owned(), verdict)]),
         };
-        self.change(vec![op], conditions).await
+        let judged = self.change(vec![op], conditions).await;
+        // What traffic showed before is forgiven, also where there was no verdict to take back.
+        if let (Ok(_), true, ObjectPath::Backend { group, id }) = (&judged, passed, path) {
+            self.health.passed(group, id);
+        }
+        judged
     }
 
     /// Where a server is found.

@@ -74,6 +74,7 @@ impl View {
             group: &entry.group,
             name: &entry.id,
             address: entry.address.to_string(),
+            up: entry.standing.word().is_up(),
             in_flight: entry.load.in_flight(),
             stats: &entry.stats,
         });

@@ -67,34 +67,22 @@ pub(super) fn refusal(status: u16, body: &Value) -> String {
 }
 
 fn backends(body: &Value) -> String {
-    let mut table = Table::new(&["GROUP", "ID", "ADDRESS", "WEIGHT", "STATE"]);
+    let mut table = Table::new(&["GROUP", "ID", "ADDRESS", "WEIGHT", "STATE", "STATUS"]);
     for item in list(&body["items"]) {
-        let path: Vec<&str> = item["path"].as_str().unwrap_or("").split('/').collect();
-        let group = path.get(1).copied().unwrap_or("");
-        match path.len() {
-            2 => {
-                for backend in list(&item["value"]["backend"]) {
-                    table.row(backend_row(group, backend));
-                }
-            }
-            _ => table.row(backend_row(group, &item["value"])),
-        }
+        let keys = ["group", "server_id", "address", "weight", "state"];
+        let configured = keys.map(|key| text(&item[key]));
+        table.row(configured.into_iter().chain([status_of(item)]));
     }
     table.render()
 }
 
-fn backend_row(group: &str, value: &Value) -> [String; 5] {
-    let state = match value["health"].as_str() {
-        Some(verdict) => format!("{}, {verdict}", or(&value["state"], "ready")),
-        None => or(&value["state"], "ready"),
-    };
-    [
-        group.to_owned(),
-        text(&value["id"]),
-        text(&value["address"]),
-        or(&value["weight"], "1"),
-        state,
-    ]
+/// What is thought of a backend, and why where that is not what its operator says.
+fn status_of(item: &Value) -> String {
+    let status = text(&item["status"]);
+    match (status.as_str(), item["source"].as_str()) {
+        ("down", Some(source)) => format!("down, {source}: {}", text(&item["reason"])),
+        _ => status,
+    }
 }
 
 fn groups(body: &Value) -> String {

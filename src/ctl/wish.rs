@@ -73,9 +73,10 @@ fn backend(verb: &Backend) -> Asked {
             write(&path(&["groups", group, "backends", id]), value, "added")
         }
         Backend::Drain(name) => post(&at(name, &["drain"]), "drains"),
-        Backend::List { group: None } => read("/v1/groups", Shape::Backends),
+        Backend::List { group: None } => read("/v1/backends", Shape::Backends),
         Backend::List { group: Some(group) } => {
-            read(&path(&["groups", group, "backends"]), Shape::Backends)
+            let target = format!("/v1/backends?group={}", encoded(group));
+            read(&target, Shape::Backends)
         }
         Backend::Maint(name) => post(&at(name, &["maint"]), "is in maintenance"),
         Backend::Ready(name) => post(&at(name, &["ready"]), "is ready"),
@@ -226,10 +227,10 @@ mod tests {
         let none = Value::Null;
         for (line, head, body) in [
             ("status", "GET /v1/status", none.clone()),
-            ("backend list", "GET /v1/groups", none.clone()),
+            ("backend list", "GET /v1/backends", none.clone()),
             (
                 "backend list app",
-                "GET /v1/groups/app/backends",
+                "GET /v1/backends?group=app",
                 none.clone(),
             ),
             (

@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod counter;
 pub mod exposition;
+pub mod health;
 pub mod histogram;
 pub mod quantiles;
 pub mod stats;

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use crate::base::fault::Fault;
 use crate::base::id::CoreId;
 use crate::telemetry::counter::{Counter, Gauge};
+pub use crate::telemetry::health::HealthStats;
 use crate::telemetry::histogram::LatencyHistogram;
 
 /// One `T` for each core, each in its own allocation so that two cores never share a cache line.
@@ -176,4 +177,6 @@ pub struct ControlStats {
     pub resolve_failures: Counter,
     /// Times a file of backends could not be used.
     pub file_failures: Counter,
+    /// The health of backends.
+    pub health: HealthStats,
 }

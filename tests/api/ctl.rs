@@ -29,7 +29,7 @@ fn backends_come_and_go_and_traffic_follows() {
     let listed = ctl.run("backend list app");
     let second = listed.lines().find(|line| line.contains("second")).unwrap();
     let words: Vec<&str> = second.split_whitespace().collect();
-    assert_eq!(words, ["app", "second", &address, "3", "ready"]);
+    assert_eq!(words, ["app", "second", &address, "3", "ready", "up"]);
     assert_eq!(ctl.run("backend list"), listed);
 
     let first = one.address().to_string();
@@ -168,7 +168,10 @@ fn the_five_calls_have_their_names() {
     let first = one.address();
     ctl.run(&format!("rpc health_check_failed server_id={first} --wait"));
     let listed = ctl.run("backend list");
-    assert!(listed.contains("ready, failed"), "{listed}");
+    assert!(
+        listed.contains("down, verdict: health_check_failed"),
+        "{listed}"
+    );
     let next = ctl.run("rpc get_next_server");
     assert!(next.contains("server_id=2\n"), "{next}");
     assert!(next.contains(&format!("address={address}\n")), "{next}");

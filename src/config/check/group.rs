@@ -10,7 +10,7 @@ use super::super::problem::Problems;
 use super::super::raw;
 use super::names::Names;
 use super::values::{choice, duration, number, number_or_none, path, size};
-use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, health, key};
+use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, health, key, probe};
 
 pub(super) fn check(
     raw: &raw::Group,
@@ -43,6 +43,7 @@ pub(super) fn check(
     let queue = affinity::check_queue(&raw.queue, problems);
     let outlier = health::check_outlier(&raw.outlier, problems);
     let retry = health::check_retry(&raw.retry, problems);
+    let check = probe::check(&raw.check, problems);
     Some(Group {
         name: name?,
         policy,
@@ -57,6 +58,7 @@ pub(super) fn check(
         queue,
         outlier,
         retry,
+        check,
     })
 }
 

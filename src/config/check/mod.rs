@@ -17,6 +17,7 @@ mod health;
 mod key;
 mod listener;
 pub(super) mod names;
+mod probe;
 mod ranges;
 mod require;
 mod route;
@@ -86,6 +87,10 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
             .access_log
             .as_ref()
             .and_then(|raw| check_access_log(raw, problems)),
+        heartbeat: raw
+            .heartbeat
+            .as_ref()
+            .and_then(|raw| probe::check_door(raw, problems)),
         store: raw
             .store
             .as_ref()

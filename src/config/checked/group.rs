@@ -1,6 +1,6 @@
 //! Groups and their backends, as meant.
 
-use super::{KeySource, Outlier, Queue, Retry, Sticky};
+use super::{Check, KeySource, Outlier, Queue, Retry, Sticky};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -102,6 +102,8 @@ pub struct Group {
     pub outlier: Outlier,
     /// What is tried again.
     pub retry: Retry,
+    /// How its backends are asked whether they are well.
+    pub check: Check,
 }
 
 /// Times on the backends' side.

@@ -4,7 +4,7 @@
 use super::super::checked::{
     Backend, BackendAddress, BackendState, Group, Policy, Sticky, WEIGHT_DEFAULT,
 };
-use super::{Page, health, shard};
+use super::{Page, health, probe, shard};
 
 pub(super) fn print(group: &Group, page: &mut Page) {
     page.section("[[group]]");
@@ -50,6 +50,7 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     page.duration("timeout", group.queue.timeout);
     health::print_outlier(&group.outlier, page);
     health::print_retry(&group.retry, page);
+    probe::print_check(&group.check, page);
     if let Some(sticky) = &group.sticky {
         print_sticky(sticky, page);
     }

@@ -4,6 +4,7 @@ use super::super::problem::{At, Problems};
 use super::super::reader::Section;
 use super::affinity::{Queue, Sticky, read_queue, read_sticky};
 use super::health::{Outlier, Retry, read_outlier, read_retry};
+use super::probe::{Check, read_check};
 use super::shard::{KeySource, read_key};
 use super::{Integer, Size, Text, Texts};
 
@@ -23,6 +24,7 @@ pub(in super::super) struct Group {
     pub(in super::super) queue: Queue,
     pub(in super::super) outlier: Outlier,
     pub(in super::super) retry: Retry,
+    pub(in super::super) check: Check,
     /// The long form of `backends`.
     pub(in super::super) backend: Vec<Backend>,
     pub(in super::super) at: At,
@@ -85,6 +87,10 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
         retry: section
             .section("retry", problems)
             .map(|section| read_retry(section, problems))
+            .unwrap_or_default(),
+        check: section
+            .section("check", problems)
+            .map(|section| read_check(section, problems))
             .unwrap_or_default(),
         backend: section
             .sections("backend", problems)

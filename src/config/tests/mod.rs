@@ -10,6 +10,7 @@ mod affinity;
 mod backends;
 mod discovery;
 mod health;
+mod probe;
 mod require;
 pub(crate) mod round_trip;
 mod routes;

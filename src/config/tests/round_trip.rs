@@ -144,6 +144,13 @@ fn any_node() -> BoxedStrategy<String> {
         workers,
         seed,
         admin,
+        key(
+            "[heartbeat]\nudp",
+            &[
+                "\"127.0.0.1:9902\"",
+                "\"[::]:9902\"\ntoken = \"0123456789abcdef\"",
+            ],
+        ),
         key("[store]\npath", &["\"/var/lib/weir/store.redb\""]),
         level,
         access,
@@ -307,6 +314,25 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
         ),
         time("retry.per_try_timeout"),
         number("retry.budget_percent", 0..=100),
+        key(
+            "check.kind",
+            &[
+                "\"none\"",
+                "\"tcp\"\ncheck.port = 8080",
+                "\"http\"\ncheck.path = \"/a\"\ncheck.expect = \"204\"\ncheck.body = \"a\\\"\"",
+                "\"http\"\ncheck.method = \"HEAD\"\ncheck.host = \"a.org\"",
+            ],
+        ),
+        number("check.rise", 1..=100),
+        number("check.fall", 1..=100),
+        key(
+            "check.interval",
+            &["\"10ms\"", "\"1m\"\ncheck.interval_fast = \"2s\""],
+        ),
+        time("check.timeout"),
+        time("check.slow_start"),
+        key("check.heartbeat_required", &["true", "false"]),
+        time("check.heartbeat_timeout"),
     ]);
     let long = proptest::collection::vec(any_backend(), 0..4);
     (group, long)

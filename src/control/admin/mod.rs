@@ -20,7 +20,7 @@ mod token;
 mod v1;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -28,9 +28,12 @@ use std::time::SystemTime;
 use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::extract::State;
+use axum::extract::connect_info::Connected;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::IncomingStream;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use self::token::Token;
@@ -90,12 +93,30 @@ fn serve<L>(listener: L, router: Router)
 where
     L: axum::serve::Listener,
     L::Addr: std::fmt::Debug,
+    Peer: for<'c> Connected<IncomingStream<'c, gate::Gate<L>>>,
 {
+    let router = router.into_make_service_with_connect_info::<Peer>();
     tokio::spawn(async move {
         if let Err(error) = axum::serve(gate::Gate::new(listener), router).await {
             tracing::error!(%error, "admin ended");
         }
     });
+}
+
+/// Who is at the other end, where that has an address.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peer(Option<IpAddr>);
+
+impl Connected<IncomingStream<'_, gate::Gate<TcpListener>>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, gate::Gate<TcpListener>>) -> Self {
+        Peer(Some(stream.remote_addr().ip().to_canonical()))
+    }
+}
+
+impl Connected<IncomingStream<'_, gate::Gate<UnixListener>>> for Peer {
+    fn connect_info(_: IncomingStream<'_, gate::Gate<UnixListener>>) -> Self {
+        Peer(None)
+    }
 }
 
 fn router(sources: Arc<Sources>, token: Option<Token>) -> Router {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Sources, VERSION};
 use crate::base::fault::Fault;
+use crate::control::health::Health;
 use crate::control::process;
 use crate::control::publisher::{Phase, Progress};
 use crate::control::view::View;
@@ -58,7 +59,7 @@ pub(super) fn whole(sources: &Sources) -> Value {
                 .iter()
                 .map(|entry| listener(entry, &view.table))
                 .collect(),
-            groups(view),
+            groups(view, sources.handle.health()),
         ),
         None => (Vec::new(), Vec::new()),
     };
@@ -126,13 +127,13 @@ fn listener(entry: &ListenerEntry, table: &Table) -> Value {
 }
 
 /// Groups of the present table, then those that only have backends left over.
-fn groups(view: &View) -> Vec<Value> {
+fn groups(view: &View, health: &Health) -> Vec<Value> {
     let mut backends = BTreeMap::<&str, Vec<Value>>::new();
     for entry in &view.backends {
         backends
             .entry(&entry.group)
             .or_default()
-            .push(backend(entry));
+            .push(backend(entry, health));
     }
     let mut groups = Vec::new();
     for group in view.table.whole_groups() {
@@ -140,6 +141,7 @@ fn groups(view: &View) -> Vec<Value> {
             "name": &*group.name,
             "policy": group.policy.kind().name(),
             "live": true,
+            "panics": health.is_panicking(group.slot),
             "backends": backends.remove(&*group.name).unwrap_or_default(),
         }));
     }
@@ -151,12 +153,13 @@ fn groups(view: &View) -> Vec<Value> {
     groups
 }
 
-fn backend(entry: &BackendEntry) -> Value {
+fn backend(entry: &BackendEntry, health: &Health) -> Value {
     let stats = &entry.stats;
     json!({
         "name": &*entry.id,
         "address": entry.address.to_string(),
         "live": entry.live,
+        "health": if entry.live { health.brief(entry.slot) } else { Value::Null },
         "in_flight": entry.load.in_flight(),
         "connections": sum(stats, |core| u64::from(core.connections_open.read())),
         "connects": sum(stats, |core| core.connects.read()),

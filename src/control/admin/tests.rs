@@ -9,6 +9,7 @@ use super::*;
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::control::change::{Change, Snapshot};
+use crate::control::health::Health;
 use crate::link::control_side::{CoreProgress, CoreState};
 
 struct Site {
@@ -30,7 +31,15 @@ async fn site() -> Site {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (handle, changes) = Handle::new(Snapshot::default(), Arc::default(), progress.subscribe());
+    let (handle, changes) = {
+        let health = Health::new(&Arc::default());
+        Handle::new(
+            Snapshot::default(),
+            Arc::default(),
+            progress.subscribe(),
+            health,
+        )
+    };
     let sources = Sources {
         handle,
         view: Arc::default(),

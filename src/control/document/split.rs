@@ -11,7 +11,14 @@ use super::path::ObjectPath;
 use super::{Document, OpError, Section};
 
 /// Keys at the top of a file that belong to the process.
-pub const PROCESS_KEYS: [&str; 5] = ["access_log", "admin", "log", "store", "workers"];
+pub const PROCESS_KEYS: [&str; 6] = [
+    "access_log",
+    "admin",
+    "heartbeat",
+    "log",
+    "store",
+    "workers",
+];
 
 /// A file in its two parts.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -318,6 +318,9 @@ impl Control {
     pub(super) fn publish(&mut self, prepared: Prepared) -> Result<(), Refused> {
         let log = self.log.as_ref();
         let epoch = self.plans.publish(prepared, &mut self.publisher, log)?;
+        if let Some(view) = &*self.plans.view().load() {
+            self.health.adopt(&view.table, &self.merged, &self.document);
+        }
         let before = self.handle.snapshot();
         let facts = Facts {
             members: self.members.clone(),

@@ -164,6 +164,14 @@ pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
     for ((labels, _), facts) in all.of.iter().zip(backends) {
         all.page.sample(labels, u64::from(facts.in_flight));
     }
+    all.page.family(
+        "weir_backend_up",
+        Kind::Gauge,
+        "1 if nothing this node knows of its health speaks against it.",
+    );
+    for ((labels, _), facts) in all.of.iter().zip(backends) {
+        all.page.sample(labels, u64::from(facts.up));
+    }
     all.gauge(
         "weir_backend_connections",
         "Connections open, idle ones included.",

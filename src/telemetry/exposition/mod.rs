@@ -18,7 +18,7 @@ use crate::telemetry::counter::Counter;
 use crate::telemetry::exposition::entities::{backends, listeners};
 use crate::telemetry::exposition::page::{Kind, Page, labels};
 use crate::telemetry::stats::{
-    BackendStats, ControlStats, CoreStats, ListenerStats, LogStats, PerCore,
+    BackendStats, ControlStats, CoreStats, HealthStats, ListenerStats, LogStats, PerCore,
 };
 
 /// One listener and its counters.
@@ -39,6 +39,8 @@ pub struct BackendFacts<'a> {
     pub name: &'a str,
     /// The address in use; a name can stand for several.
     pub address: String,
+    /// Whether this node would give it something new, as far as its health goes.
+    pub up: bool,
     /// Requests (HTTP) or connections (TCP) it has now.
     pub in_flight: u32,
     /// Its counters.
@@ -133,6 +135,7 @@ fn node(page: &mut Page, facts: &Facts<'_>) {
         "Times a file of backends could not be used.",
         control.file_failures.read(),
     );
+    health(page, &control.health);
     page.family(
         "weir_reloads_total",
         Kind::Counter,
@@ -140,6 +143,47 @@ fn node(page: &mut Page, facts: &Facts<'_>) {
     );
     page.sample_by("", "result", "ok", control.reloads.read());
     page.sample_by("", "result", "refused", control.reload_failures.read());
+}
+
+fn health(page: &mut Page, stats: &HealthStats) {
+    let families = [
+        (
+            "weir_checks_total",
+            "Active checks by result.",
+            "result",
+            stats.checks.iter().collect::<Vec<_>>(),
+        ),
+        (
+            "weir_backend_ejections_total",
+            "Backends ejected because of their traffic, by cause.",
+            "cause",
+            stats.ejections.iter().collect(),
+        ),
+        (
+            "weir_backend_transitions_total",
+            "Times a backend became up, down, draining or in maintenance, by whose word.",
+            "source",
+            stats.transitions.iter().collect(),
+        ),
+        (
+            "weir_heartbeats_total",
+            "Heartbeats believed, whole or without their figures.",
+            "result",
+            stats.heartbeats.iter().collect(),
+        ),
+        (
+            "weir_heartbeats_rejected_total",
+            "Heartbeats refused, by reason.",
+            "reason",
+            stats.rejected.iter().collect(),
+        ),
+    ];
+    for (name, help, label, counts) in families {
+        page.family(name, Kind::Counter, help);
+        for (word, count) in counts {
+            page.sample_by("", label, word, count);
+        }
+    }
 }
 
 fn cores(page: &mut Page, cores: &[Arc<CoreStats>]) {

@@ -66,6 +66,7 @@ fn page(world: &World) -> String {
             stats: &world.listener,
         }],
         backends: vec![BackendFacts {
+            up: true,
             group: "app",
             name: "app.internal:80",
             address: "10.0.0.1:80".into(),

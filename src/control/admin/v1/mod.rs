@@ -9,6 +9,7 @@
 mod asked;
 mod backends;
 mod explain;
+mod health;
 mod objects;
 mod pages;
 mod plan;
@@ -75,6 +76,9 @@ endpoints! {
     post "/v1/groups/{group}/backends/{backend}/drain" => backends::drain,
     post "/v1/groups/{group}/backends/{backend}/maint" => backends::maint,
     post "/v1/groups/{group}/backends/{backend}/ready" => backends::ready,
+    get "/v1/backends" => health::list,
+    get "/v1/backends/{backend}" => health::show,
+    post "/v1/heartbeat" => health::heartbeat,
     post "/v1/transaction" => transaction::run,
     post "/v1/plan" => plan::run,
     post "/v1/explain" => explain::run,

@@ -1,0 +1,49 @@
+//! Checks and heartbeats as TOML.
+
+use super::super::checked::{Check, CheckKind, HeartbeatDoor};
+use super::Page;
+
+pub(super) fn print_check(check: &Check, page: &mut Page) {
+    page.section("[group.check]");
+    match &check.kind {
+        None => page.text("kind", "none"),
+        Some(CheckKind::Tcp) => page.text("kind", "tcp"),
+        Some(CheckKind::Http(http)) => {
+            page.text("kind", "http");
+            page.text("method", &http.method);
+            page.text("path", &http.path);
+            if let Some(host) = &http.host {
+                page.text("host", host);
+            }
+            let ranges = http.expect.iter();
+            page.texts(
+                "expect",
+                ranges.map(|(first, last)| format!("{first}-{last}")),
+            );
+            if let Some(body) = &http.body {
+                page.text("body", body);
+            }
+        }
+    }
+    if let Some(port) = check.port {
+        page.raw("port", port);
+    }
+    page.duration("interval", check.interval);
+    page.duration("interval_fast", check.interval_fast);
+    page.duration("interval_stable", check.interval_stable);
+    page.duration("interval_down_max", check.interval_down_max);
+    page.duration("timeout", check.timeout);
+    page.raw("rise", check.rise);
+    page.raw("fall", check.fall);
+    page.duration("slow_start", check.slow_start);
+    page.duration("heartbeat_timeout", check.heartbeat_timeout);
+    page.raw("heartbeat_required", check.heartbeat_required);
+}
+
+pub(super) fn print_door(door: &HeartbeatDoor, page: &mut Page) {
+    page.section("[heartbeat]");
+    page.text("udp", &door.udp.to_string());
+    if let Some(token) = &door.token {
+        page.text("token", &token.0);
+    }
+}

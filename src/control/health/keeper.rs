@@ -1,0 +1,422 @@
+//! All backends of the present table with their machines, and the groups they are judged in.
+//!
+//! It is told what happened and when, and asks for the checks that are due; it opens nothing and
+//! reads no clock. A backend that stays from one table to the next keeps all that is known of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::id::{BackendSlot, GroupSlot};
+use crate::base::limits::CHECKS_MAX;
+use crate::config::Config;
+use crate::control::document::{Document, Family, HEALTH_KEY};
+use crate::control::health::checks::Ask;
+use crate::control::health::member::{Member, Scene};
+use crate::control::health::rules::Rules;
+use crate::health::Moment;
+use crate::health::breaker::Breaker;
+use crate::health::verdict::{Opinion, Opinions, Reason, Source, Wish};
+use crate::link::Report;
+use crate::routing::standing::Cause;
+use crate::routing::table::{Backend, BackendState, Group, Table};
+use crate::telemetry::stats::ControlStats;
+
+/// How often time alone is looked at: silence, the end of ejections, slow starts.
+pub(super) const TICK: Duration = Duration::from_millis(200);
+
+/// A check to be made.
+pub(super) struct Due {
+    pub(super) slot: BackendSlot,
+    /// Whom: the slot may have changed hands when the result comes.
+    pub(super) address: SocketAddr,
+    /// Where it is asked.
+    pub(super) asked: SocketAddr,
+    pub(super) ask: Arc<Ask>,
+    pub(super) timeout: Duration,
+}
+
+/// The keeper.
+pub(super) struct Keeper {
+    pub(super) stats: Arc<ControlStats>,
+    pub(super) members: BTreeMap<BackendSlot, Member>,
+    pub(super) groups: BTreeMap<GroupSlot, Rules>,
+    table: Option<Arc<Table>>,
+    /// Who has an id.
+    by_id: BTreeMap<Arc<str>, Vec<BackendSlot>>,
+    /// Groups of which somebody is up or down that was not.
+    unjudged: BTreeSet<GroupSlot>,
+    /// When each check is due; those under way are not in it.
+    due: BTreeSet<(Moment, BackendSlot)>,
+    running: usize,
+    ticked: Moment,
+}
+
+impl Keeper {
+    pub(super) fn new(stats: Arc<ControlStats>) -> Keeper {
+        Keeper {
+            stats,
+            members: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            table: None,
+            by_id: BTreeMap::new(),
+            unjudged: BTreeSet::new(),
+            due: BTreeSet::new(),
+            running: 0,
+            ticked: Moment::ZERO,
+        }
+    }
+
+    /// Another table is published.
+    pub(super) fn adopt(
+        &mut self,
+        table: &Arc<Table>,
+        config: &Config,
+        document: &Document,
+        now: Moment,
+    ) {
+        let before = std::mem::take(&mut self.groups);
+        let mut members = std::mem::take(&mut self.members);
+        let stats = Arc::clone(&self.stats);
+        let scene = Scene {
+            now,
+            stats: &stats.health,
+        };
+        for (index, group) in table.groups.iter().enumerate() {
+            let Some(check) = config.groups.iter().find(|meant| meant.name == group.name) else {
+                continue;
+            };
+            let old = before.get(&group.slot).filter(|old| old.name == group.name);
+            let mut rules = Rules::new(group, index, &check.check, now);
+            if let Some(old) = old
+                && old.outlier.interval == rules.outlier.interval
+            {
+                rules.judged = old.judged;
+            }
+            for backend in &group.backends {
+                let (operator, verdict) = said(document, group, backend);
+                let known = members.remove(&backend.slot);
+                let member = match known.filter(|known| known.is(backend, &rules)) {
+                    Some(mut known) => {
+                        known.carry_over(backend, (old, &rules), (operator, verdict), scene);
+                        known
+                    }
+                    None => {
+                        let opinions = Opinions {
+                            operator,
+                            verdict,
+                            ..Opinions::default()
+                        };
+                        Member::new(backend, &rules, opinions, old.is_some(), scene)
+                    }
+                };
+                self.members.insert(backend.slot, member);
+            }
+            self.groups.insert(group.slot, rules);
+        }
+        self.table = Some(Arc::clone(table));
+        self.by_id.clear();
+        for member in self.members.values() {
+            let slots = self.by_id.entry(Arc::clone(&member.id)).or_default();
+            slots.push(member.slot);
+        }
+        self.unjudged.extend(self.groups.keys());
+        self.queue_checks();
+        self.judge_panic();
+    }
+
+    /// Brings everything up to `now`; answers the checks to be made.
+    pub(super) fn turn(&mut self, now: Moment) -> Vec<Due> {
+        if now >= self.ticked + TICK {
+            self.ticked = now;
+            self.tick(now);
+        }
+        let mut checks = Vec::new();
+        while self.running < CHECKS_MAX
+            && let Some((due, slot)) = self.due.first().copied()
+            && due <= now
+        {
+            self.due.remove(&(due, slot));
+            checks.extend(self.begin_check(slot));
+        }
+        checks
+    }
+
+    /// When there is something to do next.
+    pub(super) fn next(&self) -> Moment {
+        let tick = self.ticked + TICK;
+        match self.due.first() {
+            Some((due, _)) if self.running < CHECKS_MAX => tick.min(*due),
+            _ => tick,
+        }
+    }
+
+    /// A check has come to an end.
+    pub(super) fn checked(
+        &mut self,
+        slot: BackendSlot,
+        address: SocketAddr,
+        result: &Result<Duration, Reason>,
+        now: Moment,
+    ) {
+        self.running = self.running.saturating_sub(1);
+        let same = |member: &Member| member.checking && member.address == address;
+        if self.members.get(&slot).is_some_and(same) {
+            self.with(slot, now, |member, rules, scene| {
+                member.checking = false;
+                member.checked(result, rules, scene);
+            });
+            self.queue_check(slot);
+            self.judge_panic();
+        }
+    }
+
+    /// What a core saw.
+    pub(super) fn reported(&mut self, report: Report, now: Moment) {
+        match report {
+            Report::Suspended {
+                group,
+                backend,
+                cause,
+            } => {
+                let by_connects = cause == Cause::ConnectFailures;
+                self.eject((group, backend), cause.name(), by_connects, now);
+            }
+            Report::Tried {
+                group,
+                backend,
+                passed,
+            } => {
+                if self.is_of(backend, group) {
+                    self.with(backend, now, |member, rules, scene| {
+                        member.tried(passed, rules, scene);
+                    });
+                }
+            }
+        }
+        self.judge_panic();
+    }
+
+    /// Somebody outside found a server well: what traffic showed is forgiven.
+    pub(super) fn passed(&mut self, group: &str, id: &str, now: Moment) {
+        for slot in self.named(Some(group), id) {
+            let ejected = |member: &Member| member.breaker != Breaker::Closed;
+            if self.members.get(&slot).is_some_and(ejected) {
+                self.with(slot, now, |member, rules, scene| {
+                    member.readmit(Source::Verdict, "passed", rules, scene);
+                });
+            }
+        }
+        self.judge_panic();
+    }
+
+    /// The members of this id.
+    pub(super) fn named(&self, group: Option<&str>, id: &str) -> Vec<BackendSlot> {
+        let named = self.by_id.get(id).into_iter().flatten();
+        let is_meant = |slot: &&BackendSlot| {
+            let member = self.members.get(slot);
+            member.is_some_and(|member| group.is_none_or(|group| *member.group_name == *group))
+        };
+        named.filter(is_meant).copied().collect()
+    }
+
+    /// Does something with a member by the rules of its group.
+    pub(super) fn with<R>(
+        &mut self,
+        slot: BackendSlot,
+        now: Moment,
+        does: impl FnOnce(&mut Member, &Rules, Scene<'_>) -> R,
+    ) -> Option<R> {
+        let member = self.members.get_mut(&slot)?;
+        let rules = self.groups.get(&member.group)?;
+        let scene = Scene {
+            now,
+            stats: &self.stats.health,
+        };
+        let before = (member.counts(), member.is_up());
+        let done = does(member, rules, scene);
+        if before != (member.counts(), member.is_up()) {
+            self.unjudged.insert(rules.slot);
+        }
+        Some(done)
+    }
+
+    /// Begins or ends the panic of every group in which something has changed.
+    pub(super) fn judge_panic(&mut self) {
+        let Some(table) = &self.table else {
+            return;
+        };
+        for slot in std::mem::take(&mut self.unjudged) {
+            let Some(rules) = self.groups.get_mut(&slot) else {
+                continue;
+            };
+            let group = &table.groups[rules.index];
+            let members = group.backends.iter();
+            let members = members.filter_map(|backend| self.members.get(&backend.slot));
+            let counted = members.filter(|member| member.counts());
+            let (available, total) = counted.fold((0, 0), |(up, all), member| {
+                (up + usize::from(member.is_up()), all + 1)
+            });
+            let Some(panicking) = rules.panic(available, total) else {
+                continue;
+            };
+            group.standing.set_panicking(panicking);
+            let name = &*rules.name;
+            match panicking {
+                true => tracing::warn!(group = name, available, total, "panic: all are used"),
+                false => tracing::info!(group = name, available, total, "panic is over"),
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Moment) {
+        let Keeper {
+            members,
+            groups,
+            stats,
+            due,
+            unjudged,
+            ..
+        } = self;
+        let scene = Scene {
+            now,
+            stats: &stats.health,
+        };
+        for member in members.values_mut() {
+            if let Some(rules) = groups.get(&member.group) {
+                let was_due = member.probe.as_ref().map(|probe| probe.due());
+                let was_up = member.is_up();
+                member.tick(rules, scene);
+                if was_up != member.is_up() {
+                    unjudged.insert(rules.slot);
+                }
+                if let (Some(before), Some(probe), false) =
+                    (was_due, &member.probe, member.checking)
+                    && before != probe.due()
+                {
+                    due.remove(&(before, member.slot));
+                    due.insert((probe.due(), member.slot));
+                }
+            }
+        }
+        self.compare(now);
+        self.judge_panic();
+    }
+
+    /// Compares the members of each group whose interval is over.
+    fn compare(&mut self, now: Moment) {
+        let Some(table) = self.table.clone() else {
+            return;
+        };
+        let over = self.groups.values_mut().filter(|rules| rules.judged <= now);
+        let mut judged = Vec::new();
+        for rules in over {
+            rules.judged = now + rules.outlier.interval;
+            judged.push((rules.slot, rules.index));
+        }
+        for (slot, index) in judged {
+            let group = &table.groups[index];
+            let mut samples = Vec::with_capacity(group.backends.len());
+            for backend in &group.backends {
+                let member = self.members.get_mut(&backend.slot);
+                samples.push(member.map(Member::sample).unwrap_or_default());
+            }
+            let Some(rules) = self.groups.get(&slot) else {
+                continue;
+            };
+            for (at, deviation) in rules.suspend_outliers(group, &samples) {
+                let backend = group.backends[at].slot;
+                self.eject((slot, backend), deviation.name(), false, now);
+            }
+        }
+    }
+
+    fn eject(
+        &mut self,
+        (group, backend): (GroupSlot, BackendSlot),
+        cause: &'static str,
+        by_connects: bool,
+        now: Moment,
+    ) {
+        if !self.is_of(backend, group) {
+            return;
+        }
+        self.unqueue(backend);
+        self.with(backend, now, |member, rules, scene| {
+            member.eject(cause, by_connects, rules, scene);
+        });
+        self.queue_check(backend);
+    }
+
+    /// Whether the backend is a member of the group still: reports may be late.
+    fn is_of(&self, backend: BackendSlot, group: GroupSlot) -> bool {
+        let member = self.members.get(&backend);
+        member.is_some_and(|member| member.group == group)
+    }
+
+    fn begin_check(&mut self, slot: BackendSlot) -> Option<Due> {
+        let member = self.members.get_mut(&slot)?;
+        let rules = self.groups.get(&member.group)?;
+        let ask = rules.ask.as_ref().filter(|_| member.probe.is_some())?;
+        member.checking = true;
+        self.running += 1;
+        let mut asked = member.address;
+        if let Some(port) = rules.check.port {
+            asked.set_port(port);
+        }
+        Some(Due {
+            slot,
+            address: member.address,
+            asked,
+            ask: Arc::clone(ask),
+            timeout: rules.check.timeout,
+        })
+    }
+
+    fn queue_checks(&mut self) {
+        self.due.clear();
+        let slots: Vec<BackendSlot> = self.members.keys().copied().collect();
+        for slot in slots {
+            self.queue_check(slot);
+        }
+    }
+
+    fn queue_check(&mut self, slot: BackendSlot) {
+        let waiting = self.members.get(&slot).filter(|member| !member.checking);
+        if let Some(probe) = waiting.and_then(|member| member.probe.as_ref()) {
+            self.due.insert((probe.due(), slot));
+        }
+    }
+
+    fn unqueue(&mut self, slot: BackendSlot) {
+        let member = self.members.get(&slot);
+        if let Some(probe) = member.and_then(|member| member.probe.as_ref()) {
+            self.due.remove(&(probe.due(), slot));
+        }
+    }
+}
+
+/// What the operator and somebody outside say of a backend. The table has one that failed in
+/// maintenance; what its operator says of it is in the document.
+fn said(document: &Document, group: &Group, backend: &Backend) -> (Wish, Opinion) {
+    let family = Family::Backends(Arc::clone(&group.name));
+    let value = document.value(&family.member(&backend.id));
+    let failed = value.is_some_and(|value| {
+        value.get(HEALTH_KEY).and_then(|health| health.as_str()) == Some("failed")
+    });
+    let state = value.and_then(|value| value.get("state")?.as_str());
+    let operator = match (failed, state, backend.state) {
+        (true, Some("drain"), _) | (false, _, BackendState::Drain) => Wish::Drain,
+        (true, Some("maint"), _) | (false, _, BackendState::Maint) => Wish::Maint,
+        (true, _, _) | (false, _, BackendState::Ready) => Wish::Ready,
+    };
+    let verdict = match failed {
+        true => Opinion::Down("health_check_failed".into()),
+        false => Opinion::Unknown,
+    };
+    (operator, verdict)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,385 @@
+//! One backend and all its machines: what happens to it, and what the cores are told of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::id::{BackendSlot, GroupSlot};
+use crate::control::health::counts::{Totals, Traffic};
+use crate::control::health::rules::Rules;
+use crate::health::Moment;
+use crate::health::breaker::{Breaker, Step};
+use crate::health::ejection::Ejection;
+use crate::health::heartbeat::{Circumstances, Heard, Heartbeat, Rejection, Report};
+use crate::health::outlier::Sample;
+use crate::health::probe::{Found, Probe};
+use crate::health::ramp;
+use crate::health::verdict::{Opinion, Opinions, Reason, Record, Source, Status, Wish};
+use crate::routing::load::Load;
+use crate::routing::standing::{BackendStanding, RAMP_FULL, Standing};
+use crate::routing::table::Backend;
+use crate::telemetry::stats::{BackendStats, HealthStats, PerCore};
+
+/// What every step needs: the moment, and where to count.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'s> {
+    pub(super) now: Moment,
+    pub(super) stats: &'s HealthStats,
+}
+
+/// One backend.
+pub(super) struct Member {
+    pub(super) slot: BackendSlot,
+    pub(super) group: GroupSlot,
+    pub(super) group_name: Arc<str>,
+    pub(super) id: Arc<str>,
+    pub(super) address: SocketAddr,
+    pub(super) weight: u16,
+    identity: u64,
+    pub(super) load: Load,
+    stats: PerCore<BackendStats>,
+    standing: BackendStanding,
+    pub(super) probe: Option<Probe>,
+    /// A check is under way.
+    pub(super) checking: bool,
+    pub(super) breaker: Breaker,
+    pub(super) ejection: Ejection,
+    /// It is ejected because connects failed.
+    by_connects: bool,
+    /// Checks passed since the ejection.
+    passes: u32,
+    /// When trials were last granted.
+    granted: Moment,
+    pub(super) heartbeat: Heartbeat,
+    /// When it was first seen.
+    seen: Moment,
+    pub(super) opinions: Opinions,
+    pub(super) record: Record,
+    ramp_since: Option<Moment>,
+    totals: Totals,
+    traffic: Traffic,
+}
+
+impl Member {
+    /// A backend that is first seen now. Nothing is left of who had its slot before.
+    pub(super) fn new(
+        backend: &Backend,
+        rules: &Rules,
+        opinions: Opinions,
+        newcomer: bool,
+        scene: Scene<'_>,
+    ) -> Member {
+        let now = scene.now;
+        let slow = newcomer && !rules.check.slow_start.is_zero();
+        let member = Member {
+            slot: backend.slot,
+            group: rules.slot,
+            group_name: Arc::clone(&rules.name),
+            id: Arc::clone(&backend.id),
+            address: backend.address,
+            weight: backend.weight,
+            identity: backend.identity,
+            load: backend.load.clone(),
+            totals: Totals::of(&backend.stats),
+            traffic: Traffic::of(&backend.stats),
+            stats: backend.stats.clone(),
+            standing: backend.standing.clone(),
+            probe: rules
+                .ask
+                .is_some()
+                .then(|| Probe::new(backend.identity, &rules.pace, now)),
+            checking: false,
+            breaker: Breaker::default(),
+            ejection: Ejection::default(),
+            by_connects: false,
+            passes: 0,
+            granted: now,
+            heartbeat: Heartbeat::default(),
+            seen: now,
+            record: Record::new(&opinions, now),
+            opinions,
+            ramp_since: slow.then_some(now),
+        };
+        member.standing.readmit();
+        member.tell(rules, now);
+        member
+    }
+
+    /// Whether it is the backend of this name at this address.
+    pub(super) fn is(&self, backend: &Backend, group: &Rules) -> bool {
+        self.group == group.slot
+            && self.group_name == group.name
+            && self.id == backend.id
+            && self.address == backend.address
+    }
+
+    /// Another table has it: what its operator says and how it is asked may be other.
+    pub(super) fn carry_over(
+        &mut self,
+        backend: &Backend,
+        (before, rules): (Option<&Rules>, &Rules),
+        (operator, verdict): (Wish, Opinion),
+        scene: Scene<'_>,
+    ) {
+        self.weight = backend.weight;
+        self.identity = backend.identity;
+        let asked_as_before = before.is_some_and(|before| {
+            (&before.check.kind, before.check.port) == (&rules.check.kind, rules.check.port)
+        });
+        if !asked_as_before {
+            let fresh = || Probe::new(self.identity, &rules.pace, scene.now);
+            self.probe = rules.ask.is_some().then(fresh);
+            self.opinions.check = Opinion::Unknown;
+        } else if let Some(probe) = &mut self.probe
+            && before.is_some_and(|before| before.pace != rules.pace)
+        {
+            probe.change_pace(&rules.pace, scene.now);
+        }
+        let (source, why) = match self.opinions.verdict == verdict {
+            true => (Source::Operator, "made ready"),
+            false => (Source::Verdict, "passed"),
+        };
+        self.opinions.operator = operator;
+        self.opinions.verdict = verdict;
+        self.settle(source, why.into(), rules, scene);
+    }
+
+    /// A check has come to an end.
+    pub(super) fn checked(
+        &mut self,
+        result: &Result<Duration, Reason>,
+        rules: &Rules,
+        scene: Scene<'_>,
+    ) {
+        let Some(probe) = &mut self.probe else {
+            return;
+        };
+        scene
+            .stats
+            .checks
+            .inc(if result.is_ok() { "passed" } else { "failed" });
+        probe.record(result.as_ref().ok().copied(), &rules.pace, scene.now);
+        let why = match (probe.opinion(), result) {
+            (Found::Down, Err(reason)) => {
+                self.opinions.check = Opinion::Down(reason.clone());
+                reason.clone()
+            }
+            (Found::Up, _) => {
+                self.opinions.check = Opinion::Up;
+                "passed its checks".into()
+            }
+            // Not enough of them have passed.
+            (Found::Down | Found::Unknown, _) => "".into(),
+        };
+        self.settle(Source::Check, why, rules, scene);
+        self.passes = match result {
+            Ok(_) => self.passes.saturating_add(1),
+            Err(_) => 0,
+        };
+        let lifts = rules.check_lifts(self.by_connects) && self.passes >= rules.check.rise;
+        if lifts && self.breaker != Breaker::Closed {
+            self.readmit(Source::Check, "passed its checks", rules, scene);
+        }
+    }
+
+    /// A core, or a comparison, has suspended it.
+    pub(super) fn eject(
+        &mut self,
+        cause: &'static str,
+        by_connects: bool,
+        rules: &Rules,
+        scene: Scene<'_>,
+    ) {
+        // The core that told has done it already, unless the slot was new then.
+        self.standing.suspend();
+        self.breaker
+            .open(&mut self.ejection, &rules.times, scene.now);
+        self.by_connects = by_connects;
+        self.passes = 0;
+        scene.stats.ejections.inc(cause);
+        self.opinions.ejection = Opinion::Down(cause.into());
+        if let Some(probe) = &mut self.probe {
+            probe.suspect(&rules.pace, scene.now);
+        }
+        self.settle(Source::Ejection, cause.into(), rules, scene);
+    }
+
+    /// In rotation again, as far as its ejection goes.
+    pub(super) fn readmit(
+        &mut self,
+        source: Source,
+        why: &'static str,
+        rules: &Rules,
+        scene: Scene<'_>,
+    ) {
+        self.breaker.close(&mut self.ejection, scene.now);
+        self.standing.readmit();
+        self.opinions.ejection = Opinion::Unknown;
+        self.settle(source, why.into(), rules, scene);
+    }
+
+    /// An exchange that was let through to it while it is suspended has ended.
+    pub(super) fn tried(&mut self, passed: bool, rules: &Rules, scene: Scene<'_>) {
+        let ended = if passed { (1, 0) } else { (0, 1) };
+        let step = self
+            .breaker
+            .tried(ended, &mut self.ejection, &rules.times, scene.now);
+        match step {
+            Step::Close => self.readmit(Source::Ejection, "passed its trials", rules, scene),
+            Step::Open(_) => {
+                self.standing.grant_trials(0);
+                scene.stats.ejections.inc("trial");
+            }
+            Step::Nothing | Step::Try(_) => {}
+        }
+    }
+
+    /// It says how it is.
+    pub(super) fn hear(
+        &mut self,
+        report: &Report,
+        (unix, sender): (Duration, Option<std::net::IpAddr>),
+        rules: &Rules,
+        scene: Scene<'_>,
+    ) -> Result<Heard, Rejection> {
+        let around = Circumstances {
+            now: scene.now,
+            unix,
+            sender,
+            in_flight: self.load.in_flight(),
+            timeout: rules.check.heartbeat_timeout,
+        };
+        let heard = self.heartbeat.hear(report, &around)?;
+        self.listen(rules, scene);
+        self.tell(rules, scene.now);
+        Ok(heard)
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, rules: &Rules, scene: Scene<'_>) {
+        let now = scene.now;
+        match self
+            .breaker
+            .tick(&mut self.ejection, rules.outlier.trials, now)
+        {
+            Step::Close => self.readmit(Source::Ejection, "its time is over", rules, scene),
+            Step::Try(count) => self.grant(count, now),
+            Step::Nothing | Step::Open(_) => {}
+        }
+        // A trial that ended without an outcome is another's chance.
+        if let Breaker::HalfOpen { missing } = self.breaker
+            && !self.standing.has_trials()
+            && now.saturating_sub(self.granted) >= rules.outlier.interval
+        {
+            self.grant(missing, now);
+        }
+        self.listen(rules, scene);
+        self.watch_traffic(rules, now);
+        if self.ramp_since.is_some() {
+            if self.ramp(rules, now) == RAMP_FULL {
+                self.ramp_since = None;
+            }
+            self.tell(rules, now);
+        }
+    }
+
+    /// What it did since this was last asked.
+    pub(super) fn sample(&mut self) -> Sample {
+        let totals = Totals::of(&self.stats);
+        let before = std::mem::replace(&mut self.totals, totals);
+        totals.since(before)
+    }
+
+    /// Whether nobody but those who may be wrong in panic keeps it from traffic.
+    pub(super) fn counts(&self) -> bool {
+        self.opinions.operator == Wish::Ready
+            && self.weight > 0
+            && !matches!(self.opinions.verdict, Opinion::Down(_))
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.record.judgement().status == Status::Up
+    }
+
+    /// How much of its share it gets, in percent.
+    pub(super) fn ramp(&self, rules: &Rules, now: Moment) -> u8 {
+        let Some(since) = self.ramp_since else {
+            return RAMP_FULL;
+        };
+        ramp::percent(now.saturating_sub(since), rules.check.slow_start, 1.0)
+    }
+
+    fn grant(&mut self, count: u32, now: Moment) {
+        self.granted = now;
+        self.standing.grant_trials(count);
+    }
+
+    /// What its heartbeats come to now.
+    fn listen(&mut self, rules: &Rules, scene: Scene<'_>) {
+        let timeout = rules.check.heartbeat_timeout;
+        let alive_until = self.heartbeat.alive_until(timeout);
+        let said = self.heartbeat.heard().map(|heard| heard.report.healthy);
+        let opinion = match (alive_until, said) {
+            (Some(until), _) if until <= scene.now => Opinion::Down("no heartbeat in time".into()),
+            (Some(_), Some(false)) => Opinion::Down("it says that it is not well".into()),
+            (Some(_), _) => Opinion::Up,
+            (None, _) if !rules.check.heartbeat_required => Opinion::Unknown,
+            (None, _) if self.seen + timeout <= scene.now => {
+                Opinion::Down("no heartbeat yet".into())
+            }
+            (None, _) => Opinion::Unknown,
+        };
+        if opinion != self.opinions.heartbeat {
+            self.opinions.heartbeat = opinion;
+            self.settle(Source::Heartbeat, "a heartbeat".into(), rules, scene);
+        }
+    }
+
+    fn watch_traffic(&mut self, rules: &Rules, now: Moment) {
+        let traffic = Traffic::of(&self.stats);
+        let before = std::mem::replace(&mut self.traffic, traffic);
+        let Some(probe) = &mut self.probe else {
+            return;
+        };
+        if traffic.connect_failures != before.connect_failures {
+            probe.suspect(&rules.pace, now);
+        } else if rules.traffic_is_a_check() && traffic.received != before.received {
+            probe.relieve(&rules.pace, now);
+        }
+    }
+
+    /// Judges anew, notes and tells what changed.
+    fn settle(&mut self, source: Source, why: Reason, rules: &Rules, scene: Scene<'_>) {
+        let changed = self.record.update(&self.opinions, source, &why, scene.now);
+        if let Some(now) = changed {
+            scene.stats.transitions.inc(now.source.name());
+            tracing::info!(
+                group = &*self.group_name,
+                backend = &*self.id,
+                address = %self.address,
+                from = now.from.name(),
+                to = now.to.name(),
+                source = now.source.name(),
+                reason = &*now.reason,
+                "health"
+            );
+            let recovered = (now.from, now.to) == (Status::Down, Status::Up);
+            if recovered && !rules.check.slow_start.is_zero() {
+                self.ramp_since = Some(scene.now);
+            }
+        }
+        self.tell(rules, scene.now);
+    }
+
+    /// Tells the cores. An ejection is a suspension, which has its own bit.
+    fn tell(&self, rules: &Rules, now: Moment) {
+        let quiet = [Source::Check, Source::Heartbeat, Source::Verdict];
+        let is_down = |source: &Source| matches!(self.opinions.of(*source), Opinion::Down(_));
+        let alive = !matches!(self.opinions.heartbeat, Opinion::Down(_));
+        self.standing.set(Standing {
+            available: !quiet.iter().any(is_down),
+            ramp: self.ramp(rules, now),
+            capacity: self.heartbeat.capacity().filter(|_| alive),
+        });
+    }
+}

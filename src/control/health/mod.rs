@@ -1,0 +1,144 @@
+//! Keeps the health of backends: makes the checks, takes the heartbeats in, and tells the cores
+//! through the standings beside the table.
+//!
+//! Everything runs on the control thread. The keeper is behind a lock because pages are made by
+//! tasks of their own; it is never held across an await, so nobody ever waits for it.
+
+mod checks;
+mod counts;
+mod door;
+mod heartbeats;
+mod keeper;
+mod member;
+mod pages;
+mod rules;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::config::Config;
+use crate::control::document::Document;
+use crate::control::health::keeper::{Due, Keeper};
+use crate::health::Moment;
+use crate::health::heartbeat::Rejection;
+use crate::link::Report;
+use crate::routing::table::Table;
+use crate::telemetry::stats::ControlStats;
+
+pub use heartbeats::{Believed, Claim};
+
+/// A way to the keeper; clones are the same one.
+#[derive(Clone)]
+pub struct Health(Arc<Shared>);
+
+struct Shared {
+    keeper: Mutex<Keeper>,
+    /// Something is due earlier than it was.
+    changed: Notify,
+    origin: Instant,
+    /// The origin, since 1970.
+    unix: Duration,
+    stats: Arc<ControlStats>,
+}
+
+impl Health {
+    /// Of no backend yet.
+    #[must_use]
+    pub fn new(stats: &Arc<ControlStats>) -> Health {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+        Health(Arc::new(Shared {
+            keeper: Mutex::new(Keeper::new(Arc::clone(stats))),
+            changed: Notify::new(),
+            origin: Instant::now(),
+            unix: unix.unwrap_or_default(),
+            stats: Arc::clone(stats),
+        }))
+    }
+
+    /// Makes checks and follows time in a task, as long as the runtime lives.
+    pub(super) fn start(&self) {
+        let health = self.clone();
+        tokio::spawn(async move { health.live().await });
+    }
+
+    /// Another table is published.
+    pub(super) fn adopt(&self, table: &Arc<Table>, config: &Config, document: &Document) {
+        let now = self.now();
+        self.keeper().adopt(table, config, document, now);
+        self.0.changed.notify_one();
+    }
+
+    /// What a core saw of a backend.
+    pub(super) fn reported(&self, report: Report) {
+        let now = self.now();
+        self.keeper().reported(report, now);
+        self.0.changed.notify_one();
+    }
+
+    /// Somebody outside found a server well.
+    pub(super) fn passed(&self, group: &str, id: &str) {
+        let now = self.now();
+        self.keeper().passed(group, id, now);
+    }
+
+    /// A backend says how it is.
+    ///
+    /// # Errors
+    /// Why that is not believed; it is counted.
+    pub fn hear(&self, claim: &Claim, sender: Option<IpAddr>) -> Result<Believed, Rejection> {
+        let now = self.now();
+        let heard = self.keeper().hear(claim, sender, now, self.0.unix + now);
+        match &heard {
+            Ok(believed) => self.0.stats.health.heard(believed.discounted),
+            Err(rejection) => self.refuse(*rejection),
+        }
+        heard
+    }
+
+    /// Counts a report that nobody could take in.
+    pub fn refuse(&self, rejection: Rejection) {
+        self.0.stats.health.rejected.inc(rejection.name());
+        tracing::debug!(reason = rejection.name(), "heartbeat refused");
+    }
+
+    async fn live(&self) {
+        loop {
+            let now = self.now();
+            let (checks, next) = {
+                let mut keeper = self.keeper();
+                (keeper.turn(now), keeper.next())
+            };
+            for check in checks {
+                self.begin(check);
+            }
+            tokio::select! {
+                () = sleep_until(self.0.origin + next) => {}
+                () = self.0.changed.notified() => {}
+            }
+        }
+    }
+
+    fn begin(&self, check: Due) {
+        let health = self.clone();
+        tokio::spawn(async move {
+            let result = check.ask.perform(check.asked, check.timeout).await;
+            let now = health.now();
+            let mut keeper = health.keeper();
+            keeper.checked(check.slot, check.address, &result, now);
+            drop(keeper);
+            health.0.changed.notify_one();
+        });
+    }
+
+    fn now(&self) -> Moment {
+        self.0.origin.elapsed()
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

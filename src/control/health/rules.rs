@@ -1,0 +1,113 @@
+//! What the members of one group are judged by: the words of the file, made ready once a table.
+
+use std::sync::Arc;
+
+use crate::base::id::{BackendIndex, GroupSlot};
+use crate::config::checked::{Check, CheckKind};
+use crate::control::health::checks::Ask;
+use crate::health::Moment;
+use crate::health::ejection::EjectionTimes;
+use crate::health::outlier::{self, Deviation, Enough, Sample};
+use crate::health::panic::panics;
+use crate::health::probe::Pace;
+use crate::routing::outlier::{Outlier, Suspension};
+use crate::routing::table::Group;
+
+/// The rules of one group, and where it stands.
+pub(super) struct Rules {
+    pub(super) slot: GroupSlot,
+    pub(super) name: Arc<str>,
+    /// Its position in the present table.
+    pub(super) index: usize,
+    pub(super) check: Check,
+    pub(super) ask: Option<Arc<Ask>>,
+    pub(super) pace: Pace,
+    pub(super) outlier: Outlier,
+    pub(super) times: EjectionTimes,
+    /// When the counts of the interval are compared next.
+    pub(super) judged: Moment,
+    pub(super) panicking: bool,
+}
+
+impl Rules {
+    pub(super) fn new(group: &Group, index: usize, check: &Check, now: Moment) -> Rules {
+        let outlier = group.outlier.clone();
+        Rules {
+            slot: group.slot,
+            name: Arc::clone(&group.name),
+            index,
+            ask: check.kind.as_ref().map(|kind| Arc::new(Ask::new(kind))),
+            pace: Pace {
+                interval: check.interval,
+                fast: check.interval_fast,
+                stable: check.interval_stable,
+                down_max: check.interval_down_max,
+                rise: check.rise,
+                fall: check.fall,
+            },
+            times: EjectionTimes {
+                base: outlier.base_ejection,
+                max: outlier.ejection_max,
+                interval: outlier.interval,
+            },
+            judged: now + outlier.interval,
+            check: check.clone(),
+            outlier,
+            panicking: group.standing.is_panicking(),
+        }
+    }
+
+    /// Whether a check shows no more than traffic does: a connection to the same port.
+    pub(super) fn traffic_is_a_check(&self) -> bool {
+        self.check.kind == Some(CheckKind::Tcp) && self.check.port.is_none()
+    }
+
+    /// Whether a passing check speaks against an ejection: a request against any, a connection
+    /// only against failed connects.
+    pub(super) fn check_lifts(&self, by_connects: bool) -> bool {
+        match self.check.kind {
+            Some(CheckKind::Http(_)) => true,
+            Some(CheckKind::Tcp) => by_connects,
+            None => false,
+        }
+    }
+
+    /// The members that differ from the rest and are suspended now for it.
+    pub(super) fn suspend_outliers(
+        &self,
+        group: &Group,
+        samples: &[Sample],
+    ) -> Vec<(usize, Deviation)> {
+        let found = outlier::outliers(samples, &rules_of(&self.outlier));
+        let suspended = found.into_iter().filter(|(at, _)| {
+            let index = u32::try_from(*at).map(BackendIndex);
+            index.is_ok_and(|index| group.suspend(index) == Suspension::Done)
+        });
+        suspended.collect()
+    }
+
+    /// Judges whether the group panics; answers the new judgement if it is another.
+    pub(super) fn panic(&mut self, available: usize, total: usize) -> Option<bool> {
+        let panicking = panics(available, total, self.outlier.panic_threshold);
+        let before = std::mem::replace(&mut self.panicking, panicking);
+        (before != panicking).then_some(panicking)
+    }
+}
+
+fn rules_of(outlier: &Outlier) -> outlier::Rules {
+    let factor = |thousandths: u32| (thousandths > 0).then(|| f64::from(thousandths) / 1000.0);
+    let by_rate = Enough {
+        hosts: outlier.success_rate_minimum_hosts,
+        requests: outlier.success_rate_request_volume,
+    };
+    let by_failures = Enough {
+        hosts: outlier.failure_percentage_minimum_hosts,
+        requests: outlier.failure_percentage_request_volume,
+    };
+    let percentage = outlier.failure_percentage;
+    outlier::Rules {
+        success_rate: factor(outlier.success_rate_stdev_factor).map(|factor| (factor, by_rate)),
+        failure_percentage: (percentage > 0).then_some((percentage, by_failures)),
+        latency: factor(outlier.latency_stdev_factor).map(|factor| (factor, by_rate)),
+    }
+}
