@@ -266,11 +266,7 @@ fn plan_group(
                 id: member.id,
                 address: member.address,
                 weight: member.weight,
-                state: match backend.state {
-                    checked::BackendState::Drain => BackendState::Drain,
-                    checked::BackendState::Maint => BackendState::Maint,
-                    checked::BackendState::Ready => BackendState::Ready,
-                },
+                state: state_of(backend.state),
                 labels: backend.labels.clone(),
                 connections_max: backend.connections_max,
                 requests_max: backend.requests_max,
@@ -311,6 +307,14 @@ fn plan_group(
         retries_max: group.retries,
         idle_connections_max: group.idle_connections_max,
         head_bytes_max: group.limits.head_bytes,
+    }
+}
+
+fn state_of(state: checked::BackendState) -> BackendState {
+    match state {
+        checked::BackendState::Drain => BackendState::Drain,
+        checked::BackendState::Maint => BackendState::Maint,
+        checked::BackendState::Ready => BackendState::Ready,
     }
 }
 

@@ -303,6 +303,36 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
         time("timeouts.idle"),
         time("timeouts.tunnel"),
         bytes("limits.head_bytes", 1024..=65536),
+        any_health(),
+    ]);
+    let long = proptest::collection::vec(any_backend(), 0..4);
+    (group, long)
+        .prop_map(move |(lines, long)| {
+            let long = long.iter().enumerate().map(|(index, lines)| {
+                let id = if lines.contains("labels") { "" } else { "#" };
+                let place = match lines.contains("weight") {
+                    true => format!("address = \"Long{index}.internal:80\""),
+                    false => format!("srv = \"_http._tcp.Long{index}.\""),
+                };
+                format!(
+                    "[[group.backend]]\n{id}id = \"b{index}\"\n\
+                     {place}\n{lines}"
+                )
+            });
+            format!(
+                "[[group]]\nname = \"g{index}\"\n\
+                 backends = [\"127.0.0.1:9001\", \"[::1]:9002\", \"App.internal.:80\"]\n\
+                 {lines}{}\
+                 [[group.backend]]\naddress = \"127.0.0.1:9\"\nlabels = [\"any=1\", \"x\"]\n",
+                long.collect::<String>()
+            )
+        })
+        .boxed()
+}
+
+/// What a group says of outliers, retries and checks.
+fn any_health() -> BoxedStrategy<String> {
+    lines(vec![
         number("outlier.consecutive_5xx", 0..=100_000),
         number("outlier.ejected_max_percent", 0..=100),
         key("outlier.always_eject_one", &["true", "false"]),
@@ -333,30 +363,7 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
         time("check.slow_start"),
         key("check.heartbeat_required", &["true", "false"]),
         time("check.heartbeat_timeout"),
-    ]);
-    let long = proptest::collection::vec(any_backend(), 0..4);
-    (group, long)
-        .prop_map(move |(lines, long)| {
-            let long = long.iter().enumerate().map(|(index, lines)| {
-                let id = if lines.contains("labels") { "" } else { "#" };
-                let place = match lines.contains("weight") {
-                    true => format!("address = \"Long{index}.internal:80\""),
-                    false => format!("srv = \"_http._tcp.Long{index}.\""),
-                };
-                format!(
-                    "[[group.backend]]\n{id}id = \"b{index}\"\n\
-                     {place}\n{lines}"
-                )
-            });
-            format!(
-                "[[group]]\nname = \"g{index}\"\n\
-                 backends = [\"127.0.0.1:9001\", \"[::1]:9002\", \"App.internal.:80\"]\n\
-                 {lines}{}\
-                 [[group.backend]]\naddress = \"127.0.0.1:9\"\nlabels = [\"any=1\", \"x\"]\n",
-                long.collect::<String>()
-            )
-        })
-        .boxed()
+    ])
 }
 
 fn any_backend() -> BoxedStrategy<String> {

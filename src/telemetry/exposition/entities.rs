@@ -172,6 +172,11 @@ pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
     for ((labels, _), facts) in all.of.iter().zip(backends) {
         all.page.sample(labels, u64::from(facts.up));
     }
+    connections(&mut all);
+    outcomes(&mut all);
+}
+
+fn connections(all: &mut Entities<'_, '_, BackendStats>) {
     all.gauge(
         "weir_backend_connections",
         "Connections open, idle ones included.",
@@ -217,7 +222,6 @@ pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
         "Bytes received from the backend.",
         |s| &s.bytes_received,
     );
-    outcomes(&mut all);
 }
 
 fn outcomes(all: &mut Entities<'_, '_, BackendStats>) {
