@@ -254,7 +254,7 @@ proptest! {
 
     #[test]
     fn eight_at_a_time_is_one_at_a_time(text in prop::collection::vec(any::<u8>(), 0..40)) {
-        prop_assert_eq!(super::lexis::plain_run(&text), slow_run(&text));
+        prop_assert_eq!(lexis::plain_run(&text), slow_run(&text));
     }
 
     #[test]
