@@ -131,7 +131,10 @@ fn files_below(folder: &str, extension: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()) {
             if path.is_dir() {
-                open.push(path);
+                // What a build leaves (of tests/fuzz) is no source.
+                if !path.ends_with("target") {
+                    open.push(path);
+                }
             } else if path.extension().is_some_and(|found| found == extension) {
                 found.push(path);
             }
