@@ -100,8 +100,10 @@ def measure_together(bench, line_up, scenario):
         clients = running.enter_context(ThreadPoolExecutor(len(line_up)))
 
         def load_all(seconds):
-            run = partial(run_wrk, bench, scenario=scenario, seconds=seconds)
-            return list(clients.map(run, [port for _, port, _ in stages]))
+            ports = [port for _, port, _ in stages]
+            asked = [asked_of(contestant, scenario) for contestant in line_up]
+            run = partial(run_wrk, bench, seconds=seconds)
+            return list(clients.map(run, ports, asked))
 
         load_all(bench.warmup)
         pids = [pid for pid, _, _ in stages]

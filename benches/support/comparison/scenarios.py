@@ -58,9 +58,11 @@ def together(name, kind, connections, cpu):
 
 
 def sharded(name, tenants):
-    """weir with a table of 10,000 backends and keys against weir with one of 3."""
+    """weir with a table of 10,000 backends and keys against weir with one of 3, side by side."""
     targets = (Target(CPU, 1.05, "weir-3"),)
-    return Scenario(name, "shard", "requests", 64, targets=targets, tenants=tenants)
+    return Scenario(
+        name, "shard", "requests", 64, targets=targets, tenants=tenants, together=True
+    )
 
 
 def bulk(name, kind):
