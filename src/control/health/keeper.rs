@@ -83,10 +83,10 @@ impl Keeper {
             now,
             stats: &stats.health,
         };
-        for (index, group) in table.groups.iter().enumerate() {
-            let Some(check) = config.groups.iter().find(|meant| meant.name == group.name) else {
-                continue;
-            };
+        // A table has the groups of its configuration first, in their order. Behind them are parts
+        // of them, which share their backends and are kept with the whole.
+        for (index, (group, check)) in table.groups.iter().zip(&config.groups).enumerate() {
+            debug_assert!(group.name == check.name && group.required.is_empty());
             let old = before.get(&group.slot).filter(|old| old.name == group.name);
             let mut rules = Rules::new(group, index, &check.check, now);
             if let Some(old) = old
@@ -172,27 +172,20 @@ impl Keeper {
         }
     }
 
-    /// What a core saw.
+    /// What a core saw. The slot of the backend says whose it is, because a core tells what it saw
+    /// before it gives back the table it saw it with; the group may be a part of its group.
     pub(super) fn reported(&mut self, report: Report, now: Moment) {
         match report {
-            Report::Suspended {
-                group,
-                backend,
-                cause,
-            } => {
+            Report::Suspended { backend, cause, .. } => {
                 let by_connects = cause == Cause::ConnectFailures;
-                self.eject((group, backend), cause.name(), by_connects, now);
+                self.eject(backend, cause.name(), by_connects, now);
             }
             Report::Tried {
-                group,
-                backend,
-                passed,
+                backend, passed, ..
             } => {
-                if self.is_of(backend, group) {
-                    self.with(backend, now, |member, rules, scene| {
-                        member.tried(passed, rules, scene);
-                    });
-                }
+                self.with(backend, now, |member, rules, scene| {
+                    member.tried(passed, rules, scene);
+                });
             }
         }
         self.judge_panic();
@@ -327,32 +320,17 @@ impl Keeper {
             };
             for (at, deviation) in rules.suspend_outliers(group, &samples) {
                 let backend = group.backends[at].slot;
-                self.eject((slot, backend), deviation.name(), false, now);
+                self.eject(backend, deviation.name(), false, now);
             }
         }
     }
 
-    fn eject(
-        &mut self,
-        (group, backend): (GroupSlot, BackendSlot),
-        cause: &'static str,
-        by_connects: bool,
-        now: Moment,
-    ) {
-        if !self.is_of(backend, group) {
-            return;
-        }
+    fn eject(&mut self, backend: BackendSlot, cause: &'static str, by_connects: bool, now: Moment) {
         self.unqueue(backend);
         self.with(backend, now, |member, rules, scene| {
             member.eject(cause, by_connects, rules, scene);
         });
         self.queue_check(backend);
-    }
-
-    /// Whether the backend is a member of the group still: reports may be late.
-    fn is_of(&self, backend: BackendSlot, group: GroupSlot) -> bool {
-        let member = self.members.get(&backend);
-        member.is_some_and(|member| member.group == group)
     }
 
     fn begin_check(&mut self, slot: BackendSlot) -> Option<Due> {

@@ -38,7 +38,12 @@ impl World {
 
     /// Publishes a group `app` with these lines.
     fn publish(&mut self, group: &str) {
-        let text = format!("{LISTENER}[[group]]\nname = \"app\"\n{group}");
+        self.publish_behind("", group);
+    }
+
+    /// The same with these routes to it.
+    fn publish_behind(&mut self, routes: &str, group: &str) {
+        let text = format!("{LISTENER}{routes}[[group]]\nname = \"app\"\n{group}");
         let config = config::load(&text, "weir.toml").unwrap_or_else(|errors| panic!("{errors}"));
         let document = split(&text).unwrap().document;
         self.epoch += 1;
@@ -116,6 +121,10 @@ impl World {
         self.group().backends[at].standing.is_suspended()
     }
 }
+
+/// A listener with a route to a part of the group.
+const TO_A_PART: &str = "[[listener.route]]\nname = \"render\"\npath_prefix = \"/render/\"\n\
+                         group = \"app\"\nrequire = \"gpu\"\n";
 
 const SECOND: Duration = Duration::from_secs(1);
 const THREE: &str = "backends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\", \"127.0.0.1:9003\"]\n";
@@ -281,6 +290,35 @@ fn a_group_panics_when_less_than_half_of_it_is_up() {
     assert!(panicking(&world));
     world.pass(40 * SECOND, |_| true);
     assert!(!panicking(&world));
+}
+
+#[test]
+fn a_part_of_a_group_is_kept_with_the_whole() {
+    let backends = "[[group.backend]]\naddress = \"127.0.0.1:9001\"\nlabels = \"gpu\"\n\
+                    [[group.backend]]\naddress = \"127.0.0.1:9002\"\nlabels = \"gpu\"\n\
+                    [[group.backend]]\naddress = \"127.0.0.1:9003\"\n";
+    let lines = format!("{TCP}{backends}");
+    let mut world = World::new(&lines);
+    world.publish_behind(TO_A_PART, &lines);
+    let table = Arc::clone(world.table.as_ref().unwrap());
+    let [_, part] = &*table.groups else {
+        panic!("a whole and a part");
+    };
+    world.pass(3 * SECOND, |address| !is_second(address));
+    part.backends[0].standing.suspend();
+    let report = Report::Suspended {
+        group: part.slot,
+        backend: part.backends[0].slot,
+        cause: Cause::ServerFailures,
+    };
+    world.keeper.reported(report, world.now);
+    assert!(part.standing.is_panicking() && world.group().standing.is_panicking());
+    world.publish_behind(TO_A_PART, &lines);
+    let statuses = [0, 1, 2].map(|at| world.status(at));
+    assert_eq!(statuses, [Status::Down, Status::Down, Status::Up]);
+    assert!(world.is_suspended(0) && !world.standing(1).available);
+    world.pass(31 * SECOND, |_| true);
+    assert!(!world.is_suspended(0), "its ejection has an end");
 }
 
 #[test]
