@@ -1,13 +1,16 @@
 """Medians over the undisturbed rounds, verdicts on the targets, written as Markdown for people
 and JSON for scripts.
 
-A verdict is `met`, `missed`, `invalid` (a cell had faults) or `not measured`; the ratio is that
-of the medians. When a side had only disturbed rounds the verdict says so.
+A ratio is the median of the ratios of single rounds (paired.py). A verdict is `met` where it is
+within the limit, `missed` where it is not, `missed, not surely` where the limit lies within the
+interval of 95 %, `invalid` (a cell had faults) or `not measured`. When a side had only disturbed
+rounds the verdict says so.
 """
 
 import json
 from statistics import median
 
+from . import paired
 from .scenarios import CPU, IDLE_BYTES, P99
 
 MEASURE_NAMES = {CPU: "CPU", P99: "p99", IDLE_BYTES: "bytes per idle connection"}
@@ -38,16 +41,18 @@ def medians(cells):
     return {**numbers, "spread": [min(spread), max(spread)]}
 
 
-def judge(scenario, rows, subjects):
-    """Every target of the scenario against every weir in it; rows is {proxy name: summary}."""
+def judge(scenario, rows, cells, subjects):
+    """Every target of the scenario against every weir in it; rows is {proxy name: summary}, cells
+    {proxy name: [one cell per round]}.
+    """
     verdicts = []
     for subject in (name for name in subjects if name in rows):
         for target in (target for target in scenario.targets if target.peer != subject):
-            verdicts.append(judge_target(scenario, target, subject, rows))
+            verdicts.append(judge_target(scenario, target, subject, rows, cells))
     return verdicts
 
 
-def judge_target(scenario, target, subject, rows):
+def judge_target(scenario, target, subject, rows, cells):
     own = rows[subject]
     peer = rows.get(target.peer) if target.peer else None
     value, peer_value = own.get(target.measure), peer and peer.get(target.measure)
@@ -60,20 +65,32 @@ def judge_target(scenario, target, subject, rows):
         "peer_value": peer_value,
         "limit": target.limit,
         "ratio": None,
+        "interval": None,
     }
     if own["faults"] or (peer and peer["faults"]):
         return {**verdict, "verdict": "invalid"}
     if value is None or (target.peer and not peer_value):
         return {**verdict, "verdict": "not measured"}
-    reached = value / peer_value if target.peer else value
+    if target.peer is None:
+        reached, interval = value, None
+    else:
+        rounds = paired.ratios(cells[subject], cells[target.peer], target.measure)
+        reached, *interval = paired.middle(rounds)
     disturbed = (
         "" if all(row["rounds_undisturbed"] for row in (own, peer) if row) else " (disturbed)"
     )
     return {
         **verdict,
         "ratio": reached,
-        "verdict": ("met" if reached <= target.limit else "missed") + disturbed,
+        "interval": interval,
+        "verdict": word(reached, interval, target.limit) + disturbed,
     }
+
+
+def word(reached, interval, limit):
+    if reached <= limit:
+        return "met"
+    return "missed, not surely" if interval and interval[0] <= limit else "missed"
 
 
 def row_notes(row):
@@ -163,6 +180,7 @@ def table_text(load, scenarios, summaries):
 def verdict_line(verdict):
     peer = verdict["peer"] or "absolute"
     ratio = "-" if verdict["ratio"] is None else f"{verdict['ratio']:.2f}"
+    interval = "-" if not verdict["interval"] else "{:.2f} - {:.2f}".format(*verdict["interval"])
     value = "-" if verdict["value"] is None else f"{verdict['value']:,.1f}"
     peer_value = f"{verdict['peer_value']:,.1f}" if verdict["peer_value"] else "-"
     cells = [
@@ -173,6 +191,7 @@ def verdict_line(verdict):
         peer,
         peer_value,
         ratio,
+        interval,
         f"<= {verdict['limit']:g}",
         f"**{verdict['verdict']}**",
     ]
@@ -184,7 +203,7 @@ def verdicts_text(verdicts):
         return "## Targets\n\nweir was not among the contestants: nothing to judge.\n"
     met = sum(verdict["verdict"].startswith("met") for verdict in verdicts)
     header = (
-        "| scenario | proxy | measure | value | against | its value | ratio | target | verdict |"
+        "| scenario | proxy | measure | value | against | its value | ratio | 95 % | target | verdict |"
     )
     return "\n".join(
         [
@@ -193,7 +212,7 @@ def verdicts_text(verdicts):
             f"{met} of {len(verdicts)} met.",
             "",
             header,
-            "|" + " --- |" * 9,
+            "|" + " --- |" * 10,
             *map(verdict_line, verdicts),
             "",
         ]
@@ -208,7 +227,8 @@ def facts_text(facts, versions):
 
 EXPLANATION = """\
 The proxy is alone on core 0 with one worker; client (wrk) and backend (nginx) share core 1. Figures are medians over
-rounds, without those in which others used more than 15 % of a core; the proxies take turns in each round. CPU is
+rounds, without those in which others used more than 15 % of a core; the proxies take turns in each round. Targets are
+judged by the median of the ratios within single rounds, with the interval that holds the true one with 95 %. CPU is
 user and system time of all threads of all processes of the proxy (schedstat), without warm-up. Kernel work for loopback
 is part of it and the same for every proxy. In the `-together-` scenarios all proxies run on core 0 at the same time, each
 with a client of its own: what disturbs one disturbs all, so there the ratios of CPU are steadier; latency means nothing there.
