@@ -231,7 +231,8 @@ rounds, without those in which others used more than 15 % of a core; the proxies
 judged by the median of the ratios within single rounds, with the interval that holds the true one with 95 %. CPU is
 user and system time of all threads of all processes of the proxy (schedstat), without warm-up. Kernel work for loopback
 is part of it and the same for every proxy. In the `-together-` scenarios all proxies run on core 0 at the same time, each
-with a client of its own: what disturbs one disturbs all, so there the ratios of CPU are steadier; latency means nothing there.
+with a client of its own: what disturbs one disturbs all, so there the ratios of CPU are steadier; latency means something there only
+where the rate is fixed and low (`-together-paced`).
 Unpaced scenarios are closed loops in which core 1 often saturates first: req/s and latency there say as much about
 client and backend as about the proxy. The `-paced` scenarios send the same fixed rate to every proxy."""
 

@@ -11,6 +11,7 @@ P99 = "p99_us"
 IDLE_BYTES = "anonymous_per_connection"
 
 PACED_RATE = 10_000
+SHARED_RATE = 3_000
 # A proxied connection takes two descriptors of the proxy, and 20,000 is a usual hard limit: a run
 # lowers this then.
 IDLE_CONNECTIONS_MAX = 10_000
@@ -49,12 +50,22 @@ def requests(name, kind, connections, cpu=None, **options):
     return Scenario(name, kind, "requests", connections, targets=tuple(targets), **options)
 
 
-def together(name, kind, connections, cpu):
+def together(name, kind, connections, cpu, **options):
     """Whatever disturbs one proxy disturbs all of them, so the ratio of their CPU is steadier than
-    when they take turns; latency says nothing, because they share the core.
+    when they take turns; latency says nothing, because they share a core that has no rest.
     """
     targets = tuple(Target(CPU, limit, peer) for peer, limit in cpu.items())
-    return Scenario(name, kind, "requests", connections, targets=targets, together=True)
+    return Scenario(
+        name, kind, "requests", connections, targets=targets, together=True, **options
+    )
+
+
+def paced_together(name, kind):
+    """The same load for all, little enough that they hardly meet: here latency is compared."""
+    targets = (Target(P99, 1.0, "haproxy"),)
+    return Scenario(
+        name, kind, "requests", 64, rate=SHARED_RATE, targets=targets, together=True
+    )
 
 
 def sharded(name, tenants):
@@ -93,8 +104,15 @@ SCENARIOS = (
     requests("l7-log", "l7-log", 64, {"haproxy": 0.75}),
     together("l4-together-8", "l4", 8, {}),
     together("l4-together-64", "l4", 64, L4_BUSY),
+    together("l4-together-256", "l4", 256, L4_BUSY),
+    together("l4-together-close", "l4", 64, {"haproxy": 1.0}, close=True),
+    paced_together("l4-together-paced", "l4"),
     together("l7-together-8", "l7", 8, {"haproxy": 0.80}),
     together("l7-together-64", "l7", 64, L7_BUSY),
+    together("l7-together-256", "l7", 256, L7_BUSY),
+    together("l7-together-1000", "l7", 1000, L7_BUSY),
+    together("l7-together-close", "l7", 64, {"haproxy": 0.85}, close=True),
+    paced_together("l7-together-paced", "l7"),
     sharded("shard-hot", 3),
     sharded("shard-spread", SHARD_TENANTS),
     bulk("l4-bulk", "l4"),
