@@ -15,6 +15,7 @@
 
 mod api;
 mod changes;
+mod dashboard;
 mod discovery;
 mod health;
 mod kernel;

@@ -23,7 +23,7 @@ use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::config::{Config, Members};
 use crate::control::access_log::LogHandle;
-use crate::control::admin::{self, Sources};
+use crate::control::admin::{self, Shares, Sources};
 use crate::control::change::{Change, Snapshot};
 use crate::control::core::{ControlSetup, Outcome, Ready};
 use crate::control::document::{Document, Section};
@@ -151,6 +151,7 @@ impl Control {
             cores: setup.core_stats,
             control: Arc::clone(&stats),
             log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
+            shares: Shares::default(),
             started: SystemTime::now(),
             config_path: setup.config_path.clone(),
         };

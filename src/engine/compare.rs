@@ -102,6 +102,12 @@ pub fn compare(before: &Table, after: &Table, keys: u32) -> Comparison {
     }
 }
 
+/// The shard rules of a table and what each of their groups owns: a comparison with itself.
+#[must_use]
+pub fn shares(table: &Table, keys: u32) -> Vec<RuleChange> {
+    rules::compare(table, table, keys.max(1))
+}
+
 fn groups(before: &Table, after: &Table, keys: u32) -> Vec<GroupChange> {
     let old: BTreeMap<Name<'_>, &Group> = by_name(before);
     let new: BTreeMap<Name<'_>, &Group> = by_name(after);
@@ -168,7 +174,7 @@ fn group(
         policy_before: policy(old),
         policy_after: policy(new),
         moved,
-        backends: shares(counts, u128::from(keys)),
+        backends: parts(counts, u128::from(keys)),
     }
 }
 
@@ -205,13 +211,13 @@ fn key(number: u32) -> String {
     number.to_string()
 }
 
-fn shares<N: ToString>(counts: BTreeMap<Option<N>, (u128, u128)>, whole: u128) -> Vec<Share> {
-    let shares = counts.into_iter().map(|(name, (before, after))| Share {
+fn parts<N: ToString>(counts: BTreeMap<Option<N>, (u128, u128)>, whole: u128) -> Vec<Share> {
+    let parts = counts.into_iter().map(|(name, (before, after))| Share {
         name: name.map(|name| name.to_string()),
         before: share(before, whole),
         after: share(after, whole),
     });
-    shares.collect()
+    parts.collect()
 }
 
 /// A part of a whole, from 0 to 1; nothing of nothing is 0.

@@ -6,6 +6,7 @@ mod described;
 mod explain;
 mod export;
 mod objects;
+mod overview;
 mod plan;
 mod security;
 mod servers;

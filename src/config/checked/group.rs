@@ -45,6 +45,20 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// The words of all of them, as the file has them.
+    pub const NAMES: [&'static str; 10] = [
+        "round_robin",
+        "weighted_round_robin",
+        "random",
+        "least_connections",
+        "weighted_least_connections",
+        "least_request",
+        "peak_ewma",
+        "maglev",
+        "ring_hash",
+        "rendezvous",
+    ];
+
     /// Whether it places by a key.
     pub(in super::super) fn places(self) -> bool {
         matches!(

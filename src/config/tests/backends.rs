@@ -138,6 +138,12 @@ fn every_policy_has_its_word() {
         ));
         assert_eq!(group.policy, policy);
     }
+    let unknown = &group_errors("policy = \"q\"\nbackends = [\"127.0.0.1:1\"]\n")[0];
+    let listed = Policy::NAMES.map(|name| format!("{name:?}")).join(", ");
+    assert!(
+        unknown.ends_with(&format!("write one of {listed}")),
+        "{unknown}"
+    );
     let three = group("policy = \"least_request\"\nchoices = 3\nbackends = [\"127.0.0.1:1\"]\n");
     assert_eq!(three.policy, Policy::LeastRequest { choices: 3 });
 }

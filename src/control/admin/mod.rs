@@ -5,13 +5,15 @@
 //! | `/metrics` | Prometheus | text format 0.0.4 |
 //! | `/live` | a supervisor | 200 while every core runs |
 //! | `/ready` | whoever sends traffic here | 200 from the first epoch on every core to the drain |
+//! | `/ui/` | people | the dashboard, a page over `/v1`; `/` leads there |
 //! | `/v1/...` | operators and programs | JSON; `/v1/openapi.json` describes it |
 //!
-//! The first three are open to whoever reaches the address; `/v1` asks for the token where there
-//! is one. It runs on the control thread beside planning, so a page costs no worker anything, and
+//! All but `/v1` is open to whoever reaches the address; `/v1` asks for the token where there is
+//! one, and the dashboard, which is nothing but program text, shows what it gets from there. It runs on the control thread beside planning, so a page costs no worker anything, and
 //! it holds that thread up by no more than bounds allow: connections, bytes of a body, waiting
 //! changes, time.
 
+mod dashboard;
 mod doors;
 mod gate;
 mod problem;
@@ -48,6 +50,10 @@ use crate::telemetry::stats::{ControlStats, CoreStats, LogStats};
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What was last found of how shard rules share keys out.
+#[derive(Default)]
+pub struct Shares(v1::Shares);
+
 /// What the pages are made from.
 pub struct Sources {
     /// To what is in effect, and to change it.
@@ -62,6 +68,8 @@ pub struct Sources {
     pub control: Arc<ControlStats>,
     /// What the log thread counts.
     pub log: Option<Arc<LogStats>>,
+    /// What shard rules share out.
+    pub shares: Shares,
     /// Start of the process.
     pub started: SystemTime,
     /// The file of the configuration.
@@ -120,7 +128,7 @@ impl Connected<IncomingStream<'_, gate::Gate<UnixListener>>> for Peer {
 }
 
 fn router(sources: Arc<Sources>, token: Option<Token>) -> Router {
-    let open = Router::new()
+    let open = dashboard::router()
         .route("/metrics", get(metrics))
         .route("/live", get(live))
         .route("/ready", get(ready));

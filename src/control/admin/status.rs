@@ -174,7 +174,7 @@ fn backend(entry: &BackendEntry, health: &Health) -> Value {
     })
 }
 
-fn sum<T>(stats: &PerCore<T>, value: impl Fn(&T) -> u64) -> u64 {
+pub(super) fn sum<T>(stats: &PerCore<T>, value: impl Fn(&T) -> u64) -> u64 {
     stats.iter().map(value).sum()
 }
 

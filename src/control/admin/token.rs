@@ -2,11 +2,14 @@
 //!
 //! Without a token the address decides (the loopback or a socket of the owner's). Then a page in
 //! a browser of this machine is the stranger to fear: it can send requests to the loopback, but
-//! not without an `Origin` header, so a request that has one is refused.
+//! not without an `Origin` header, so a request that has one is refused, unless it is our own: the
+//! origin is the very host and port that was asked, and that host is an address or `localhost`. A
+//! name would prove nothing, because whoever owns it may let it lead here.
 
 use std::fs;
 use std::hint::black_box;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -57,12 +60,29 @@ async fn check(State(token): State<Option<Token>>, request: Request, next: Next)
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, asks);
             answer
         }
-        (None, headers) if headers.contains_key(header::ORIGIN) => problem(
-            StatusCode::FORBIDDEN,
-            "without a token no page of a browser is served",
-        ),
+        (None, headers) if headers.contains_key(header::ORIGIN) && !is_own_page(headers) => {
+            problem(
+                StatusCode::FORBIDDEN,
+                "without a token no page of a browser is served but the dashboard",
+            )
+        }
         _ => next.run(request).await,
     }
+}
+
+/// Whether the page that asks is the dashboard, reached by an address.
+fn is_own_page(headers: &HeaderMap) -> bool {
+    let one = |name| {
+        let mut values = headers.get_all(name).iter();
+        let value = values.next().filter(|_| values.next().is_none());
+        value.and_then(|value| value.to_str().ok())
+    };
+    let (Some(origin), Some(host)) = (one(header::ORIGIN), one(header::HOST)) else {
+        return false;
+    };
+    let is_address = host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok();
+    let is_local = host == "localhost" || host.starts_with("localhost:");
+    (is_address || is_local) && origin.strip_prefix("http://") == Some(host)
 }
 
 fn shows(headers: &HeaderMap, token: &Token) -> bool {
@@ -102,6 +122,41 @@ mod tests {
             assert!(!same(shown.as_bytes(), token), "{shown}");
         }
         assert!(!same(&token.repeat(2), token));
+    }
+
+    #[test]
+    fn only_our_own_page_at_an_address_is_ours() {
+        let judge = |origin: &'static str, host: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            is_own_page(&headers)
+        };
+        assert!(judge("http://127.0.0.1:9901", "127.0.0.1:9901"));
+        assert!(judge("http://[::1]:9901", "[::1]:9901"));
+        assert!(judge("http://localhost:9901", "localhost:9901"));
+        for (origin, host) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:9901"),
+            ("http://evil.example:9901", "127.0.0.1:9901"),
+            ("http://evil.example:9901", "evil.example:9901"),
+            ("http://localhost.evil.example", "localhost.evil.example"),
+            ("https://127.0.0.1:9901", "127.0.0.1:9901"),
+            ("null", "127.0.0.1:9901"),
+            ("http://", ""),
+        ] {
+            assert!(!judge(origin, host), "{origin} {host}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(header::HOST, HeaderValue::from_static("127.0.0.1:1"));
+        headers.append(
+            header::ORIGIN,
+            HeaderValue::from_static("http://127.0.0.1:1"),
+        );
+        headers.append(
+            header::ORIGIN,
+            HeaderValue::from_static("http://evil.example"),
+        );
+        assert!(!is_own_page(&headers));
     }
 
     #[test]

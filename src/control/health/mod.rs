@@ -10,6 +10,7 @@ mod door;
 mod heartbeats;
 mod keeper;
 mod member;
+mod overview;
 mod pages;
 mod rules;
 
@@ -30,6 +31,7 @@ use crate::routing::table::Table;
 use crate::telemetry::stats::ControlStats;
 
 pub use heartbeats::{Believed, Claim};
+pub use overview::{Brief, Event};
 
 /// A way to the keeper; clones are the same one.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Share, key, share, shares};
+use super::{Share, key, parts, share};
 use crate::base::id::GroupIndex;
 use crate::routing::shard::function::{Function, IntegerRange, TextRange};
 use crate::routing::shard::key::Extracted;
@@ -120,7 +120,7 @@ fn change(name: &Arc<str>, old: Side<'_>, new: Side<'_>, keys: u32) -> RuleChang
         function_after: function(new),
         method,
         moved: (old.is_some() && new.is_some()).then(|| share(moved, whole)),
-        groups: shares(counts, whole),
+        groups: parts(counts, whole),
         moves: if old.is_some() && new.is_some() {
             moves
         } else {

@@ -11,6 +11,7 @@ mod backends;
 mod explain;
 mod health;
 mod objects;
+mod overview;
 mod pages;
 mod plan;
 mod rpc;
@@ -24,6 +25,7 @@ use axum::Router;
 use axum::routing::{delete, get, patch, post, put};
 
 use super::Sources;
+pub(super) use overview::Shares;
 
 macro_rules! endpoints {
     ($($method:ident $path:literal => $handler:path,)*) => {
@@ -41,6 +43,7 @@ macro_rules! endpoints {
 endpoints! {
     get "/v1/epoch" => pages::epoch,
     get "/v1/status" => pages::status,
+    get "/v1/overview" => overview::show,
     get "/v1/export" => pages::export,
     get "/v1/openapi.json" => pages::openapi,
     get "/v1/settings" => objects::read,
