@@ -204,6 +204,7 @@ weir demo is ready: 5 backends, 2 groups, one proxy at http://{proxy}
     if let Some(admin) = ready.admin {
         println!(
             "
+  http://{admin}/                   the dashboard, for a browser
   curl http://{admin}/metrics       counters and latencies of every listener and backend
   curl http://{admin}/v1/epoch      which table the cores serve by"
         );

@@ -92,30 +92,29 @@ fn the_overview_says_who_is_out_and_since_when() {
 #[test]
 fn the_overview_has_the_shares_of_the_present_shard_rules() {
     let (one, two) = (Upstream::named("one"), Upstream::named("two"));
-    let mut settings = Settings::new()
+    let rule = "name = \"by-tenant\"\nkey = { header = \"x-tenant\" }\n\
+                ranges = [{ from = 0, to = 24, group = \"a\" }, \
+                { from = 25, to = 99, group = \"b\" }]\n";
+    let settings = Settings::new()
         .listener("web", "http")
+        .with("shard", "\"by-tenant\"")
+        .shard(rule)
         .group("a", &[&one])
         .group("b", &[&two]);
-    settings.listeners[0].keys = vec![("shard".into(), "\"by-tenant\"".into())];
-    settings.shards = vec![
-        "name = \"by-tenant\"\nkey = { header = \"x-tenant\" }\n\
-         ranges = [{ to = 24, group = \"a\" }, { from = 25, to = 99, group = \"b\" }]\n"
-            .into(),
-    ];
     let proxy = settings.start();
     let shares = || {
         let overview = proxy.api().get("/v1/overview").expect(200);
         overview["shards"][0]["groups"].clone()
     };
-    let owned = shares();
     let of = |owned: &Value, name: &str| {
-        let parts = owned.as_array().unwrap().iter();
-        let part = parts.clone().find(|part| part["name"] == name);
+        let mut parts = owned.as_array().unwrap().iter();
+        let part = parts.find(|part| part["name"] == name);
         part.map(|part| part["share"].as_f64().unwrap())
     };
-    let ratio = of(&owned, "b").unwrap() / of(&owned, "a").unwrap();
-    assert!(ratio > 1.0, "{owned}");
-    let ranges = json!({"ranges": [{"to": 99, "group": "b"}], "function": null});
+    let owned = shares();
+    let (a, b) = (of(&owned, "a"), of(&owned, "b"));
+    assert_eq!((a, b), (Some(0.25), Some(0.75)), "{owned}");
+    let ranges = json!({"ranges": [{"from": 0, "to": 99, "group": "b"}]});
     let changed = proxy.api().patch("/v1/shards/by-tenant?wait=node", ranges);
     changed.expect(200);
     assert_eq!(of(&shares(), "a"), None, "a new table has new shares");

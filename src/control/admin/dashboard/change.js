@@ -137,6 +137,7 @@ function told(found) {
     const moved = rule.moved === null ? "" : `: ${percent(rule.moved)} of the keys move`;
     parts.push(el("h3", {}, `Shard rule ${rule.name}${moved}`), shares(rule.groups));
   }
+  if (found.groups.length > 0) parts.push(el("p", { class: "quiet" }, "Shares as configured: health and load are not counted."));
   const quiet = found.groups.length === 0 && found.shards.every((rule) => rule.moved === 0);
   if (quiet) parts.push(el("p", { class: "done" }, "No key moves, and no backend's share changes."));
   return parts;
