@@ -7,11 +7,14 @@
 //! as it is for the parsers of most backends.
 //!
 //! A string is taken unescaped; an integer, `true` and `false` as written. Anything else in the
-//! value's place is malformed. **Names that are there twice** are malformed where both stand on
+//! value's place is malformed, and what is longer than the limit is oversized. Of two faults the
+//! first byte that shows one decides, however the document was cut: a fraction behind more digits
+//! than are allowed is not seen, as nothing is behind a string that is too long. **Names that are there twice** are malformed where both stand on
 //! the path and before the value: `{"a":{}, "a":{"b":1}}` for `/a/b`. What follows the value is
 //! not looked at, so of `{"a":1, "a":2}` the first one is taken, although a backend may take the
 //! second: to see it we would have to hold back every request until its last byte.
 
+mod blocks;
 mod lexis;
 mod skim;
 mod strings;
@@ -187,7 +190,9 @@ impl Scanner {
             State::Value | State::ValueOrEnd => self.depth > 0 && !self.selected,
             _ => false,
         };
-        if !is_between {
+        // Elements of an array on the path are counted, one by one.
+        let is_counting = self.depth == self.level && !self.in_object();
+        if !is_between || is_counting {
             return 0;
         }
         let mut nest = Nest {
@@ -370,6 +375,10 @@ impl Scanner {
     fn number(&mut self, start: Number, tokens: &[Token], rest: &[u8]) -> Result<usize, Found> {
         let mut number = start;
         let mut used = 0;
+        let room = match self.sink {
+            Sink::Collect => self.bytes_max.saturating_sub(self.key.bytes().len()),
+            Sink::Compare(_) | Sink::Skip => usize::MAX,
+        };
         for byte in rest {
             match number.next(*byte) {
                 Some(next) => number = next,
@@ -384,6 +393,9 @@ impl Scanner {
             }
             if self.sink == Sink::Collect && !number.is_integer() {
                 return Err(Found::Malformed);
+            }
+            if used == room {
+                return Err(Found::Oversized);
             }
             used += 1;
         }

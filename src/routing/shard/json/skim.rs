@@ -1,11 +1,12 @@
-//! The fast way through what nobody wants: whole tokens at a time, with the cursor and the nesting
-//! in registers. It checks the same grammar as the scanner's steps do, and stops before any token
-//! that is not ordinary or not wholly there: a blank but one after a colon or comma, an escape, a
-//! member that may be on the path, the end of a container the path leads through, the end of the
-//! piece, a mistake. The steps go on from there, one byte at a time, so what is found never
-//! depends on how far this got.
+//! The fast way through what nobody wants: token by token as [`blocks`](super::blocks) finds them,
+//! with the cursor and the nesting in registers. It checks the same grammar as the scanner's steps
+//! do, and stops before any token that is not ordinary or not wholly there: an escape, a member
+//! that may be on the path, the end of a container the path leads through, the end of the piece, a
+//! mistake. The steps go on from there, one byte at a time, so what is found never depends on how
+//! far this got.
 
-use super::lexis::{ends_number, number_length, plain_run};
+use super::blocks::Tokens;
+use super::lexis::{ends_number, number_length};
 use super::{DEPTH_MAX, State};
 
 /// Where in the document the scanner is.
@@ -41,94 +42,161 @@ impl Nest {
 
 /// Reads whole tokens of `text` from `state` on, which is one before a token. `wanted` is the name
 /// the path leads through next. Answers how many bytes were read and the state behind them.
-pub(super) fn skim(
-    text: &[u8],
-    mut state: State,
-    nest: &mut Nest,
-    wanted: &[u8],
-) -> (usize, State) {
-    let mut at = 0;
-    loop {
-        let read = match state {
-            State::Name | State::NameOrEnd => name(&text[at..], nest, wanted),
-            State::Value | State::ValueOrEnd => value(&text[at..], nest),
-            State::After => after(&text[at..], nest),
+pub(super) fn skim(text: &[u8], state: State, nest: &mut Nest, wanted: &[u8]) -> (usize, State) {
+    let mut skim = Skim {
+        text,
+        tokens: Tokens::new(text),
+        nest,
+        wanted,
+        state,
+        at: 0,
+        string: (0, state),
+    };
+    skim.run();
+    // A string that was not seen whole was not read.
+    match skim.at == skim.tokens.end() && skim.tokens.is_torn() {
+        true => skim.string,
+        false => (skim.at, skim.state),
+    }
+}
+
+struct Skim<'s> {
+    text: &'s [u8],
+    tokens: Tokens<'s>,
+    nest: &'s mut Nest,
+    wanted: &'s [u8],
+    /// What stands next, at the token that was looked at last.
+    state: State,
+    /// Where that is, or where the tokens ended.
+    at: usize,
+    /// Where the last string began, and the state before it.
+    string: (usize, State),
+}
+
+impl Skim<'_> {
+    /// Until a token is not ordinary: one member or element after the other.
+    #[inline(always)]
+    fn run(&mut self) -> Option<()> {
+        loop {
+            if let State::Name | State::NameOrEnd = self.state {
+                self.name()?;
+            }
+            if let State::Colon = self.state {
+                self.expect(b':')?;
+                self.state = State::Value;
+            }
+            if let State::Value | State::ValueOrEnd = self.state {
+                self.value()?;
+            }
+            while let State::After = self.state {
+                self.after()?;
+            }
+        }
+    }
+
+    /// The first byte of the next token.
+    #[inline(always)]
+    fn next(&mut self) -> Option<u8> {
+        let next = self.tokens.next();
+        self.at = next.unwrap_or(self.tokens.end());
+        next.map(|at| self.text[at])
+    }
+
+    #[inline(always)]
+    fn expect(&mut self, wanted: u8) -> Option<()> {
+        (self.next()? == wanted).then_some(())
+    }
+
+    /// A name, or the end of an object without one.
+    #[inline(always)]
+    fn name(&mut self) -> Option<()> {
+        match (self.next()?, self.state) {
+            (b'"', _) if !self.nest.is_on_path() || !self.is_wanted() => {
+                self.string = (self.at, self.state);
+                self.state = State::Colon;
+                Some(())
+            }
+            (b'}', State::NameOrEnd) => self.close(),
             _ => None,
+        }
+    }
+
+    /// Whether the name here is the one the path leads through.
+    #[inline(never)]
+    fn is_wanted(&self) -> bool {
+        let after = self.text[self.at + 1..].strip_prefix(self.wanted);
+        after.is_some_and(|after| after.first().is_none_or(|byte| *byte == b'"'))
+    }
+
+    #[inline(always)]
+    fn value(&mut self) -> Option<()> {
+        let byte = self.next()?;
+        if self.nest.is_on_path() && !self.nest.in_object() {
+            // Elements of an array on the path are counted.
+            return None;
+        }
+        let word = match byte {
+            b'"' => {
+                self.string = (self.at, self.state);
+                self.state = State::After;
+                return Some(());
+            }
+            b'{' | b'[' if self.nest.depth == DEPTH_MAX => return None,
+            b'{' => {
+                self.nest.open(true);
+                self.state = State::NameOrEnd;
+                return Some(());
+            }
+            b'[' => {
+                self.nest.open(false);
+                self.state = State::ValueOrEnd;
+                return Some(());
+            }
+            b']' if self.state == State::ValueOrEnd => return self.close(),
+            b't' => self.word(b"true")?,
+            b'f' => self.word(b"false")?,
+            b'n' => self.word(b"null")?,
+            b'-' | b'0'..=b'9' => number_length(&self.text[self.at..])?,
+            _ => return None,
         };
-        let Some((length, next)) = read else {
-            return (at, state);
-        };
-        at += length;
-        state = next;
-    }
-}
-
-/// A name and its colon.
-#[inline(always)]
-fn name(text: &[u8], nest: &Nest, wanted: &[u8]) -> Option<(usize, State)> {
-    let length = string_length(text)?;
-    if text.get(length) != Some(&b':') || nest.is_on_path() && &text[1..length - 1] == wanted {
-        return None;
-    }
-    Some((length + 1 + blank(text, length + 1), State::Value))
-}
-
-#[inline(always)]
-fn value(text: &[u8], nest: &mut Nest) -> Option<(usize, State)> {
-    if nest.is_on_path() && !nest.in_object() {
-        // Elements of an array on the path are counted.
-        return None;
-    }
-    let length = match text.first()? {
-        b'"' => string_length(text)?,
-        b'{' | b'[' if nest.depth == DEPTH_MAX => return None,
-        b'{' => {
-            nest.open(true);
-            return Some((1, State::NameOrEnd));
+        // A number shows its end only by what follows.
+        if !ends_number(*self.text.get(self.at + word)?) {
+            return None;
         }
-        b'[' => {
-            nest.open(false);
-            return Some((1, State::ValueOrEnd));
-        }
-        b't' if text.starts_with(b"true") => 4,
-        b'f' if text.starts_with(b"false") => 5,
-        b'n' if text.starts_with(b"null") => 4,
-        b'-' | b'0'..=b'9' => {
-            let length = number_length(text)?;
-            // A number shows its end only by what follows.
-            return ends_number(*text.get(length)?).then_some((length, State::After));
-        }
-        _ => return None,
-    };
-    Some((length, State::After))
-}
-
-/// A comma, or the end of a container that is not on the path.
-#[inline(always)]
-fn after(text: &[u8], nest: &mut Nest) -> Option<(usize, State)> {
-    match (text.first()?, nest.in_object()) {
-        (b',', true) => Some((1 + blank(text, 1), State::Name)),
-        (b',', false) => Some((1 + blank(text, 1), State::Value)),
-        (b'}', true) | (b']', false) if !nest.is_on_path() => {
-            nest.close();
-            Some((1, State::After))
-        }
-        _ => None,
+        self.state = State::After;
+        Some(())
     }
-}
 
-/// Bytes of the string at the beginning of `text` with its quotes, if it has no escape.
-#[inline(always)]
-fn string_length(text: &[u8]) -> Option<usize> {
-    let (b'"', rest) = text.split_first()? else {
-        return None;
-    };
-    let run = plain_run(rest);
-    (rest.get(run) == Some(&b'"')).then_some(run + 2)
-}
+    #[inline(always)]
+    fn word(&self, word: &[u8]) -> Option<usize> {
+        let is_there = self.text[self.at..].starts_with(word);
+        is_there.then_some(word.len())
+    }
 
-/// One space at `at`, which is what most writers put there.
-#[inline(always)]
-fn blank(text: &[u8], at: usize) -> usize {
-    usize::from(text.get(at) == Some(&b' '))
+    /// A comma, or the end of a container that is not on the path.
+    #[inline(always)]
+    fn after(&mut self) -> Option<()> {
+        match (self.next()?, self.nest.in_object()) {
+            (b',', true) => {
+                self.state = State::Name;
+                Some(())
+            }
+            (b',', false) => {
+                self.state = State::Value;
+                Some(())
+            }
+            (b'}', true) | (b']', false) => self.close(),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn close(&mut self) -> Option<()> {
+        if self.nest.is_on_path() {
+            return None;
+        }
+        self.nest.close();
+        self.state = State::After;
+        Some(())
+    }
 }
