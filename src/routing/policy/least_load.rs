@@ -18,6 +18,7 @@
 
 use super::cycle::Cycle;
 use super::{Choice, PickState};
+use crate::routing::standing::RAMP_FULL;
 
 /// Up to so many backends the choice is exact.
 pub(super) const EXACT_MAX: usize = 16;
@@ -31,23 +32,21 @@ pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState) -> Option<u32> {
     let policy = choice.policy;
     let count = policy.ready.len() as u32;
     let start = state.start(count);
-    let mut least = u64::MAX;
-    visit(choice, start, |distance, index| {
-        let load = u64::from(policy.felt(index));
-        least = least.min(load << 32 | u64::from(distance));
-        load == 0
-    });
-    if least == u64::MAX {
-        return None;
-    }
-    let distance = (least & u64::from(u32::MAX)) as u32;
-    let at = if distance < count - start {
-        start + distance
-    } else {
-        distance - (count - start)
-    };
-    state.advance(at, count);
-    Some(policy.ready[at as usize])
+    let at = guessed(choice, |view| {
+        let mut least = u64::MAX;
+        visit(choice, start, view, |distance, _, load| {
+            least = least.min(u64::from(load) << 32 | u64::from(distance));
+            load == 0
+        });
+        let distance = (least & u64::from(u32::MAX)) as u32;
+        let at = match distance < count - start {
+            true => start + distance,
+            false => distance.wrapping_sub(count - start),
+        };
+        (least != u64::MAX).then(|| (at, policy.ready[at as usize]))
+    })?;
+    state.advance(at.0, count);
+    Some(at.1)
 }
 
 /// By weight: the search begins with whose turn it is.
@@ -58,16 +57,42 @@ pub(super) fn pick_weighted(
 ) -> Option<u32> {
     let policy = choice.policy;
     let turn = state.start(cycle.len());
-    let (mut least, mut weight, mut found) = (u64::MAX >> 16, 1, None);
-    visit(choice, cycle.at(turn), |_, index| {
-        let (load, its) = (measure(policy.felt(index)), policy.weight(index));
-        if load * weight < least * its {
-            (least, weight, found) = (load, its, Some(index));
-        }
-        load == 0
+    let start = cycle.at(turn);
+    let found = guessed(choice, |view| {
+        let (mut least, mut weight, mut found) = (u64::MAX >> 16, 1, None);
+        visit(choice, start, view, |_, index, load| {
+            let (load, its) = (measure(load), policy.weight(index));
+            if load * weight < least * its {
+                (least, weight, found) = (load, its, Some((turn, index)));
+            }
+            load == 0
+        });
+        found
     });
     state.advance(turn, cycle.len());
-    found
+    found.map(|(_, index)| index)
+}
+
+/// How a search looks at backends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// Only at what they have under way.
+    Loads,
+    /// At whether they can be chosen, and at their load as they feel it.
+    Whole,
+}
+
+/// What a search finds. It looks at loads first, and only at whom it finds so is looked at whole:
+/// when he can be chosen and has his full share, nobody who can be chosen has less to do, since
+/// nobody feels less than he has. Usually that spares a look at everybody else's standing.
+#[inline]
+fn guessed(choice: &Choice<'_>, search: impl Fn(View) -> Option<(u32, u32)>) -> Option<(u32, u32)> {
+    let guess = search(View::Loads)?;
+    let is_whole = choice.policy.word(guess.1).ramp() == RAMP_FULL;
+    match is_whole && choice.is_eligible(guess.1) {
+        true => Some(guess),
+        false => search(View::Whole),
+    }
 }
 
 /// Whether one backend has less to do for its weight than another.
@@ -85,11 +110,17 @@ fn measure(in_flight: u32) -> u64 {
     }
 }
 
-/// Shows those that can be chosen, from the `start`-th on, each with its distance from there,
-/// until there were enough or `is_enough` says so.
-#[inline]
-fn visit(choice: &Choice<'_>, start: u32, mut is_enough: impl FnMut(u32, u32) -> bool) {
-    let ready = &choice.policy.ready;
+/// Shows backends from the `start`-th on, each with its distance from there and its load, until
+/// there were enough or `is_enough` says so.
+#[inline(always)]
+fn visit(
+    choice: &Choice<'_>,
+    start: u32,
+    view: View,
+    mut is_enough: impl FnMut(u32, u32, u32) -> bool,
+) {
+    let policy = choice.policy;
+    let ready = &policy.ready;
     let (before, from) = ready.split_at(start as usize);
     let mut left = if ready.len() <= EXACT_MAX {
         EXACT_MAX
@@ -98,11 +129,13 @@ fn visit(choice: &Choice<'_>, start: u32, mut is_enough: impl FnMut(u32, u32) ->
     };
     for (first, part) in [(0, from), (from.len() as u32, before)] {
         for (distance, index) in (first..).zip(part) {
-            if !choice.is_eligible(*index) {
-                continue;
-            }
+            let load = match view {
+                View::Loads => policy.in_flight(*index),
+                View::Whole if choice.is_eligible(*index) => policy.felt(*index),
+                View::Whole => continue,
+            };
             left -= 1;
-            if is_enough(distance, *index) || left == 0 {
+            if is_enough(distance, *index, load) || left == 0 {
                 return;
             }
         }
