@@ -13,12 +13,17 @@ const SUB_BITS: u32 = 6;
 const SUB_COUNT: u64 = 1 << SUB_BITS;
 /// Values from 2^36 us (19 hours) on count as that.
 const VALUE_BITS_MAX: u32 = 36;
-const BUCKETS: usize = ((VALUE_BITS_MAX - SUB_BITS + 1) as usize) << SUB_BITS;
+/// The buckets of one power of two lie together.
+const RANGES: usize = (VALUE_BITS_MAX - SUB_BITS + 1) as usize;
 
-/// Microseconds, bucketed. The 16 KB of buckets are made when the first value comes.
+type Range = OnceLock<Box<[Counter; SUB_COUNT as usize]>>;
+
+/// Microseconds, bucketed. The 512 bytes of each power of two are made when its first value comes,
+/// since the latencies of one backend lie in a few: all of them would be 16 KB, for each of ten
+/// thousand backends and each core.
 #[derive(Default)]
 pub struct LatencyHistogram {
-    buckets: OnceLock<Box<[Counter]>>,
+    ranges: OnceLock<Box<[Range; RANGES]>>,
     sum_micros: Counter,
 }
 
@@ -26,8 +31,11 @@ impl LatencyHistogram {
     /// Counts one value. Only the owning core may call it.
     #[inline]
     pub fn record_micros(&self, micros: u64) {
-        let buckets = || (0..BUCKETS).map(|_| Counter::default()).collect();
-        self.buckets.get_or_init(buckets)[bucket_of(micros)].inc();
+        let bucket = bucket_of(micros);
+        let ranges = self.ranges.get_or_init(Box::default);
+        let fresh = || Box::new(std::array::from_fn(|_| Counter::default()));
+        let range = ranges[bucket >> SUB_BITS].get_or_init(fresh);
+        range[bucket & (SUB_COUNT as usize - 1)].inc();
         self.sum_micros.add(micros);
     }
 
@@ -40,12 +48,15 @@ impl LatencyHistogram {
     /// Calls `visit(lowest value of the bucket, highest value of the bucket, count)` for every
     /// bucket that is not empty, in rising order.
     pub fn visit(&self, mut visit: impl FnMut(u64, u64, u64)) {
-        let buckets = self.buckets.get().into_iter().flatten();
-        for (index, bucket) in buckets.enumerate() {
-            let count = bucket.read();
-            if count > 0 {
-                let (low, high) = bounds_of(index);
-                visit(low, high, count);
+        let ranges = self.ranges.get().map_or(&[][..], |ranges| &ranges[..]);
+        for (place, range) in ranges.iter().enumerate() {
+            let buckets = range.get().map_or(&[][..], |buckets| &buckets[..]);
+            for (offset, bucket) in buckets.iter().enumerate() {
+                let count = bucket.read();
+                if count > 0 {
+                    let (low, high) = bounds_of(place << SUB_BITS | offset);
+                    visit(low, high, count);
+                }
             }
         }
     }
@@ -87,13 +98,28 @@ mod tests {
             );
             value += 1 + value / 97;
         }
-        assert!(bucket_of(u64::MAX) < BUCKETS);
+        assert!(bucket_of(u64::MAX) >> SUB_BITS < RANGES);
+    }
+
+    #[test]
+    fn what_is_recorded_is_visited_in_rising_order() {
+        let histogram = LatencyHistogram::default();
+        histogram.visit(|_, _, _| panic!("nothing was recorded"));
+        for micros in [90_000_000, 7, 70, 7, u64::MAX, 0] {
+            histogram.record_micros(micros);
+        }
+        let mut seen = Vec::new();
+        histogram.visit(|low, high, count| seen.push((low, high, count)));
+        let counts: Vec<u64> = seen.iter().map(|(_, _, count)| *count).collect();
+        assert_eq!(counts, [1, 2, 1, 1, 1]);
+        assert!(seen.is_sorted());
+        assert!(seen[3].0 <= 90_000_000 && 90_000_000 <= seen[3].1);
     }
 
     #[test]
     fn buckets_follow_each_other_without_gap() {
         let mut next = 0;
-        for index in 0..BUCKETS {
+        for index in 0..RANGES << SUB_BITS {
             let (low, high) = bounds_of(index);
             assert_eq!(low, next);
             next = high + 1;

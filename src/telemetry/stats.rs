@@ -62,23 +62,34 @@ impl<T> PerCore<T> {
     }
 }
 
-/// Requests by status code. The 4 KB of counters are made when the first one counts.
+/// Requests by status code. Most backends answer 200 and nothing else, so the 4 KB of counters of
+/// the others are made when the first of them comes.
 #[derive(Default)]
-pub struct StatusCounts(OnceLock<Box<[Counter; 500]>>);
+pub struct StatusCounts {
+    ok: Counter,
+    others: OnceLock<Box<[Counter; 500]>>,
+}
 
 impl StatusCounts {
     /// Counts one response of `status` (100 to 599; anything else counts as 599).
     #[inline]
     pub fn inc(&self, status: u16) {
+        if status == 200 {
+            return self.ok.inc();
+        }
         let index = usize::from(status).wrapping_sub(100).min(499);
         let counts = || Box::new(std::array::from_fn(|_| Counter::default()));
-        self.0.get_or_init(counts)[index].inc();
+        self.others.get_or_init(counts)[index].inc();
     }
 
-    /// `(status, count)` of every status seen.
+    /// `(status, count)` of every status seen, in rising order.
     pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        let others = self.others.get().map_or(&[][..], |counts| &counts[..]);
+        let (below, above) = others.split_at(others.len().min(100));
         (100_u16..)
-            .zip(self.0.get().into_iter().flat_map(|counts| counts.iter()))
+            .zip(below)
+            .chain([(200, &self.ok)])
+            .chain((200..).zip(above))
             .map(|(status, counter)| (status, counter.read()))
             .filter(|(_, count)| *count > 0)
     }
@@ -179,4 +190,23 @@ pub struct ControlStats {
     pub file_failures: Counter,
     /// The health of backends.
     pub health: HealthStats,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_come_in_rising_order_and_strange_ones_as_the_last() {
+        let counts = StatusCounts::default();
+        assert_eq!(counts.iter().count(), 0);
+        counts.inc(200);
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [(200, 1)]);
+        for status in [100, 599, 200, 404, 199, 201, 99, 700] {
+            counts.inc(status);
+        }
+        let seen: Vec<_> = counts.iter().collect();
+        let expected = [(100, 1), (199, 1), (200, 2), (201, 1), (404, 1), (599, 3)];
+        assert_eq!(seen, expected);
+    }
 }
