@@ -97,6 +97,18 @@ pub fn outliers(samples: &[Sample], rules: &Rules) -> Vec<(usize, Deviation)> {
     found
 }
 
+/// Whether a group of so many can have any: a rule is on, and there are enough to compare.
+#[must_use]
+pub fn may_find(rules: &Rules, members: usize) -> bool {
+    let enough = [
+        rules.success_rate.map(|(_, enough)| enough),
+        rules.failure_percentage.map(|(_, enough)| enough),
+        rules.latency.map(|(_, enough)| enough),
+    ];
+    let mut hosts = enough.into_iter().flatten().map(|enough| enough.hosts);
+    hosts.any(|hosts| members >= hosts.max(1) as usize)
+}
+
 fn rate(sample: &Sample) -> f64 {
     let failed = sample.failures.min(sample.requests) as f64;
     1.0 - failed / sample.requests.max(1) as f64
@@ -182,6 +194,21 @@ mod tests {
         let mut few = samples(&[1, 0, 50, 1, 0]);
         few[4].requests = 99;
         assert_eq!(outliers(&few, &SUCCESS_RATE), [], "of too few requests");
+    }
+
+    #[test]
+    fn nobody_is_found_where_nobody_may_be() {
+        let found = |members: usize| {
+            let mut failures = vec![0; members];
+            failures.iter_mut().take(1).for_each(|first| *first = 90);
+            outliers(&samples(&failures), &SUCCESS_RATE)
+        };
+        for members in 0..10 {
+            let may = may_find(&SUCCESS_RATE, members);
+            assert_eq!(may, members >= 5);
+            assert!(may || found(members).is_empty());
+        }
+        assert!(!may_find(&Rules::default(), 1000));
     }
 
     #[test]

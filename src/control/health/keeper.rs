@@ -45,6 +45,10 @@ pub(super) struct Keeper {
     table: Option<Arc<Table>>,
     /// Who has an id.
     by_id: BTreeMap<Arc<str>, Vec<BackendSlot>>,
+    /// Members that time alone may change.
+    restless: BTreeSet<BackendSlot>,
+    /// Groups whose members are compared.
+    comparing: Vec<GroupSlot>,
     /// Groups of which somebody is up or down that was not.
     unjudged: BTreeSet<GroupSlot>,
     /// When each check is due; those under way are not in it.
@@ -61,6 +65,8 @@ impl Keeper {
             groups: BTreeMap::new(),
             table: None,
             by_id: BTreeMap::new(),
+            restless: BTreeSet::new(),
+            comparing: Vec::new(),
             unjudged: BTreeSet::new(),
             due: BTreeSet::new(),
             running: 0,
@@ -78,6 +84,8 @@ impl Keeper {
     ) {
         let before = std::mem::take(&mut self.groups);
         let mut members = std::mem::take(&mut self.members);
+        self.restless.clear();
+        self.comparing.clear();
         let stats = Arc::clone(&self.stats);
         let scene = Scene {
             now,
@@ -111,8 +119,12 @@ impl Keeper {
                         Member::new(backend, &rules, opinions, old.is_some(), scene)
                     }
                 };
+                if member.is_restless(&rules) {
+                    self.restless.insert(backend.slot);
+                }
                 self.members.insert(backend.slot, member);
             }
+            self.comparing.extend(rules.compares.then_some(group.slot));
             self.groups.insert(group.slot, rules);
         }
         self.table = Some(Arc::clone(table));
@@ -232,6 +244,9 @@ impl Keeper {
         if before != (member.counts(), member.is_up()) {
             self.unjudged.insert(rules.slot);
         }
+        if member.is_restless(rules) {
+            self.restless.insert(slot);
+        }
         Some(done)
     }
 
@@ -270,29 +285,34 @@ impl Keeper {
             stats,
             due,
             unjudged,
+            restless,
             ..
         } = self;
         let scene = Scene {
             now,
             stats: &stats.health,
         };
-        for member in members.values_mut() {
-            if let Some(rules) = groups.get(&member.group) {
-                let was_due = member.probe.as_ref().map(|probe| probe.due());
-                let was_up = member.is_up();
-                member.tick(rules, scene);
-                if was_up != member.is_up() {
-                    unjudged.insert(rules.slot);
-                }
-                if let (Some(before), Some(probe), false) =
-                    (was_due, &member.probe, member.checking)
-                    && before != probe.due()
-                {
-                    due.remove(&(before, member.slot));
-                    due.insert((probe.due(), member.slot));
-                }
+        restless.retain(|slot| {
+            let Some(member) = members.get_mut(slot) else {
+                return false;
+            };
+            let Some(rules) = groups.get(&member.group) else {
+                return false;
+            };
+            let was_due = member.probe.as_ref().map(|probe| probe.due());
+            let was_up = member.is_up();
+            member.tick(rules, scene);
+            if was_up != member.is_up() {
+                unjudged.insert(rules.slot);
             }
-        }
+            if let (Some(before), Some(probe), false) = (was_due, &member.probe, member.checking)
+                && before != probe.due()
+            {
+                due.remove(&(before, member.slot));
+                due.insert((probe.due(), member.slot));
+            }
+            member.is_restless(rules)
+        });
         self.compare(now);
         self.judge_panic();
     }
@@ -302,11 +322,14 @@ impl Keeper {
         let Some(table) = self.table.clone() else {
             return;
         };
-        let over = self.groups.values_mut().filter(|rules| rules.judged <= now);
         let mut judged = Vec::new();
-        for rules in over {
-            rules.judged = now + rules.outlier.interval;
-            judged.push((rules.slot, rules.index));
+        for slot in &self.comparing {
+            if let Some(rules) = self.groups.get_mut(slot)
+                && rules.judged <= now
+            {
+                rules.judged = now + rules.outlier.interval;
+                judged.push((rules.slot, rules.index));
+            }
         }
         for (slot, index) in judged {
             let group = &table.groups[index];

@@ -141,6 +141,9 @@ impl Member {
         };
         self.opinions.operator = operator;
         self.opinions.verdict = verdict;
+        if rules.compares && !before.is_some_and(|before| before.compares) {
+            self.totals = Totals::of(&self.stats);
+        }
         self.settle(source, why.into(), rules, scene);
     }
 
@@ -255,6 +258,17 @@ impl Member {
         Ok(heard)
     }
 
+    /// Whether time alone may change what is thought of it. Most of ten thousand are well, not
+    /// checked and silent, and are not even looked at.
+    pub(super) fn is_restless(&self, rules: &Rules) -> bool {
+        let heard = self.heartbeat.heard().is_some() || rules.check.heartbeat_required;
+        self.probe.is_some()
+            || self.breaker != Breaker::Closed
+            || heard
+            || self.opinions.heartbeat != Opinion::Unknown
+            || self.ramp_since.is_some()
+    }
+
     /// Time has passed.
     pub(super) fn tick(&mut self, rules: &Rules, scene: Scene<'_>) {
         let now = scene.now;
@@ -336,11 +350,11 @@ impl Member {
     }
 
     fn watch_traffic(&mut self, rules: &Rules, now: Moment) {
-        let traffic = Traffic::of(&self.stats);
-        let before = std::mem::replace(&mut self.traffic, traffic);
         let Some(probe) = &mut self.probe else {
             return;
         };
+        let traffic = Traffic::of(&self.stats);
+        let before = std::mem::replace(&mut self.traffic, traffic);
         if traffic.connect_failures != before.connect_failures {
             probe.suspect(&rules.pace, now);
         } else if rules.traffic_is_a_check() && traffic.received != before.received {

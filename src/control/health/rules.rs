@@ -24,6 +24,8 @@ pub(super) struct Rules {
     pub(super) pace: Pace,
     pub(super) outlier: Outlier,
     pub(super) times: EjectionTimes,
+    /// Whether the counts of its members are compared: a rule asks for it, and there are enough.
+    pub(super) compares: bool,
     /// When the counts of the interval are compared next.
     pub(super) judged: Moment,
     pub(super) panicking: bool,
@@ -50,6 +52,7 @@ impl Rules {
                 max: outlier.ejection_max,
                 interval: outlier.interval,
             },
+            compares: outlier::may_find(&rules_of(&outlier), group.backends.len()),
             judged: now + outlier.interval,
             check: check.clone(),
             outlier,
