@@ -16,6 +16,7 @@ use crate::control::resolver;
 use crate::control::truth::Truth;
 use crate::link::control_side::ControlEnd;
 use crate::runtime::kick::Kick;
+use crate::runtime::priority;
 use crate::telemetry::stats::CoreStats;
 
 /// Threads for what blocks: every lookup, and the store beside them.
@@ -74,6 +75,9 @@ pub enum Outcome {
 /// When the node cannot start: no runtime, an address that cannot be bound, a core that takes no
 /// table. The message says what and where.
 pub fn run(setup: ControlSetup) -> io::Result<Outcome> {
+    if let Err(error) = priority::stand_back() {
+        tracing::debug!(%error, "the control thread keeps its priority");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)

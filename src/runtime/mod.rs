@@ -15,6 +15,7 @@ pub mod limits;
 pub mod memory;
 pub mod net;
 mod posting;
+pub mod priority;
 pub mod probe;
 mod probe_ring;
 mod receive_limit;
