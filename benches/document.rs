@@ -1,5 +1,6 @@
-//! What one change through the admin API costs before anything is written: apply it, write the
-//! whole document as a file, load that, find what the store must write. And what the table made
+//! What one change through the admin API costs before anything is written: apply it, judge it, find
+//! what the store must write. A new backend has the whole document judged, a weight only what it
+//! is about. And what the table made
 //! of a large document holds in memory.
 //!
 //! It runs on the control thread, so it may take milliseconds; it must not take seconds.
@@ -9,7 +10,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use weir::base::epoch::Epoch;
-use weir::control::document::{ObjectPath, Op, Split, judge, split};
+use weir::control::document::{ObjectPath, Op, Split, judge, rejudge, split};
 use weir::engine::facts::Resolved;
 use weir::engine::planner::plan;
 use weir::engine::registry::Registry;
@@ -41,16 +42,23 @@ fn change(c: &mut Criterion) {
             value: value.into_iter().collect(),
             place: None,
         };
-        let id = BenchmarkId::from_parameter(backends);
-        group.bench_function(id, |bencher| {
-            bencher.iter(|| {
-                let next = document
-                    .apply(std::slice::from_ref(&op))
-                    .expect("it applies");
-                let config = judge(&process, &next);
-                black_box((next.records_since(&document), config.is_ok()))
+        let known = judge(&process, &document).expect("it is sound");
+        let known_path = "groups/app/backends/10.0.7.7:80";
+        let weigh = Op::Patch {
+            path: known_path.parse().expect("a path"),
+            value: [("weight".to_owned(), 7.into())].into_iter().collect(),
+        };
+        for (name, op) in [("add", op), ("weight", weigh)] {
+            group.bench_function(BenchmarkId::new(name, backends), |bencher| {
+                bencher.iter(|| {
+                    let next = document
+                        .apply(std::slice::from_ref(&op))
+                        .expect("it applies");
+                    let config = rejudge(&process, (&document, &known), &next);
+                    black_box((next.records_since(&document), config.is_ok()))
+                });
             });
-        });
+        }
     }
     group.finish();
 }

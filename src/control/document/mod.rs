@@ -10,11 +10,13 @@
 mod apply;
 mod judge;
 mod path;
+mod rejudge;
 mod render;
 mod split;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use xxhash_rust::xxh3::Xxh3;
 pub use apply::{Op, OpError, Place};
 pub use judge::{Mistake, judge};
 pub use path::{Family, NotAPath, ObjectPath, is_name};
+pub use rejudge::rejudge;
 pub use render::to_toml;
 pub use split::{PROCESS_KEYS, Split, split};
 
@@ -98,18 +101,29 @@ impl Document {
     #[must_use]
     pub fn records_since(&self, before: &Document) -> Vec<(String, Option<Vec<u8>>)> {
         let mut writes = Vec::new();
-        for (path, entry) in &self.entries {
-            let same = before.entries.get(path);
-            if !same.is_some_and(|old| Arc::ptr_eq(old, entry) || old == entry) {
-                writes.push((path.to_string(), Some(entry.record())));
+        let (mut now, mut then) = (
+            self.entries.iter().peekable(),
+            before.entries.iter().peekable(),
+        );
+        // Both are in the order of paths, so one walk along both finds what differs.
+        loop {
+            let order = match (now.peek(), then.peek()) {
+                (None, None) => return writes,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((path, _)), Some((old_path, _))) => path.cmp(old_path),
+            };
+            let new = now.next_if(|_| order.is_le());
+            let old = then.next_if(|_| order.is_ge());
+            match (new, old) {
+                (Some((_, entry)), Some((_, old))) if Arc::ptr_eq(old, entry) || old == entry => {}
+                (Some((path, entry)), _) => {
+                    writes.push((path.to_string(), Some(entry.record())));
+                }
+                (None, Some((path, _))) => writes.push((path.to_string(), None)),
+                (None, None) => {}
             }
         }
-        for path in before.entries.keys() {
-            if !self.entries.contains_key(path) {
-                writes.push((path.to_string(), None));
-            }
-        }
-        writes
     }
 
     /// Whether there is no object at all.

@@ -336,6 +336,22 @@ fn records_bring_the_document_back_and_strange_ones_are_refused() {
     assert!(writes.iter().all(|(_, record)| record.is_none()) && writes.len() == 2);
 }
 
+/// What may be said of a backend anew, right and wrong.
+fn any_patch() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        (0_u32..70_000).prop_map(|weight| json!({"weight": weight})),
+        prop::sample::select(vec!["ready", "drain", "maint", "gone"])
+            .prop_map(|state| json!({"state": state, "weight": null})),
+        Just(json!({"health": "failed"})),
+        Just(json!({"health": null, "requests_max": 7})),
+        Just(json!({"connections_max": 0})),
+        Just(json!({"connections_max": 9, "weight": "heavy"})),
+        Just(json!({"labels": ["x"]})),
+        Just(json!({"address": "127.0.0.1:9001"})),
+        Just(json!({"unknown": 1})),
+    ]
+}
+
 proptest! {
     #[test]
     fn a_file_means_the_same_through_objects(text in any_file()) {
@@ -350,6 +366,30 @@ proptest! {
             let stored = records.iter().map(|(key, record)| (&**key, record.as_deref().unwrap()));
             prop_assert_eq!(Document::from_records(stored).unwrap(), document);
         }
+    }
+
+    #[test]
+    fn what_is_judged_in_part_is_what_the_whole_says(
+        text in any_file(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any_patch()), 1..4),
+    ) {
+        let Ok(config) = config::load(&text, "weir.toml") else { return Ok(()) };
+        let Split { process, document } = split(&text).unwrap();
+        let backends: Vec<ObjectPath> = document.entries.keys()
+            .filter(|path| matches!(path, ObjectPath::Backend { .. }))
+            .cloned()
+            .collect();
+        if backends.is_empty() {
+            return Ok(());
+        }
+        let op = |(place, value): &(prop::sample::Index, Value)| Op::Patch {
+            path: backends[place.index(backends.len())].clone(),
+            value: section(value.clone()),
+        };
+        let ops: Vec<Op> = changes.iter().map(op).collect();
+        let Ok(after) = document.apply(&ops) else { return Ok(()) };
+        let quick = rejudge(&process, (&document, &config), &after);
+        prop_assert_eq!(quick, judge(&process, &after), "{:?}", ops);
     }
 
     #[test]

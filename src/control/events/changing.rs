@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::{ADOPTION_EXPECTED, Control, Event};
 use crate::config::{Config, Members};
 use crate::control::change::{Change, Done, Refusal, Snapshot};
-use crate::control::document::{Document, Section, judge};
+use crate::control::document::{Document, Section, judge, rejudge};
 use crate::control::look::{Looked, Search};
 use crate::control::plans::{Prepared, Refused};
 use crate::control::store::{Revision, StoreError};
@@ -114,7 +114,8 @@ impl Control {
             if document.records_since(&self.document).is_empty() {
                 return Ok(None);
             }
-            let config = judge(&self.process, &document).map_err(Refusal::Invalid)?;
+            let known = (&self.document, &self.config);
+            let config = rejudge(&self.process, known, &document).map_err(Refusal::Invalid)?;
             Ok(Some((document, config)))
         };
         match judged() {
