@@ -6,7 +6,7 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-use crate::base::id::{GroupSlot, ListenerSlot};
+use crate::base::id::{BackendIndex, GroupIndex, GroupSlot, ListenerSlot};
 use crate::base::slab::Key;
 use crate::data::client::Phase;
 use crate::data::conn::Role;
@@ -82,8 +82,13 @@ impl<D: Driver> Worker<D> {
             .resize_with(backends.max(self.pools.len()), Vec::new);
         self.backend_stats
             .resize_with(backends.max(self.backend_stats.len()), || None);
-        for backend in table.groups.iter().flat_map(|group| &group.backends) {
-            self.backend_stats[backend.slot.index()] = Some(backend.stats.clone());
+        self.limited.clear();
+        for (index, group) in (0..).map(GroupIndex).zip(&table.groups) {
+            for (at, backend) in (0..).map(BackendIndex).zip(&group.backends) {
+                self.backend_stats[backend.slot.index()] = Some(backend.stats.clone());
+                self.limited
+                    .extend(backend.gate.is_some().then_some((index, at)));
+            }
         }
         self.close_pools_without_backend(table);
         let listeners = table.listeners.len();

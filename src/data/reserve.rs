@@ -75,12 +75,15 @@ impl<D: Driver> Worker<D> {
         let Some(table) = self.link.current().map(Pinned::clone) else {
             return;
         };
-        let backends = table.groups.iter().flat_map(|group| &group.backends);
-        let starved = backends.filter(|backend| backend.is_starved());
-        for backend in starved {
+        let limited = std::mem::take(&mut self.limited);
+        let backends = limited
+            .iter()
+            .map(|(group, backend)| &table.group(*group).backends[backend.index()]);
+        for backend in backends.filter(|backend| backend.is_starved()) {
             for key in std::mem::take(&mut self.pools[backend.slot.index()]) {
                 self.close_upstream(key);
             }
         }
+        self.limited = limited;
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 
-use crate::base::id::{CoreId, ListenerSlot};
+use crate::base::id::{BackendIndex, CoreId, GroupIndex, ListenerSlot};
 use crate::base::slab::{Key, Slab};
 use crate::base::wheel::Wheel;
 use crate::data::WorkerSetup;
@@ -87,6 +87,8 @@ pub(super) struct Worker<D> {
     pub(super) pools: Vec<Pool>,
     /// By backend slot.
     pub(super) backend_stats: Vec<Option<PerCore<BackendStats>>>,
+    /// The backends of the present table that have a limit.
+    pub(super) limited: Vec<(GroupIndex, BackendIndex)>,
     /// Requests for which no backend has room.
     pub(super) queues: Queues,
     pub(super) pipes: Pipes,
@@ -129,6 +131,7 @@ impl<D: Driver> Worker<D> {
             budgets: Vec::new(),
             pools: Vec::new(),
             backend_stats: Vec::new(),
+            limited: Vec::new(),
             queues: Queues::default(),
             pipes: Pipes::default(),
             scratch: Vec::new(),
