@@ -9,8 +9,10 @@
 //! A string is taken unescaped; an integer, `true` and `false` as written. Anything else in the
 //! value's place is malformed, and what is longer than the limit is oversized. Of two faults the
 //! first byte that shows one decides, however the document was cut: a fraction behind more digits
-//! than are allowed is not seen, as nothing is behind a string that is too long. **Names that are there twice** are malformed where both stand on
-//! the path and before the value: `{"a":{}, "a":{"b":1}}` for `/a/b`. What follows the value is
+//! than are allowed is not seen, as nothing is behind a string that is too long.
+//!
+//! **Names that are there twice** are malformed where both stand on the path and before the value:
+//! `{"a":{}, "a":{"b":1}}` for `/a/b`. What follows the value is
 //! not looked at, so of `{"a":1, "a":2}` the first one is taken, although a backend may take the
 //! second: to see it we would have to hold back every request until its last byte.
 
