@@ -19,8 +19,9 @@ struct Marks {
     controls: u64,
     /// Controls and spaces.
     low: u64,
-    /// Brackets, braces, colons and commas.
-    structure: u64,
+    brackets: u64,
+    colons: u64,
+    commas: u64,
 }
 
 impl Marks {
@@ -37,7 +38,9 @@ impl Marks {
             escapes: is(b'\\').to_bitmask(),
             controls: up_to(0x1f).to_bitmask(),
             low: up_to(0x20).to_bitmask(),
-            structure: (is_bracket | is(b':') | is(b',')).to_bitmask(),
+            brackets: is_bracket.to_bitmask(),
+            colons: is(b':').to_bitmask(),
+            commas: is(b',').to_bitmask(),
         }
     }
 }
@@ -50,6 +53,9 @@ pub(super) struct Tokens<'t> {
     next_base: usize,
     /// Tokens that begin in it and were not taken.
     begins: u64,
+    /// The colons and the commas among them.
+    colons: u64,
+    commas: u64,
     /// All ones while a string goes on into the next block.
     in_string: u64,
     /// Whether a number or a word does.
@@ -68,6 +74,8 @@ impl<'t> Tokens<'t> {
             base: 0,
             next_base: 0,
             begins: 0,
+            colons: 0,
+            commas: 0,
             in_string: 0,
             in_word: 0,
             end: None,
@@ -88,6 +96,24 @@ impl<'t> Tokens<'t> {
         let at = self.base + self.begins.trailing_zeros() as usize;
         self.begins &= self.begins - 1;
         Some(at)
+    }
+
+    /// Takes the next token if it is a colon and in the block at hand.
+    #[inline(always)]
+    pub(super) fn take_colon(&mut self) -> bool {
+        let next = self.begins & self.begins.wrapping_neg();
+        let is_there = next & self.colons != 0;
+        self.begins ^= if is_there { next } else { 0 };
+        is_there
+    }
+
+    /// Takes the next token if it is a comma and in the block at hand.
+    #[inline(always)]
+    pub(super) fn take_comma(&mut self) -> bool {
+        let next = self.begins & self.begins.wrapping_neg();
+        let is_there = next & self.commas != 0;
+        self.begins ^= if is_there { next } else { 0 };
+        is_there
     }
 
     /// Where nothing more is ordinary: a byte that is not, or the end of the text.
@@ -115,32 +141,37 @@ impl<'t> Tokens<'t> {
         // From each opening quote up to before its closing one.
         let strings = parities(marks.quotes) ^ self.in_string;
         self.in_string = 0_u64.wrapping_sub(strings >> 63);
-        let words = !(strings | marks.quotes | marks.structure | marks.low);
+        let structure = marks.brackets | marks.colons | marks.commas;
+        let words = !(strings | marks.quotes | structure | marks.low);
         let begin_word = words & !(words << 1 | self.in_word);
         self.in_word = words >> 63;
-        self.begins = marks.structure & !strings | marks.quotes & strings | begin_word;
+        self.begins = structure & !strings | marks.quotes & strings | begin_word;
+        self.colons = marks.colons;
+        self.commas = marks.commas;
         self.is_torn = self.in_string != 0;
         let strange = marks.escapes | marks.controls;
-        if strange != 0 {
-            self.look_at(strange, strings, rest);
+        if strange != 0
+            && let Some((at, is_in_string)) = first_strange(strange, strings, rest)
+        {
+            self.begins &= (1 << at) - 1;
+            self.end = Some(self.base + at as usize);
+            self.is_torn = is_in_string;
         }
     }
+}
 
-    /// Ends before the first byte of `strange` that is no blank between tokens.
-    #[inline(never)]
-    fn look_at(&mut self, mut strange: u64, strings: u64, rest: &[u8]) {
-        while strange != 0 {
-            let at = strange.trailing_zeros();
-            let is_in_string = strings >> at & 1 == 1;
-            if is_in_string || !matches!(rest[at as usize], b'\t' | b'\n' | b'\r') {
-                self.begins &= (1 << at) - 1;
-                self.end = Some(self.base + at as usize);
-                self.is_torn = is_in_string;
-                return;
-            }
-            strange &= strange - 1;
+/// The first byte of `strange` that is no blank between tokens, and whether it is in a string.
+#[inline(never)]
+fn first_strange(mut strange: u64, strings: u64, rest: &[u8]) -> Option<(u32, bool)> {
+    while strange != 0 {
+        let at = strange.trailing_zeros();
+        let is_in_string = strings >> at & 1 == 1;
+        if is_in_string || !matches!(rest[at as usize], b'\t' | b'\n' | b'\r') {
+            return Some((at, is_in_string));
         }
+        strange &= strange - 1;
     }
+    None
 }
 
 /// For each bit whether it and those below it are odd in number.

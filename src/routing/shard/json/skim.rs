@@ -10,6 +10,7 @@ use super::lexis::{ends_number, number_length};
 use super::{DEPTH_MAX, State};
 
 /// Where in the document the scanner is.
+#[derive(Clone, Copy)]
 pub(super) struct Nest {
     /// Open containers.
     pub(super) depth: u32,
@@ -40,37 +41,79 @@ impl Nest {
     }
 }
 
-/// Reads whole tokens of `text` from `state` on, which is one before a token. `wanted` is the name
-/// the path leads through next. Answers how many bytes were read and the state behind them.
-pub(super) fn skim(text: &[u8], state: State, nest: &mut Nest, wanted: &[u8]) -> (usize, State) {
-    let mut skim = Skim {
-        text,
-        tokens: Tokens::new(text),
-        nest,
-        wanted,
-        state,
-        at: 0,
-        string: (0, state),
-    };
-    skim.run();
-    // A string that was not seen whole was not read.
-    match skim.at == skim.tokens.end() && skim.tokens.is_torn() {
-        true => skim.string,
-        false => (skim.at, skim.state),
+/// What stands next: the states of the scanner in which a token begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    After,
+    Colon,
+    Name,
+    NameOrEnd,
+    Value,
+    ValueOrEnd,
+}
+
+impl Next {
+    fn of(state: State) -> Option<Next> {
+        Some(match state {
+            State::After => Next::After,
+            State::Colon => Next::Colon,
+            State::Name => Next::Name,
+            State::NameOrEnd => Next::NameOrEnd,
+            State::Value => Next::Value,
+            State::ValueOrEnd => Next::ValueOrEnd,
+            _ => return None,
+        })
+    }
+
+    fn state(self) -> State {
+        match self {
+            Next::After => State::After,
+            Next::Colon => State::Colon,
+            Next::Name => State::Name,
+            Next::NameOrEnd => State::NameOrEnd,
+            Next::Value => State::Value,
+            Next::ValueOrEnd => State::ValueOrEnd,
+        }
     }
 }
 
+/// Reads whole tokens of `text` from `state` on, which is one before a token. `wanted` is the name
+/// the path leads through next. Answers how many bytes were read and the state behind them.
+pub(super) fn skim(text: &[u8], state: State, nest: &mut Nest, wanted: &[u8]) -> (usize, State) {
+    let Some(next) = Next::of(state) else {
+        return (0, state);
+    };
+    let mut skim = Skim {
+        text,
+        tokens: Tokens::new(text),
+        nest: *nest,
+        wanted,
+        next,
+        at: 0,
+        string: (0, next),
+    };
+    skim.run();
+    *nest = skim.nest;
+    // A string that was not seen whole was not read.
+    let (at, next) = match skim.at == skim.tokens.end() && skim.tokens.is_torn() {
+        true => skim.string,
+        false => (skim.at, skim.next),
+    };
+    (at, next.state())
+}
+
+/// Everything is passed by value, so that it stays in registers.
 struct Skim<'s> {
     text: &'s [u8],
     tokens: Tokens<'s>,
-    nest: &'s mut Nest,
+    nest: Nest,
     wanted: &'s [u8],
     /// What stands next, at the token that was looked at last.
-    state: State,
+    next: Next,
     /// Where that is, or where the tokens ended.
     at: usize,
-    /// Where the last string began, and the state before it.
-    string: (usize, State),
+    /// Where the last string began, and what stood next there.
+    string: (usize, Next),
 }
 
 impl Skim<'_> {
@@ -78,17 +121,19 @@ impl Skim<'_> {
     #[inline(always)]
     fn run(&mut self) -> Option<()> {
         loop {
-            if let State::Name | State::NameOrEnd = self.state {
+            if let Next::Name | Next::NameOrEnd = self.next {
                 self.name()?;
             }
-            if let State::Colon = self.state {
-                self.expect(b':')?;
-                self.state = State::Value;
+            if let Next::Colon = self.next {
+                if !self.tokens.take_colon() && self.token()? != b':' {
+                    return None;
+                }
+                self.next = Next::Value;
             }
-            if let State::Value | State::ValueOrEnd = self.state {
+            if let Next::Value | Next::ValueOrEnd = self.next {
                 self.value()?;
             }
-            while let State::After = self.state {
+            while let Next::After = self.next {
                 self.after()?;
             }
         }
@@ -96,98 +141,82 @@ impl Skim<'_> {
 
     /// The first byte of the next token.
     #[inline(always)]
-    fn next(&mut self) -> Option<u8> {
+    fn token(&mut self) -> Option<u8> {
         let next = self.tokens.next();
         self.at = next.unwrap_or(self.tokens.end());
         next.map(|at| self.text[at])
     }
 
-    #[inline(always)]
-    fn expect(&mut self, wanted: u8) -> Option<()> {
-        (self.next()? == wanted).then_some(())
-    }
-
     /// A name, or the end of an object without one.
     #[inline(always)]
     fn name(&mut self) -> Option<()> {
-        match (self.next()?, self.state) {
-            (b'"', _) if !self.nest.is_on_path() || !self.is_wanted() => {
-                self.string = (self.at, self.state);
-                self.state = State::Colon;
-                Some(())
+        let byte = self.token()?;
+        if byte == b'"' {
+            if self.nest.is_on_path() && is_name(self.text, self.at, self.wanted) {
+                return None;
             }
-            (b'}', State::NameOrEnd) => self.close(),
-            _ => None,
+            self.string = (self.at, self.next);
+            self.next = Next::Colon;
+            return Some(());
         }
-    }
-
-    /// Whether the name here is the one the path leads through.
-    #[inline(never)]
-    fn is_wanted(&self) -> bool {
-        let after = self.text[self.at + 1..].strip_prefix(self.wanted);
-        after.is_some_and(|after| after.first().is_none_or(|byte| *byte == b'"'))
+        if byte == b'}' && self.next == Next::NameOrEnd {
+            return self.close();
+        }
+        None
     }
 
     #[inline(always)]
     fn value(&mut self) -> Option<()> {
-        let byte = self.next()?;
+        let byte = self.token()?;
         if self.nest.is_on_path() && !self.nest.in_object() {
             // Elements of an array on the path are counted.
             return None;
         }
-        let word = match byte {
+        let length = match byte {
             b'"' => {
-                self.string = (self.at, self.state);
-                self.state = State::After;
+                self.string = (self.at, self.next);
+                self.next = Next::After;
                 return Some(());
             }
             b'{' | b'[' if self.nest.depth == DEPTH_MAX => return None,
             b'{' => {
                 self.nest.open(true);
-                self.state = State::NameOrEnd;
+                self.next = Next::NameOrEnd;
                 return Some(());
             }
             b'[' => {
                 self.nest.open(false);
-                self.state = State::ValueOrEnd;
+                self.next = Next::ValueOrEnd;
                 return Some(());
             }
-            b']' if self.state == State::ValueOrEnd => return self.close(),
-            b't' => self.word(b"true")?,
-            b'f' => self.word(b"false")?,
-            b'n' => self.word(b"null")?,
+            b']' if self.next == Next::ValueOrEnd => return self.close(),
+            b't' => word_length(self.text, self.at, b"true")?,
+            b'f' => word_length(self.text, self.at, b"false")?,
+            b'n' => word_length(self.text, self.at, b"null")?,
             b'-' | b'0'..=b'9' => number_length(&self.text[self.at..])?,
             _ => return None,
         };
         // A number shows its end only by what follows.
-        if !ends_number(*self.text.get(self.at + word)?) {
+        if !ends_number(*self.text.get(self.at + length)?) {
             return None;
         }
-        self.state = State::After;
+        self.next = Next::After;
         Some(())
-    }
-
-    #[inline(always)]
-    fn word(&self, word: &[u8]) -> Option<usize> {
-        let is_there = self.text[self.at..].starts_with(word);
-        is_there.then_some(word.len())
     }
 
     /// A comma, or the end of a container that is not on the path.
     #[inline(always)]
     fn after(&mut self) -> Option<()> {
-        match (self.next()?, self.nest.in_object()) {
-            (b',', true) => {
-                self.state = State::Name;
-                Some(())
+        let in_object = self.nest.in_object();
+        if !self.tokens.take_comma() {
+            match (self.token()?, in_object) {
+                (b',', _) => {}
+                (b'}', true) | (b']', false) => return self.close(),
+                _ => return None,
             }
-            (b',', false) => {
-                self.state = State::Value;
-                Some(())
-            }
-            (b'}', true) | (b']', false) => self.close(),
-            _ => None,
         }
+        self.next = if in_object { Next::Name } else { Next::Value };
+        Some(())
     }
 
     #[inline(always)]
@@ -196,7 +225,20 @@ impl Skim<'_> {
             return None;
         }
         self.nest.close();
-        self.state = State::After;
+        self.next = Next::After;
         Some(())
     }
+}
+
+/// Whether the string that begins at `at` is this name, as far as it is there.
+#[inline(never)]
+fn is_name(text: &[u8], at: usize, name: &[u8]) -> bool {
+    let after = text[at + 1..].strip_prefix(name);
+    after.is_some_and(|after| after.first().is_none_or(|byte| *byte == b'"'))
+}
+
+/// Bytes of `word`, if it stands at `at`.
+#[inline(always)]
+fn word_length(text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+    text[at..].starts_with(word).then_some(word.len())
 }
