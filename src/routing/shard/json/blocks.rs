@@ -5,7 +5,7 @@
 //! After simdjson (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019), without
 //! its escapes: whoever finds one goes on byte by byte.
 
-use wide::u8x64;
+use wide::u8x16;
 
 /// Bytes of one block.
 const BLOCK: usize = 64;
@@ -13,36 +13,58 @@ const BLOCK: usize = 64;
 /// Bits of one block, the first byte in the lowest.
 struct Marks {
     quotes: u64,
-    /// Backslashes.
-    escapes: u64,
-    /// Below 0x20.
-    controls: u64,
+    /// Backslashes and controls (below 0x20).
+    strange: u64,
     /// Controls and spaces.
     low: u64,
-    brackets: u64,
-    colons: u64,
-    commas: u64,
+    /// Brackets, braces, colons and commas; and `Y`, `y`, `_` and DEL, which one comparison for
+    /// all brackets takes for one. Outside strings these are a mistake wherever they stand.
+    structure: u64,
 }
 
 impl Marks {
     #[inline(always)]
     fn of(block: &[u8; BLOCK]) -> Marks {
-        let bytes = u8x64::new(*block);
-        let is = |byte: u8| bytes.simd_eq(u8x64::splat(byte));
-        let up_to = |byte: u8| bytes.min(u8x64::splat(byte)).simd_eq(bytes);
-        // With this bit `[` is `{` and `]` is `}`, and nothing else is.
-        let folded = bytes | u8x64::splat(0x20);
-        let is_bracket = folded.simd_eq(u8x64::splat(b'{')) | folded.simd_eq(u8x64::splat(b'}'));
-        Marks {
-            quotes: is(b'"').to_bitmask(),
-            escapes: is(b'\\').to_bitmask(),
-            controls: up_to(0x1f).to_bitmask(),
-            low: up_to(0x20).to_bitmask(),
-            brackets: is_bracket.to_bitmask(),
-            colons: is(b':').to_bitmask(),
-            commas: is(b',').to_bitmask(),
+        let (parts, _) = block.as_chunks::<16>();
+        let mut marks = Marks {
+            quotes: 0,
+            strange: 0,
+            low: 0,
+            structure: 0,
+        };
+        let mut any_strange = u8x16::splat(0);
+        for (place, part) in parts.iter().enumerate() {
+            let bytes = u8x16::new(*part);
+            let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+            let up_to = |byte: u8| bytes.min(u8x16::splat(byte)).simd_eq(bytes);
+            let is_bracket = (bytes | u8x16::splat(0x26)).simd_eq(u8x16::splat(0x7f));
+            any_strange |= is(b'\\') | up_to(0x1f);
+            let put = |bits: u8x16| u64::from(bits.to_bitmask()) << (16 * place);
+            marks.quotes |= put(is(b'"'));
+            marks.low |= put(is(b' '));
+            marks.structure |= put(is_bracket | is(b':') | is(b','));
         }
+        if any_strange.to_bitmask() != 0 {
+            (marks.strange, marks.low) = strange_and_low(block);
+        }
+        marks
     }
+}
+
+/// Backslashes and controls, and controls and spaces: rare enough to be looked for only where
+/// there are some.
+#[inline(never)]
+fn strange_and_low(block: &[u8; BLOCK]) -> (u64, u64) {
+    let (parts, _) = block.as_chunks::<16>();
+    let (mut strange, mut low) = (0, 0);
+    for (place, part) in parts.iter().enumerate() {
+        let bytes = u8x16::new(*part);
+        let up_to = |byte: u8| bytes.min(u8x16::splat(byte)).simd_eq(bytes);
+        let is_escape = bytes.simd_eq(u8x16::splat(b'\\'));
+        strange |= u64::from((is_escape | up_to(0x1f)).to_bitmask()) << (16 * place);
+        low |= u64::from(up_to(b' ').to_bitmask()) << (16 * place);
+    }
+    (strange, low)
 }
 
 /// Where the tokens of a text begin, one after the other, until something is not ordinary.
@@ -53,9 +75,6 @@ pub(super) struct Tokens<'t> {
     next_base: usize,
     /// Tokens that begin in it and were not taken.
     begins: u64,
-    /// The colons and the commas among them.
-    colons: u64,
-    commas: u64,
     /// All ones while a string goes on into the next block.
     in_string: u64,
     /// Whether a number or a word does.
@@ -74,8 +93,6 @@ impl<'t> Tokens<'t> {
             base: 0,
             next_base: 0,
             begins: 0,
-            colons: 0,
-            commas: 0,
             in_string: 0,
             in_word: 0,
             end: None,
@@ -96,24 +113,6 @@ impl<'t> Tokens<'t> {
         let at = self.base + self.begins.trailing_zeros() as usize;
         self.begins &= self.begins - 1;
         Some(at)
-    }
-
-    /// Takes the next token if it is a colon and in the block at hand.
-    #[inline(always)]
-    pub(super) fn take_colon(&mut self) -> bool {
-        let next = self.begins & self.begins.wrapping_neg();
-        let is_there = next & self.colons != 0;
-        self.begins ^= if is_there { next } else { 0 };
-        is_there
-    }
-
-    /// Takes the next token if it is a comma and in the block at hand.
-    #[inline(always)]
-    pub(super) fn take_comma(&mut self) -> bool {
-        let next = self.begins & self.begins.wrapping_neg();
-        let is_there = next & self.commas != 0;
-        self.begins ^= if is_there { next } else { 0 };
-        is_there
     }
 
     /// Where nothing more is ordinary: a byte that is not, or the end of the text.
@@ -141,17 +140,14 @@ impl<'t> Tokens<'t> {
         // From each opening quote up to before its closing one.
         let strings = parities(marks.quotes) ^ self.in_string;
         self.in_string = 0_u64.wrapping_sub(strings >> 63);
-        let structure = marks.brackets | marks.colons | marks.commas;
+        let structure = marks.structure;
         let words = !(strings | marks.quotes | structure | marks.low);
         let begin_word = words & !(words << 1 | self.in_word);
         self.in_word = words >> 63;
         self.begins = structure & !strings | marks.quotes & strings | begin_word;
-        self.colons = marks.colons;
-        self.commas = marks.commas;
         self.is_torn = self.in_string != 0;
-        let strange = marks.escapes | marks.controls;
-        if strange != 0
-            && let Some((at, is_in_string)) = first_strange(strange, strings, rest)
+        if marks.strange != 0
+            && let Some((at, is_in_string)) = first_strange(marks.strange, strings, rest)
         {
             self.begins &= (1 << at) - 1;
             self.end = Some(self.base + at as usize);
@@ -212,7 +208,7 @@ mod tests {
                 }
                 in_word = false;
             } else if !in_string {
-                let is_structure = b"{}[]:,".contains(byte);
+                let is_structure = b"{}[]:,Yy_\x7f".contains(byte);
                 let is_word = !is_structure && !is_blank;
                 if is_structure || is_word && !in_word {
                     begins.push(at);
@@ -226,7 +222,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_token_is_found_where_it_begins(
-            text in "[{}\\[\\]\",: a1\n\u{e4}]{0,300}",
+            text in "[{}\\[\\]\",: a1y\n\u{e4}]{0,300}",
             strange in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
         ) {
             let mut text = text.into_bytes();

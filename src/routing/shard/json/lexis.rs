@@ -50,10 +50,7 @@ impl Number {
 /// not complete.
 #[inline]
 pub(super) fn number_length(text: &[u8]) -> Option<usize> {
-    let digits = |from: usize| {
-        let digits = text[from..].iter().take_while(|byte| byte.is_ascii_digit());
-        from + digits.count()
-    };
+    let digits = |from: usize| from + digit_run(&text[from..]);
     let first = usize::from(text.first() == Some(&b'-'));
     let mut end = match text.get(first)? {
         b'0' => first + 1,
@@ -69,6 +66,23 @@ pub(super) fn number_length(text: &[u8]) -> Option<usize> {
         end = at_least_one(end + 1 + usize::from(sign))?;
     }
     Some(end)
+}
+
+/// How many bytes at the start of `text` are digits. Eight at a time.
+#[inline]
+fn digit_run(text: &[u8]) -> usize {
+    let mut run = 0;
+    while let Some(word) = text[run..].first_chunk::<8>() {
+        let digits = u64::from_le_bytes(*word) ^ 0x3030_3030_3030_3030;
+        // The high bit of the lowest byte that is above 9 is set, and none below it.
+        let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+        if others != 0 {
+            return run + others.trailing_zeros() as usize / 8;
+        }
+        run += 8;
+    }
+    let tail = text[run..].iter();
+    run + tail.take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 #[inline]

@@ -125,7 +125,7 @@ impl Skim<'_> {
                 self.name()?;
             }
             if let Next::Colon = self.next {
-                if !self.tokens.take_colon() && self.token()? != b':' {
+                if self.token()? != b':' {
                     return None;
                 }
                 self.next = Next::Value;
@@ -208,12 +208,10 @@ impl Skim<'_> {
     #[inline(always)]
     fn after(&mut self) -> Option<()> {
         let in_object = self.nest.in_object();
-        if !self.tokens.take_comma() {
-            match (self.token()?, in_object) {
-                (b',', _) => {}
-                (b'}', true) | (b']', false) => return self.close(),
-                _ => return None,
-            }
+        match (self.token()?, in_object) {
+            (b',', _) => {}
+            (b'}', true) | (b']', false) => return self.close(),
+            _ => return None,
         }
         self.next = if in_object { Next::Name } else { Next::Value };
         Some(())
