@@ -26,4 +26,5 @@ mod reload;
 mod soak;
 mod support;
 mod tools;
+mod tuning;
 mod vectors_replay;
