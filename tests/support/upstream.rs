@@ -340,7 +340,8 @@ impl Shared {
     }
 }
 
-fn listen(address: SocketAddr) -> TcpListener {
+/// Listens at an address that a [`Port`] keeps.
+pub fn listen(address: SocketAddr) -> TcpListener {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
     socket.set_reuse_port(true).unwrap();
