@@ -65,7 +65,7 @@ pub struct Fleet {
 impl Fleet {
     /// Ten backends, some of them behind fault proxies, and a weir with further keys of their
     /// group.
-    pub fn start(settings: Settings, keys: &[(&str, &str)], behind: &[usize]) -> Fleet {
+    pub fn start(settings: Settings, keys: &[(&str, impl AsRef<str>)], behind: &[usize]) -> Fleet {
         let servers: Vec<_> = (0..BACKENDS)
             .map(|number| Server::start(&format!("b{number}")))
             .collect();
@@ -73,7 +73,7 @@ impl Fleet {
         let between: BTreeMap<_, _> = behind.iter().map(before).collect();
         let mut settings = settings.workers("2");
         for (key, value) in keys {
-            settings = settings.group_with(key, value);
+            settings = settings.group_with(key, value.as_ref());
         }
         for (number, server) in servers.iter().enumerate() {
             let proxied = between.get(&number).map(Between::address);
@@ -98,6 +98,15 @@ impl Fleet {
         let running = load.start();
         eventually("the load runs", || running.answered() > rate / 10);
         running
+    }
+
+    /// Starts all that are dead, at once.
+    pub fn revive_all(&self) {
+        std::thread::scope(|scope| {
+            for server in &self.servers {
+                scope.spawn(|| server.revive());
+            }
+        });
     }
 
     /// What weir thinks of a backend.

@@ -22,6 +22,8 @@
 )]
 
 mod between;
+mod broken;
+mod flapping;
 mod fleet;
 mod load;
 mod one_of_ten;

@@ -54,7 +54,7 @@ fn half_of_all_then_all_then_all_back() {
     std::thread::sleep(size.pause);
 
     phases.push(("all are back", load.elapsed()));
-    fleet.servers.iter().for_each(|server| server.revive());
+    fleet.revive_all();
     let back = load.elapsed();
     (0..BACKENDS).for_each(|number| fleet.becomes(number, "up"));
     eventually("panic is over", || {

@@ -29,7 +29,7 @@ fn connections_of_dead_backends_are_made_elsewhere() {
         victims.for_each(|number| fleet.becomes(number, "down"));
         std::thread::sleep(size.pause);
     }
-    fleet.servers.iter().for_each(|server| server.revive());
+    fleet.revive_all();
     (0..BACKENDS).for_each(|number| fleet.becomes(number, "up"));
     std::thread::sleep(size.pause);
     let tally = Tally::of(load.stop());
