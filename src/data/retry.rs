@@ -52,7 +52,8 @@ impl Remains {
             Some(index) if self.reused && (self.untouched || replayable) => {
                 Some(Again::Fresh(index))
             }
-            _ if !self.established && self.untouched => Some(Again::Elsewhere),
+            // Also where a connection came about: a reset may be here before the first byte went.
+            _ if self.untouched => Some(Again::Elsewhere),
             _ if replayable && group?.retry.reset => Some(Again::Elsewhere),
             _ => None,
         }

@@ -57,6 +57,29 @@ fn a_post_that_is_reset_is_not_sent_again() {
 }
 
 #[test]
+fn a_request_whose_connection_is_reset_before_it_is_sent_goes_elsewhere() {
+    let (bad, good) = (
+        Upstream::scripted(|wire| wire.into_wire().reset()),
+        Upstream::named("good"),
+    );
+    let proxy = Settings::http_to(&[&bad, &good])
+        .group_with("retry", "{ budget_percent = 100, budget_floor = 1000 }")
+        .start();
+    // The reset comes first only now and then: more often when many ask at once.
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut client = proxy.client();
+                for _ in 0..250 {
+                    assert_eq!(client.get("/").text(), "good");
+                }
+            });
+        }
+    });
+    assert!(bad.accepted() > 500, "{}", bad.accepted());
+}
+
+#[test]
 fn resets_are_not_tried_again_where_the_group_does_not_want_it() {
     let (bad, good) = (resetting(), Upstream::named("good"));
     let proxy = Settings::http_to(&[&bad, &good])
