@@ -9,13 +9,13 @@ use std::io::{BufRead, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::port::{Port, listens};
-use crate::support::{Answer, Upstream, eventually};
+use crate::support::{Answer, PATIENCE, Upstream, eventually_within};
 
 const ADDRESS: &str = "WEIR_FAULT_BACKEND_ADDRESS";
 const ID: &str = "WEIR_FAULT_BACKEND_ID";
@@ -66,7 +66,10 @@ impl Server {
         let mut child = command.spawn().unwrap();
         let orders = child.stdin.take().unwrap();
         *place = Some(Running { child, orders });
-        eventually("the backend listens", || listens(self.address()));
+        // A machine that is busy with other programs is slow to start another one.
+        eventually_within(4 * PATIENCE, "the backend listens", || {
+            listens(self.address())
+        });
     }
 
     /// kill -9.
@@ -107,7 +110,9 @@ impl Server {
     }
 
     fn take(&self) -> Option<Running> {
-        self.running.lock().unwrap().take()
+        // Also of one that did not come up, which the test ends with.
+        let running = self.running.lock();
+        running.unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn order(&self, order: &str) {
