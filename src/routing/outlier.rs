@@ -1,9 +1,9 @@
 //! When traffic itself shows that a backend has failed, and how many may be out at one time.
 //!
-//! The words and figures are Envoy's. The cores judge rows of failures, because these need no
-//! history; what needs one (success rate, time in ejection) is judged by the control thread, by
-//! the same limits. The largest share holds for both: who would exceed it goes on being used, as
-//! at Envoy, where in a group of fewer than ten none is out with the default of 10 percent.
+//! The words and figures are Envoy's, but for the largest share. The cores judge rows of failures,
+//! because these need no history; what needs one (success rate, time in ejection) is judged by the
+//! control thread, by the same limits. The largest share holds for both: who would exceed it goes
+//! on being used. By default half may be out, so that the rest is never below the panic threshold.
 
 use std::time::Duration;
 
@@ -48,7 +48,8 @@ pub struct Outlier {
 }
 
 impl Default for Outlier {
-    /// As Envoy has it, but for failed connects, which it counts with the rest.
+    /// As Envoy has it, but for failed connects, which it counts with the rest, and for the share,
+    /// which there is 10 percent: none of fewer than ten.
     fn default() -> Self {
         Outlier {
             thresholds: Thresholds {
@@ -56,7 +57,7 @@ impl Default for Outlier {
                 gateway: 0,
                 connect: 3,
             },
-            ejected_max_percent: 10,
+            ejected_max_percent: 50,
             always_eject_one: false,
             base_ejection: Duration::from_secs(30),
             ejection_max: Duration::from_secs(300),

@@ -6,9 +6,6 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Answer, Proxy, Settings, Upstream, eventually};
 
-/// One of the backends may be out.
-const ONE: (&str, &str) = ("outlier", "{ always_eject_one = true }");
-
 fn suspensions(proxy: &Proxy) -> f64 {
     let metrics = proxy.metrics();
     metrics.count("weir_backend_suspensions_total", &[])
@@ -48,7 +45,6 @@ fn a_backend_that_dies_under_load_costs_no_get() {
     let [one, two, dying] = ["one", "two", "three"].map(Upstream::named);
     let address = dying.address();
     let proxy = Settings::http_to(&[&one, &two, &dying])
-        .group_with(ONE.0, ONE.1)
         .start();
     let (answers, bad) = under_load(&proxy, CLIENTS, || {
         let killed = Instant::now();
@@ -77,7 +73,6 @@ fn the_fifth_error_in_a_row_is_the_last() {
     let (one, two) = (Upstream::named("ok"), Upstream::named("ok"));
     let broken = Upstream::http(|_| Answer::new(500, "", b"broken"));
     let proxy = Settings::http_to(&[&one, &broken, &two])
-        .group_with(ONE.0, ONE.1)
         .start();
     let mut client = proxy.client();
     let errors = (0..60).filter(|_| client.get("/").status() == 500).count();
@@ -94,7 +89,6 @@ fn an_answer_between_errors_begins_the_row_anew() {
         _ => Answer::new(503, "", b""),
     });
     let proxy = Settings::http_to(&[&ok, &flaky])
-        .group_with(ONE.0, ONE.1)
         .start();
     let mut client = proxy.client();
     (0..100).for_each(|_| drop(client.get("/")));
@@ -118,14 +112,19 @@ fn no_more_are_out_than_may_be() {
 }
 
 #[test]
-fn of_three_none_is_out_by_default_as_at_envoy() {
-    let broken = Upstream::http(|_| Answer::new(500, "", b""));
-    let (one, two) = (Upstream::named("ok"), Upstream::named("ok"));
-    let proxy = Settings::http_to(&[&one, &two, &broken]).start();
+fn of_three_one_is_out_by_default_and_no_second_one() {
+    let broken = || Upstream::http(|_| Answer::new(500, "", b""));
+    let (one, two, ok) = (broken(), broken(), Upstream::named("ok"));
+    let proxy = Settings::http_to(&[&one, &two, &ok]).start();
     let mut client = proxy.client();
     let errors = (0..60).filter(|_| client.get("/").status() == 500).count();
-    assert_eq!(errors, 20);
-    assert_eq!(suspensions(&proxy), 0.0);
+    let mut requests = [one.request_count(), two.request_count()];
+    requests.sort_unstable();
+    assert_eq!((requests[0], requests.iter().sum()), (5, errors));
+    assert!(requests[1] > 20, "{requests:?}: it is needed");
+    assert_eq!(suspensions(&proxy), 1.0);
+    let panics = proxy.api().get("/v1/status").expect(200)["groups"][0]["panics"].clone();
+    assert_eq!(panics, false, "one of three out is no panic");
 }
 
 #[test]
@@ -166,7 +165,6 @@ fn a_client_that_sticks_leaves_a_backend_that_failed() {
         .collect();
     let proxy = Settings::http_to(&[&servers[0], &servers[1]])
         .group_with("sticky", "{ source = true }")
-        .group_with(ONE.0, ONE.1)
         .start();
     let mut client = proxy.client();
     let home = client.get("/").text();

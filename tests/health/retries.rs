@@ -142,7 +142,6 @@ fn a_black_hole_is_left_after_the_time_of_one_try() {
     let (hole, good) = (black_hole(), Upstream::named("good"));
     let proxy = Settings::http_to(&[&hole, &good])
         .group_with("retry", "{ per_try_timeout = \"200ms\" }")
-        .group_with("outlier", "{ always_eject_one = true }")
         .start();
     let mut client = proxy.client();
     let started = Instant::now();

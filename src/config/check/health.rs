@@ -25,7 +25,7 @@ pub(super) fn check_outlier(raw: &raw::Outlier, problems: &mut Problems<'_>) -> 
         consecutive_5xx: number(&raw.consecutive_5xx, 5, ROW),
         consecutive_gateway_failure: number(&raw.consecutive_gateway_failure, 0, ROW),
         consecutive_connect_failures: number(&raw.consecutive_connect_failures, 3, ROW),
-        ejected_max_percent: number(&raw.ejected_max_percent, 10, PERCENT),
+        ejected_max_percent: number(&raw.ejected_max_percent, 50, PERCENT),
         always_eject_one: flag(&raw.always_eject_one, false),
         base_ejection: Duration::from_secs(30),
         ejection_max: Duration::from_secs(300),

@@ -18,8 +18,13 @@ fn all(group: &Group) -> impl Iterator<Item = BackendIndex> {
 }
 
 #[test]
-fn ten_percent_of_three_is_none_unless_one_may_always() {
-    let envoy = Outlier::default();
+fn half_may_be_out_and_ten_percent_of_three_is_none_unless_one_may_always() {
+    let half = [1, 2, 3, 9, 10, 11].map(|backends| Outlier::default().ejected_max(backends));
+    assert_eq!(half, [0, 1, 1, 4, 5, 5]);
+    let envoy = Outlier {
+        ejected_max_percent: 10,
+        ..Outlier::default()
+    };
     let shares = [1, 3, 9, 10, 19, 20].map(|backends| envoy.ejected_max(backends));
     assert_eq!(shares, [0, 0, 0, 1, 1, 2]);
     let always = Outlier {
