@@ -31,7 +31,7 @@ pub use group::{
     Policy, RETRIES_MAX, WEIGHT_DEFAULT, satisfies,
 };
 pub use health::{Outlier, Retry, RetryOn};
-pub use probe::{Check, CheckKind, HeartbeatDoor, HttpCheck};
+pub use probe::{Agent, Check, CheckKind, HeartbeatDoor, HttpCheck};
 pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};
 pub use shard::{
     Destination, HashAlgorithm, IntegerRange, KeySource, Shard, ShardFunction, ShardHash,

@@ -17,7 +17,7 @@ mod shard;
 pub(super) use affinity::{Queue, Sticky};
 pub(super) use group::{Backend, Group, read_backend};
 pub(super) use health::{Outlier, Retry};
-pub(super) use probe::{Check, HeartbeatDoor};
+pub(super) use probe::{Agent, Check, HeartbeatDoor};
 pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{
     Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,

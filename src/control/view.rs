@@ -9,7 +9,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::engine::registry::{BackendEntry, ListenerEntry, Registry};
-use crate::routing::table::Table;
+use crate::routing::table::{BackendState, Table};
 use crate::telemetry::access_log::format::LogNames;
 use crate::telemetry::exposition::{BackendFacts, ListenerFacts};
 
@@ -74,7 +74,8 @@ impl View {
             group: &entry.group,
             name: &entry.id,
             address: entry.address.to_string(),
-            up: entry.standing.word().is_up(),
+            up: entry.standing.word().is_up()
+                && entry.standing.word().state() == BackendState::Ready,
             in_flight: entry.load.in_flight(),
             stats: &entry.stats,
         });

@@ -306,14 +306,14 @@ fn standing(group: &Group, backend: &Backend) -> Standing {
     let panics = group.standing.is_panicking();
     Standing {
         in_flight: backend.load.in_flight(),
-        can: match backend.state {
-            BackendState::Drain => Can::Drain,
-            BackendState::Maint => Can::Maint,
-            BackendState::Ready if backend.weight == 0 => Can::Weightless,
-            BackendState::Ready if !panics && !word.standing().available => Can::Unavailable,
-            BackendState::Ready if !panics && word.is_suspended() => Can::Suspended,
-            BackendState::Ready if backend.is_full(&|_| true) => Can::Full,
-            BackendState::Ready => Can::Yes,
+        can: match (backend.state, word.state()) {
+            (BackendState::Maint, _) | (_, BackendState::Maint) => Can::Maint,
+            (BackendState::Drain, _) | (_, BackendState::Drain) => Can::Drain,
+            _ if backend.weight == 0 => Can::Weightless,
+            _ if !panics && !word.standing().available => Can::Unavailable,
+            _ if !panics && word.is_suspended() => Can::Suspended,
+            _ if backend.is_full(&|_| true) => Can::Full,
+            _ => Can::Yes,
         },
     }
 }

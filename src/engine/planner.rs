@@ -268,6 +268,7 @@ fn plan_group(
                 weight: member.weight,
                 state: state_of(backend.state),
                 labels: backend.labels.clone(),
+                agent_port: backend.agent_port,
                 connections_max: backend.connections_max,
                 requests_max: backend.requests_max,
                 stats: kept.stats,

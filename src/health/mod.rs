@@ -2,11 +2,14 @@
 //!
 //! Nothing here opens a socket or reads a clock: checks, heartbeats and counters are brought by
 //! the control plane, with the moment they belong to, so every rule can be tried in a test. Each
-//! source of knowledge is a machine of its own ([`probe`], [`heartbeat`], [`outlier`] with
-//! [`ejection`]); [`verdict`] says what they come to together, and keeps what changed and why.
+//! source of knowledge is a machine of its own ([`probe`], [`agent`], [`heartbeat`], [`outlier`]
+//! with [`ejection`]); [`verdict`] says what they come to together, and keeps what changed and why.
 
+pub mod agent;
 pub mod breaker;
 pub mod ejection;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod heartbeat;
 pub mod outlier;
 pub mod panic;

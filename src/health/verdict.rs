@@ -2,8 +2,9 @@
 //!
 //! The operator's word is above all: what is in maintenance or draining stays so, however well it
 //! is. Below that every source has an opinion of its own, and a backend is available only if none
-//! of them says that it is down; a source that knows nothing says nothing. When several do, the
-//! first in [`Source::RANK`] is told as the reason. Rejected: the last word counts, because then a
+//! of them says that it is down; a source that knows nothing says nothing. The agent of a backend
+//! may also want it to drain or to rest. When several speak against it, the first in
+//! [`Source::RANK`] is told as the reason. Rejected: the last word counts, because then a
 //! passing check would undo what somebody outside has found, and a vote, because sources see
 //! different things.
 
@@ -15,6 +16,8 @@ use super::Moment;
 /// Where an opinion comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
+    /// Its agent, which this node asks.
+    Agent,
     /// Active checks of this node.
     Check,
     /// Traffic of this node: it is out for a while.
@@ -29,10 +32,11 @@ pub enum Source {
 
 impl Source {
     /// All of them, the one whose word is told first in front.
-    pub const RANK: [Source; 5] = [
+    pub const RANK: [Source; 6] = [
         Source::Operator,
         Source::Verdict,
         Source::Heartbeat,
+        Source::Agent,
         Source::Check,
         Source::Ejection,
     ];
@@ -41,6 +45,7 @@ impl Source {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Source::Agent => "agent",
             Source::Check => "check",
             Source::Ejection => "ejection",
             Source::Heartbeat => "heartbeat",
@@ -55,9 +60,9 @@ impl Source {
 pub enum Status {
     /// Some source says that it does not serve.
     Down,
-    /// Its operator wants it to get nothing new.
+    /// Its operator or its agent wants it to get nothing new.
     Drain,
-    /// Its operator wants it to get nothing.
+    /// Its operator or its agent wants it to get nothing.
     Maint,
     /// Nobody says anything against it.
     Up,
@@ -91,7 +96,7 @@ pub enum Opinion {
     Up,
 }
 
-/// What the operator says.
+/// What the operator says, and may be what the agent says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wish {
     /// Nothing new; what runs goes on.
@@ -106,6 +111,10 @@ pub enum Wish {
 /// What every source says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opinions {
+    /// Its agent.
+    pub agent: Opinion,
+    /// What its agent wants.
+    pub agent_wish: Wish,
     /// Active checks.
     pub check: Opinion,
     /// Ejection.
@@ -134,6 +143,7 @@ impl Opinions {
     #[must_use]
     pub fn of(&self, source: Source) -> &Opinion {
         match source {
+            Source::Agent => &self.agent,
             Source::Check => &self.check,
             Source::Ejection => &self.ejection,
             Source::Heartbeat => &self.heartbeat,
@@ -142,37 +152,52 @@ impl Opinions {
         }
     }
 
-    /// Whether no source but the operator says that it is down: what pick is told. Draining and
-    /// maintenance are in the table, which knows what to do with each.
+    /// What a source wants the backend to be given.
+    #[must_use]
+    pub fn wish_of(&self, source: Source) -> Wish {
+        match source {
+            Source::Agent => self.agent_wish,
+            Source::Operator => self.operator,
+            Source::Check | Source::Ejection | Source::Heartbeat | Source::Verdict => Wish::Ready,
+        }
+    }
+
+    /// Whether nobody but the operator says that it is down.
     #[must_use]
     pub fn is_available(&self) -> bool {
-        self.against().is_none()
+        let is_down = |source: &Source| matches!(self.of(*source), Opinion::Down(_));
+        !Source::RANK.iter().any(is_down)
     }
 
     /// What they come to.
     #[must_use]
     pub fn judge(&self) -> Judgement {
-        let (status, source, reason) = match (self.operator, self.against()) {
-            (Wish::Maint, _) => (Status::Maint, Some(Source::Operator), "maintenance".into()),
-            (Wish::Drain, _) => (Status::Drain, Some(Source::Operator), "draining".into()),
-            (Wish::Ready, Some((source, why))) => (Status::Down, Some(source), why.clone()),
-            (Wish::Ready, None) => (Status::Up, None, Reason::Borrowed("")),
-        };
-        Judgement {
-            status,
-            source,
-            reason,
+        let against = Source::RANK.into_iter().find_map(|source| {
+            let (status, reason) = self.against(source)?;
+            Some((status, source, reason))
+        });
+        match against {
+            Some((status, source, reason)) => Judgement {
+                status,
+                source: Some(source),
+                reason,
+            },
+            None => Judgement {
+                status: Status::Up,
+                source: None,
+                reason: Reason::Borrowed(""),
+            },
         }
     }
 
-    /// The first source that says that it is down.
-    fn against(&self) -> Option<(Source, &Reason)> {
-        Source::RANK
-            .into_iter()
-            .find_map(|source| match self.of(source) {
-                Opinion::Down(why) => Some((source, why)),
-                Opinion::Unknown | Opinion::Up => None,
-            })
+    /// What a source has to say against it: of several things the one that forbids most.
+    fn against(&self, source: Source) -> Option<(Status, Reason)> {
+        match (self.wish_of(source), self.of(source)) {
+            (Wish::Maint, _) => Some((Status::Maint, "maintenance".into())),
+            (_, Opinion::Down(why)) => Some((Status::Down, why.clone())),
+            (Wish::Drain, _) => Some((Status::Drain, "draining".into())),
+            (Wish::Ready, Opinion::Unknown | Opinion::Up) => None,
+        }
     }
 }
 
@@ -284,6 +309,12 @@ mod tests {
         assert_eq!(opinions.judge().source, Some(Source::Ejection));
         opinions.check = down("refused");
         assert_eq!(opinions.judge().source, Some(Source::Check));
+        opinions.agent_wish = Wish::Drain;
+        assert_eq!(opinions.judge().status, Status::Drain);
+        opinions.agent = down("disk full");
+        assert_eq!(opinions.judge().reason, "disk full");
+        opinions.agent_wish = Wish::Maint;
+        assert_eq!(opinions.judge().status, Status::Maint);
         opinions.heartbeat = down("silent");
         assert_eq!(opinions.judge().source, Some(Source::Heartbeat));
         opinions.verdict = down("failed");
@@ -329,10 +360,12 @@ mod tests {
     }
 
     fn opinions() -> impl Strategy<Value = Opinions> {
-        let wish = prop::sample::select(vec![Wish::Drain, Wish::Maint, Wish::Ready]);
-        let others = (opinion(), opinion(), opinion(), opinion());
-        (wish, others).prop_map(
-            |(operator, (check, ejection, heartbeat, verdict))| Opinions {
+        let wish = || prop::sample::select(vec![Wish::Drain, Wish::Maint, Wish::Ready]);
+        let others = (opinion(), opinion(), opinion(), opinion(), opinion());
+        (wish(), wish(), others).prop_map(
+            |(operator, agent_wish, (agent, check, ejection, heartbeat, verdict))| Opinions {
+                agent,
+                agent_wish,
                 check,
                 ejection,
                 heartbeat,
@@ -350,7 +383,8 @@ mod tests {
                 .any(|source| matches!(opinions.of(source), Opinion::Down(_)));
             prop_assert_eq!(opinions.is_available(), !any_down);
             let up = opinions.judge().status == Status::Up;
-            prop_assert_eq!(up, opinions.operator == Wish::Ready && !any_down);
+            let wanted = [opinions.operator, opinions.agent_wish] == [Wish::Ready; 2];
+            prop_assert_eq!(up, wanted && !any_down);
         }
 
         #[test]

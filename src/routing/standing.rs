@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
+use super::table::BackendState;
+
 /// Slots of one chunk: 2 KiB of words, 4 KiB of accounts.
 const CHUNK_SLOTS: usize = 256;
 
@@ -24,18 +26,22 @@ const CHUNK_SLOTS: usize = 256;
 pub const RAMP_FULL: u8 = 100;
 
 /// The bits of a word: from below the capacity, whether there is one, what is missing of the
-/// ramp, unavailable, suspended.
+/// ramp, unavailable, suspended, draining and resting because its agent wants that.
 const CAPACITY: u64 = 1 << 32;
 const RAMP_SHIFT: u32 = 33;
 const RAMP_MASK: u64 = 0x7f << RAMP_SHIFT;
 const DOWN: u64 = 1 << 40;
 const SUSPENDED: u64 = 1 << 41;
+const DRAIN: u64 = 1 << 42;
+const MAINT: u64 = 1 << 43;
 
 /// What the control thread thinks of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// It may be given new exchanges.
     pub available: bool,
+    /// What its agent wants it to be given, which panic does not overrule.
+    pub state: BackendState,
     /// How much of its share, in percent from 1 to [`RAMP_FULL`]: less while it starts slowly.
     pub ramp: u8,
     /// Requests it says it can take at one time; it tightens the configured limit.
@@ -46,6 +52,7 @@ impl Default for Standing {
     fn default() -> Self {
         Standing {
             available: true,
+            state: BackendState::Ready,
             ramp: RAMP_FULL,
             capacity: None,
         }
@@ -83,8 +90,20 @@ impl Word {
     pub fn standing(self) -> Standing {
         Standing {
             available: self.0 & DOWN == 0,
+            state: self.state(),
             ramp: self.ramp(),
             capacity: self.capacity(),
+        }
+    }
+
+    /// What its agent wants it to be given.
+    #[inline]
+    #[must_use]
+    pub fn state(self) -> BackendState {
+        match self.0 & (DRAIN | MAINT) {
+            0 => BackendState::Ready,
+            DRAIN => BackendState::Drain,
+            _ => BackendState::Maint,
         }
     }
 
@@ -274,6 +293,11 @@ impl BackendStanding {
         if !standing.available {
             word |= DOWN;
         }
+        word |= match standing.state {
+            BackendState::Drain => DRAIN,
+            BackendState::Maint => MAINT,
+            BackendState::Ready => 0,
+        };
         // Succeeds in the end: cores change the bit of suspension only, and seldom.
         let _ = self
             .bits()

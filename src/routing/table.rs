@@ -309,6 +309,8 @@ pub struct Backend {
     pub state: BackendState,
     /// What it is capable of.
     pub labels: Vec<Arc<str>>,
+    /// Where its agent listens, if not where those of its group do.
+    pub agent_port: Option<u16>,
     /// Open connections at one time over all cores, idle ones included.
     pub connections_max: Option<u32>,
     /// Requests at one time over all cores.

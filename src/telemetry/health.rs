@@ -39,6 +39,8 @@ impl<const N: usize> Words<N> {
 /// What is counted.
 #[derive(Debug)]
 pub struct HealthStats {
+    /// Questions to agents by what came of them.
+    pub agents: Words<3>,
     /// Active checks by result.
     pub checks: Words<2>,
     /// Ejections by cause.
@@ -48,12 +50,13 @@ pub struct HealthStats {
     /// Heartbeats refused, by reason.
     pub rejected: Words<9>,
     /// Transitions of backends, by whose word made them.
-    pub transitions: Words<5>,
+    pub transitions: Words<6>,
 }
 
 impl Default for HealthStats {
     fn default() -> Self {
         HealthStats {
+            agents: Words::new(["answered", "not_understood", "unreachable"]),
             checks: Words::new(["failed", "passed"]),
             ejections: Words::new([
                 "consecutive_5xx",
@@ -76,7 +79,14 @@ impl Default for HealthStats {
                 "unauthorized",
                 "unknown",
             ]),
-            transitions: Words::new(["check", "ejection", "heartbeat", "operator", "verdict"]),
+            transitions: Words::new([
+                "agent",
+                "check",
+                "ejection",
+                "heartbeat",
+                "operator",
+                "verdict",
+            ]),
         }
     }
 }

@@ -23,7 +23,7 @@ fn a_backend_that_dies_is_out_in_time_and_back_after_rise() {
     let (one, two) = (Upstream::named("one"), Upstream::named("two"));
     let port = two.port();
     let proxy = checked(&one, &two, "kind = \"tcp\"").start();
-    let checked_up = || thought_of(&proxy, "two")["sources"][3]["says"] == "up";
+    let checked_up = || thought_of(&proxy, "two")["sources"][4]["says"] == "up";
     eventually("the first check has passed", checked_up);
     assert_eq!(thought_of(&proxy, "two")["history"], serde_json::json!([]));
     drop(two);

@@ -1,6 +1,7 @@
 //! Whether backends are well: what weir finds out, what it is told, and what it does then.
 
 mod active;
+mod agents;
 mod heartbeats;
 mod passive;
 mod retries;

@@ -44,8 +44,7 @@ fn a_backend_that_dies_under_load_costs_no_get() {
     const CLIENTS: usize = 8;
     let [one, two, dying] = ["one", "two", "three"].map(Upstream::named);
     let address = dying.address();
-    let proxy = Settings::http_to(&[&one, &two, &dying])
-        .start();
+    let proxy = Settings::http_to(&[&one, &two, &dying]).start();
     let (answers, bad) = under_load(&proxy, CLIENTS, || {
         let killed = Instant::now();
         dying.drop_by_reset();
@@ -72,8 +71,7 @@ fn a_backend_that_dies_under_load_costs_no_get() {
 fn the_fifth_error_in_a_row_is_the_last() {
     let (one, two) = (Upstream::named("ok"), Upstream::named("ok"));
     let broken = Upstream::http(|_| Answer::new(500, "", b"broken"));
-    let proxy = Settings::http_to(&[&one, &broken, &two])
-        .start();
+    let proxy = Settings::http_to(&[&one, &broken, &two]).start();
     let mut client = proxy.client();
     let errors = (0..60).filter(|_| client.get("/").status() == 500).count();
     assert_eq!((errors, broken.request_count()), (5, 5));
@@ -88,8 +86,7 @@ fn an_answer_between_errors_begins_the_row_anew() {
         4 => Answer::text("for once"),
         _ => Answer::new(503, "", b""),
     });
-    let proxy = Settings::http_to(&[&ok, &flaky])
-        .start();
+    let proxy = Settings::http_to(&[&ok, &flaky]).start();
     let mut client = proxy.client();
     (0..100).for_each(|_| drop(client.get("/")));
     assert_eq!(flaky.request_count(), 50);

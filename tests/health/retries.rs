@@ -35,7 +35,9 @@ fn attempts(upstreams: &[&Upstream]) -> usize {
 #[test]
 fn a_get_that_is_reset_goes_to_another_backend_each_time() {
     let (one, two, good) = (resetting(), resetting(), Upstream::named("good"));
-    let proxy = Settings::http_to(&[&one, &two, &good]).start();
+    let proxy = Settings::http_to(&[&one, &two, &good])
+        .ejecting_nobody()
+        .start();
     let mut client = proxy.client();
     for _ in 0..30 {
         assert_eq!(client.get("/").text(), "good");
@@ -48,7 +50,7 @@ fn a_get_that_is_reset_goes_to_another_backend_each_time() {
 #[test]
 fn a_post_that_is_reset_is_not_sent_again() {
     let (bad, good) = (resetting(), Upstream::named("good"));
-    let proxy = Settings::http_to(&[&bad, &good]).start();
+    let proxy = Settings::http_to(&[&bad, &good]).ejecting_nobody().start();
     let mut client = proxy.client();
     let statuses: Vec<u16> = (0..20).map(|_| client.post("/", b"pay").status()).collect();
     let refused = statuses.iter().filter(|status| **status == 502).count();
@@ -83,6 +85,7 @@ fn a_request_whose_connection_is_reset_before_it_is_sent_goes_elsewhere() {
 fn resets_are_not_tried_again_where_the_group_does_not_want_it() {
     let (bad, good) = (resetting(), Upstream::named("good"));
     let proxy = Settings::http_to(&[&bad, &good])
+        .ejecting_nobody()
         .group_with("retry", "{ on = [] }")
         .start();
     let mut client = proxy.client();
@@ -94,6 +97,7 @@ fn resets_are_not_tried_again_where_the_group_does_not_want_it() {
 fn a_status_is_tried_again_where_the_group_wants_it() {
     let (busy, good) = (saying(503, "busy"), Upstream::named("good"));
     let proxy = Settings::http_to(&[&busy, &good])
+        .ejecting_nobody()
         .group_with("retry", "{ on = [\"503\"] }")
         .start();
     let mut client = proxy.client();
@@ -110,6 +114,7 @@ fn a_status_is_tried_again_where_the_group_wants_it() {
 fn the_answer_of_the_last_is_given_when_there_is_no_other() {
     let (one, two) = (saying(503, "one"), saying(503, "two"));
     let proxy = Settings::http_to(&[&one, &two])
+        .ejecting_nobody()
         .group_with("retry", "{ on = [\"5xx\"] }")
         .start();
     let mut client = proxy.client();
@@ -132,7 +137,7 @@ fn an_answer_that_began_is_not_asked_for_again() {
         })
     };
     let (one, two) = (stuttering(), stuttering());
-    let proxy = Settings::http_to(&[&one, &two]).start();
+    let proxy = Settings::http_to(&[&one, &two]).ejecting_nobody().start();
     assert_eq!(proxy.client().get("/").status(), 502);
     assert_eq!(attempts(&[&one, &two]), 1);
 }
@@ -159,6 +164,7 @@ fn a_black_hole_is_left_after_the_time_of_one_try() {
 fn a_post_in_a_black_hole_ends_with_the_time_of_one_try() {
     let hole = black_hole();
     let proxy = Settings::http_to(&[&hole])
+        .ejecting_nobody()
         .group_with("retry", "{ per_try_timeout = \"200ms\" }")
         .start();
     let started = Instant::now();
@@ -172,6 +178,7 @@ fn in_a_total_outage_a_fifth_of_the_requests_is_tried_again() {
     const REQUESTS: usize = 2000;
     let (one, two) = (resetting(), resetting());
     let proxy = Settings::http_to(&[&one, &two])
+        .ejecting_nobody()
         .group_with("retry", "{ budget_floor = 0 }")
         .start();
     let mut client = proxy.client();
@@ -194,6 +201,7 @@ fn in_a_total_outage_a_fifth_of_the_requests_is_tried_again() {
 fn the_floor_keeps_a_quiet_group_going() {
     let (bad, good) = (resetting(), Upstream::named("good"));
     let proxy = Settings::http_to(&[&bad, &good])
+        .ejecting_nobody()
         .group_with("retry", "{ budget_percent = 0, budget_floor = 1 }")
         .start();
     let mut client = proxy.client();

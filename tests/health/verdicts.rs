@@ -43,7 +43,14 @@ fn the_operator_is_above_the_verdict_which_is_above_what_weir_finds() {
     let order: Vec<&Value> = sources.iter().map(|said| &said["source"]).collect();
     assert_eq!(
         order,
-        ["operator", "verdict", "heartbeat", "check", "ejection"]
+        [
+            "operator",
+            "verdict",
+            "heartbeat",
+            "agent",
+            "check",
+            "ejection"
+        ]
     );
     let history = thought["history"].as_array().unwrap();
     let told: Vec<&Value> = history.iter().rev().map(|was| &was["to"]).collect();

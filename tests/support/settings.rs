@@ -228,6 +228,11 @@ impl Settings {
         self
     }
 
+    /// Traffic ejects nobody of the last group, so that failures go on.
+    pub fn ejecting_nobody(self) -> Settings {
+        self.group_with("outlier", "{ ejected_max_percent = 0 }")
+    }
+
     /// A backend of the last group by name and port.
     pub fn named(mut self, name: &str) -> Settings {
         let group = self.groups.last_mut().expect("a group comes first");

@@ -9,9 +9,9 @@ use super::super::problem::{At, Problems};
 use super::super::raw;
 use super::super::raw::{Integer, Texts};
 use super::super::reader::Written;
-use super::address;
 use super::names::{Names, is_valid};
 use super::values::{choice, missing, number_or_none, out_of_range};
+use super::{address, probe};
 
 /// Backends of one group. A table holds each of them, and a policy may have to pass over all.
 const BACKENDS_MAX: usize = 16_384;
@@ -100,6 +100,7 @@ fn check_short(
         weight: WEIGHT_DEFAULT,
         state: BackendState::Ready,
         labels: Vec::new(),
+        agent_port: None,
         connections_max: None,
         requests_max: None,
     })
@@ -116,6 +117,7 @@ fn check_long(
     let weight = check_weight(&raw.weight, problems);
     let state = choice(&raw.state, BackendState::Ready, &STATES, problems);
     let labels = check_labels(&raw.labels, problems);
+    let agent_port = probe::port(&raw.agent_port, problems);
     let connections_max = number_or_none(&raw.connections_max, LIMIT, problems);
     let requests_max = number_or_none(&raw.requests_max, LIMIT, problems);
     let (text, address) = match (&raw.address, &raw.srv) {
@@ -151,6 +153,7 @@ fn check_long(
         weight,
         state,
         labels,
+        agent_port,
         connections_max,
         requests_max,
     })

@@ -44,6 +44,7 @@ pub(super) fn check(
     let outlier = health::check_outlier(&raw.outlier, problems);
     let retry = health::check_retry(&raw.retry, problems);
     let check = probe::check(&raw.check, problems);
+    let agent = probe::check_agent(&raw.agent, problems);
     Some(Group {
         name: name?,
         policy,
@@ -59,6 +60,7 @@ pub(super) fn check(
         outlier,
         retry,
         check,
+        agent,
     })
 }
 

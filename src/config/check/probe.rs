@@ -1,11 +1,11 @@
-//! How backends are asked whether they are well: active checks and heartbeats.
+//! How backends are asked whether they are well: active checks, agents and heartbeats.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::checked::{Check, CheckKind, HeartbeatDoor, HttpCheck, Secret};
+use super::super::checked::{Agent, Check, CheckKind, HeartbeatDoor, HttpCheck, Secret};
 use super::super::problem::{At, Problems};
-use super::super::raw::{self, Texts};
+use super::super::raw::{self, Integer, Texts};
 use super::super::reader::Written;
 use super::admin::token_mistake;
 use super::values::{choice, duration, flag, missing, number, place};
@@ -74,11 +74,9 @@ pub(super) fn check(raw: &raw::Check, problems: &mut Problems<'_>) -> Check {
             );
         }
     }
-    let port = raw.port.as_ref();
-    let port = port.map(|_| number(&raw.port, 1, 1..=u32::from(u16::MAX), problems));
     Check {
         kind,
-        port: port.and_then(|port| u16::try_from(port).ok()),
+        port: port(&raw.port, problems),
         interval,
         interval_fast: fast,
         interval_stable: stable,
@@ -94,6 +92,32 @@ pub(super) fn check(raw: &raw::Check, problems: &mut Problems<'_>) -> Check {
             problems,
         ),
         heartbeat_required: flag(&raw.heartbeat_required, false),
+    }
+}
+
+/// The port of a check or an agent, where one is written.
+pub(super) fn port(written: &Integer, problems: &mut Problems<'_>) -> Option<u16> {
+    written.as_ref()?;
+    let port = number(written, 1, 1..=u32::from(u16::MAX), problems);
+    u16::try_from(port).ok()
+}
+
+/// Bytes that are sent to an agent before it answers.
+const SEND_BYTES_MAX: usize = 1024;
+
+pub(super) fn check_agent(raw: &raw::Agent, problems: &mut Problems<'_>) -> Agent {
+    let interval = duration(&raw.interval, INTERVAL_DEFAULT, INTERVAL_MIN, problems);
+    if let Some(written) = &raw.send
+        && !(1..=SEND_BYTES_MAX).contains(&written.value.len())
+    {
+        let fix = format!("write 1 to {SEND_BYTES_MAX} bytes, or leave it out");
+        problems.error(&written.at, "cannot be sent to an agent", fix);
+    }
+    Agent {
+        port: port(&raw.port, problems),
+        interval,
+        timeout: duration(&raw.timeout, interval, MILLISECOND, problems),
+        send: raw.send.as_ref().map(|written| Arc::from(&*written.value)),
     }
 }
 

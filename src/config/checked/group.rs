@@ -1,6 +1,6 @@
 //! Groups and their backends, as meant.
 
-use super::{Check, KeySource, Outlier, Queue, Retry, Sticky};
+use super::{Agent, Check, KeySource, Outlier, Queue, Retry, Sticky};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -118,6 +118,8 @@ pub struct Group {
     pub retry: Retry,
     /// How its backends are asked whether they are well.
     pub check: Check,
+    /// How their agents are asked.
+    pub agent: Agent,
 }
 
 /// Times on the backends' side.
@@ -154,6 +156,8 @@ pub struct Backend {
     pub state: BackendState,
     /// What it is capable of: words, or names with a value (`zone=eu`).
     pub labels: Vec<Arc<str>>,
+    /// Where its agent listens, if not where those of its group do.
+    pub agent_port: Option<u16>,
     /// Open connections at one time over all cores, idle ones included; `None` for no limit.
     pub connections_max: Option<u32>,
     /// Requests at one time over all cores; `None` for no limit.

@@ -1,4 +1,4 @@
-//! How backends are asked whether they are well, as meant: active checks and heartbeats.
+//! How backends are asked whether they are well, as meant: checks, agents and heartbeats.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +33,19 @@ pub struct Check {
     pub heartbeat_timeout: Duration,
     /// One that never sent a heartbeat has failed too.
     pub heartbeat_required: bool,
+}
+
+/// How the agents of a group are asked; those of backends without a port are not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Where they listen, unless a backend says another port.
+    pub port: Option<u16>,
+    /// Between two questions.
+    pub interval: Duration,
+    /// How long one may take.
+    pub timeout: Duration,
+    /// What is sent first.
+    pub send: Option<Arc<str>>,
 }
 
 /// What is asked.

@@ -51,6 +51,7 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     health::print_outlier(&group.outlier, page);
     health::print_retry(&group.retry, page);
     probe::print_check(&group.check, page);
+    probe::print_agent(&group.agent, page);
     if let Some(sticky) = &group.sticky {
         print_sticky(sticky, page);
     }
@@ -82,6 +83,7 @@ fn is_plain(backend: &Backend) -> bool {
         && backend.weight == WEIGHT_DEFAULT
         && backend.state == BackendState::Ready
         && backend.labels.is_empty()
+        && backend.agent_port.is_none()
         && backend.connections_max.is_none()
         && backend.requests_max.is_none()
 }
@@ -108,6 +110,9 @@ fn print_backend(backend: &Backend, page: &mut Page) {
         },
     );
     page.texts("labels", backend.labels.iter().map(ToString::to_string));
+    if let Some(port) = backend.agent_port {
+        page.raw("agent_port", port);
+    }
     for (key, limit) in [
         ("connections_max", backend.connections_max),
         ("requests_max", backend.requests_max),

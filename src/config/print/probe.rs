@@ -1,6 +1,6 @@
-//! Checks and heartbeats as TOML.
+//! Checks, agents and heartbeats as TOML.
 
-use super::super::checked::{Check, CheckKind, HeartbeatDoor};
+use super::super::checked::{Agent, Check, CheckKind, HeartbeatDoor};
 use super::Page;
 
 pub(super) fn print_check(check: &Check, page: &mut Page) {
@@ -38,6 +38,18 @@ pub(super) fn print_check(check: &Check, page: &mut Page) {
     page.duration("slow_start", check.slow_start);
     page.duration("heartbeat_timeout", check.heartbeat_timeout);
     page.raw("heartbeat_required", check.heartbeat_required);
+}
+
+pub(super) fn print_agent(agent: &Agent, page: &mut Page) {
+    page.section("[group.agent]");
+    if let Some(port) = agent.port {
+        page.raw("port", port);
+    }
+    page.duration("interval", agent.interval);
+    page.duration("timeout", agent.timeout);
+    if let Some(send) = &agent.send {
+        page.text("send", send);
+    }
 }
 
 pub(super) fn print_door(door: &HeartbeatDoor, page: &mut Page) {

@@ -4,7 +4,7 @@ use super::super::problem::{At, Problems};
 use super::super::reader::Section;
 use super::affinity::{Queue, Sticky, read_queue, read_sticky};
 use super::health::{Outlier, Retry, read_outlier, read_retry};
-use super::probe::{Check, read_check};
+use super::probe::{Agent, Check, read_agent, read_check};
 use super::shard::{KeySource, read_key};
 use super::{Integer, Size, Text, Texts};
 
@@ -25,6 +25,7 @@ pub(in super::super) struct Group {
     pub(in super::super) outlier: Outlier,
     pub(in super::super) retry: Retry,
     pub(in super::super) check: Check,
+    pub(in super::super) agent: Agent,
     /// The long form of `backends`.
     pub(in super::super) backend: Vec<Backend>,
     pub(in super::super) at: At,
@@ -45,6 +46,7 @@ pub(in super::super) struct Backend {
     pub(in super::super) weight: Integer,
     pub(in super::super) state: Text,
     pub(in super::super) labels: Texts,
+    pub(in super::super) agent_port: Integer,
     pub(in super::super) connections_max: Size,
     pub(in super::super) requests_max: Size,
     pub(in super::super) at: At,
@@ -92,6 +94,10 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
             .section("check", problems)
             .map(|section| read_check(section, problems))
             .unwrap_or_default(),
+        agent: section
+            .section("agent", problems)
+            .map(|section| read_agent(section, problems))
+            .unwrap_or_default(),
         backend: section
             .sections("backend", problems)
             .into_iter()
@@ -125,6 +131,7 @@ pub(in super::super) fn read_backend(
         weight: section.integer("weight", "1", problems),
         state: section.text("state", "\"ready\"", problems),
         labels: section.texts("labels", "[\"gpu\"]", problems),
+        agent_port: section.integer("agent_port", "9777", problems),
         connections_max: section.scalar("connections_max", "1000", problems),
         requests_max: section.scalar("requests_max", "1000", problems),
     };

@@ -1,4 +1,4 @@
-//! How backends are asked whether they are well, as written.
+//! How backends and their agents are asked whether they are well, as written.
 
 use super::super::problem::{At, Problems};
 use super::super::reader::Section;
@@ -23,6 +23,25 @@ pub(in super::super) struct Check {
     pub(in super::super) slow_start: Text,
     pub(in super::super) heartbeat_timeout: Text,
     pub(in super::super) heartbeat_required: Boolean,
+}
+
+#[derive(Default)]
+pub(in super::super) struct Agent {
+    pub(in super::super) port: Integer,
+    pub(in super::super) interval: Text,
+    pub(in super::super) timeout: Text,
+    pub(in super::super) send: Text,
+}
+
+pub(super) fn read_agent(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Agent {
+    let agent = Agent {
+        port: section.integer("port", "9777", problems),
+        interval: section.duration("interval", problems),
+        timeout: section.duration("timeout", problems),
+        send: section.text("send", "\"app\\n\"", problems),
+    };
+    section.finish(problems);
+    agent
 }
 
 pub(in super::super) struct HeartbeatDoor {

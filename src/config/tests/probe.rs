@@ -49,6 +49,35 @@ fn a_request_and_its_answer_are_described() {
 }
 
 #[test]
+fn agents_are_asked_where_a_port_is_known() {
+    let agent = sound(&format!("{LISTENER}{GROUP}")).groups[0].agent.clone();
+    assert_eq!((agent.port, agent.send), (None, None));
+    assert_eq!(agent.interval, Duration::from_secs(2));
+    let lines = "[group.agent]\nport = 9777\ninterval = \"5s\"\nsend = \"app\\n\"\n";
+    let member = "[[group.backend]]\naddress = \"127.0.0.1:9\"\nagent_port = 9778\n";
+    let config = sound(&format!("{LISTENER}{GROUP}{lines}{member}"));
+    let group = &config.groups[0];
+    let agent = &group.agent;
+    assert_eq!(
+        (agent.port, agent.send.as_deref()),
+        (Some(9777), Some("app\n"))
+    );
+    assert_eq!(agent.timeout, Duration::from_secs(5), "as the interval");
+    let ports: Vec<_> = group.backends.iter().map(|one| one.agent_port).collect();
+    assert_eq!(ports.last(), Some(&Some(9778)));
+    one_error(
+        &format!("{LISTENER}{GROUP}[group.agent]\nport = 0\n"),
+        "weir.toml:9:8: group[app].agent.port: 0 is out of range; fix: write a value from 1 to \
+         65535",
+    );
+    one_error(
+        &format!("{LISTENER}{GROUP}[group.agent]\nsend = \"\"\n"),
+        "weir.toml:9:8: group[app].agent.send: cannot be sent to an agent; fix: write 1 to 1024 \
+         bytes, or leave it out",
+    );
+}
+
+#[test]
 fn mistakes_are_named() {
     check_error(
         "path = \"/up\"\n",

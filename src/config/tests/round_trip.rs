@@ -361,6 +361,8 @@ fn any_health() -> BoxedStrategy<String> {
         ),
         time("check.timeout"),
         time("check.slow_start"),
+        key("agent.port", &["1", "65535\nagent.send = \"a\\n\\\"\""]),
+        time("agent.interval"),
         key("check.heartbeat_required", &["true", "false"]),
         time("check.heartbeat_timeout"),
     ])
@@ -370,6 +372,7 @@ fn any_backend() -> BoxedStrategy<String> {
     lines(vec![
         number("weight", 0..=65535),
         key("state", &["\"ready\"", "\"drain\"", "\"maint\""]),
+        key("agent_port", &["9777"]),
         key("labels", &["[]", "\"gpu\"", "[\"gpu\", \"zone=eu-1\"]"]),
         key("connections_max", &["1", "1000", "\"none\""]),
         key("requests_max", &["1", "1000", "\"none\""]),

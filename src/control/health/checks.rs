@@ -132,7 +132,7 @@ async fn look_for(regex: &Regex, mut body: Incoming) -> Result<(), Reason> {
     }
 }
 
-fn not_connected(error: std::io::Error) -> Reason {
+pub(super) fn not_connected(error: std::io::Error) -> Reason {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
         kind => format!("not connected: {kind}").into(),

@@ -26,15 +26,30 @@ use crate::telemetry::stats::ControlStats;
 /// How often time alone is looked at: silence, the end of ejections, slow starts.
 pub(super) const TICK: Duration = Duration::from_millis(200);
 
-/// A check to be made.
+/// A check to be made, or an agent to be asked.
 pub(super) struct Due {
     pub(super) slot: BackendSlot,
     /// Whom: the slot may have changed hands when the result comes.
     pub(super) address: SocketAddr,
     /// Where it is asked.
     pub(super) asked: SocketAddr,
-    pub(super) ask: Arc<Ask>,
+    pub(super) what: What,
     pub(super) timeout: Duration,
+}
+
+/// What is asked.
+pub(super) enum What {
+    /// The agent, after this was sent.
+    Agent(Option<Arc<str>>),
+    /// The backend itself.
+    Check(Arc<Ask>),
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Whom {
+    Agent(BackendSlot),
+    Backend(BackendSlot),
 }
 
 /// The keeper.
@@ -51,9 +66,9 @@ pub(super) struct Keeper {
     comparing: Vec<GroupSlot>,
     /// Groups of which somebody is up or down that was not.
     unjudged: BTreeSet<GroupSlot>,
-    /// When each check is due; those under way are not in it.
-    due: BTreeSet<(Moment, BackendSlot)>,
-    running: usize,
+    /// When each is asked next; those who are being asked are not in it.
+    due: BTreeSet<(Moment, Whom)>,
+    pub(super) running: usize,
     ticked: Moment,
 }
 
@@ -93,10 +108,10 @@ impl Keeper {
         };
         // A table has the groups of its configuration first, in their order. Behind them are parts
         // of them, which share their backends and are kept with the whole.
-        for (index, (group, check)) in table.groups.iter().zip(&config.groups).enumerate() {
-            debug_assert!(group.name == check.name && group.required.is_empty());
+        for (index, (group, meant)) in table.groups.iter().zip(&config.groups).enumerate() {
+            debug_assert!(group.name == meant.name && group.required.is_empty());
             let old = before.get(&group.slot).filter(|old| old.name == group.name);
-            let mut rules = Rules::new(group, index, &check.check, now);
+            let mut rules = Rules::new(group, index, meant, now);
             if let Some(old) = old
                 && old.outlier.interval == rules.outlier.interval
             {
@@ -146,11 +161,14 @@ impl Keeper {
         }
         let mut checks = Vec::new();
         while self.running < CHECKS_MAX
-            && let Some((due, slot)) = self.due.first().copied()
+            && let Some((due, whom)) = self.due.first().copied()
             && due <= now
         {
-            self.due.remove(&(due, slot));
-            checks.extend(self.begin_check(slot));
+            self.due.remove(&(due, whom));
+            checks.extend(match whom {
+                Whom::Agent(slot) => self.begin_question(slot),
+                Whom::Backend(slot) => self.begin_check(slot),
+            });
         }
         checks
     }
@@ -308,8 +326,8 @@ impl Keeper {
             if let (Some(before), Some(probe), false) = (was_due, &member.probe, member.checking)
                 && before != probe.due()
             {
-                due.remove(&(before, member.slot));
-                due.insert((probe.due(), member.slot));
+                due.remove(&(before, Whom::Backend(member.slot)));
+                due.insert((probe.due(), Whom::Backend(member.slot)));
             }
             member.is_restless(rules)
         });
@@ -370,7 +388,7 @@ impl Keeper {
             slot,
             address: member.address,
             asked,
-            ask: Arc::clone(ask),
+            what: What::Check(Arc::clone(ask)),
             timeout: rules.check.timeout,
         })
     }
@@ -380,20 +398,29 @@ impl Keeper {
         let slots: Vec<BackendSlot> = self.members.keys().copied().collect();
         for slot in slots {
             self.queue_check(slot);
+            self.queue_question(slot);
+        }
+    }
+
+    /// Queues the next question to an agent that is not being asked.
+    pub(super) fn queue_question(&mut self, slot: BackendSlot) {
+        let member = self.members.get(&slot);
+        if let Some(due) = member.and_then(Member::question_due) {
+            self.due.insert((due, Whom::Agent(slot)));
         }
     }
 
     fn queue_check(&mut self, slot: BackendSlot) {
         let waiting = self.members.get(&slot).filter(|member| !member.checking);
         if let Some(probe) = waiting.and_then(|member| member.probe.as_ref()) {
-            self.due.insert((probe.due(), slot));
+            self.due.insert((probe.due(), Whom::Backend(slot)));
         }
     }
 
     fn unqueue(&mut self, slot: BackendSlot) {
         let member = self.members.get(&slot);
         if let Some(probe) = member.and_then(|member| member.probe.as_ref()) {
-            self.due.remove(&(probe.due(), slot));
+            self.due.remove(&(probe.due(), Whom::Backend(slot)));
         }
     }
 }

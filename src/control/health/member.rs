@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::id::{BackendSlot, GroupSlot};
+use crate::control::health::agents::Asked;
 use crate::control::health::counts::{Totals, Traffic};
 use crate::control::health::rules::Rules;
 use crate::health::Moment;
@@ -42,6 +43,7 @@ pub(super) struct Member {
     pub(super) probe: Option<Probe>,
     /// A check is under way.
     pub(super) checking: bool,
+    pub(super) agent: Option<Asked>,
     pub(super) breaker: Breaker,
     pub(super) ejection: Ejection,
     /// It is ejected because connects failed.
@@ -89,6 +91,7 @@ impl Member {
                 .is_some()
                 .then(|| Probe::new(backend.identity, &rules.pace, now)),
             checking: false,
+            agent: Asked::of(backend, rules, now),
             breaker: Breaker::default(),
             ejection: Ejection::default(),
             by_connects: false,
@@ -135,6 +138,7 @@ impl Member {
         {
             probe.change_pace(&rules.pace, scene.now);
         }
+        self.carry_agent_over(backend, (before, rules), scene.now);
         let (source, why) = match self.opinions.verdict == verdict {
             true => (Source::Operator, "made ready"),
             false => (Source::Verdict, "passed"),
@@ -306,7 +310,7 @@ impl Member {
 
     /// Whether nobody but those who may be wrong in panic keeps it from traffic.
     pub(super) fn counts(&self) -> bool {
-        self.opinions.operator == Wish::Ready
+        [self.opinions.operator, self.opinions.agent_wish] == [Wish::Ready; 2]
             && self.weight > 0
             && !matches!(self.opinions.verdict, Opinion::Down(_))
     }
@@ -363,7 +367,7 @@ impl Member {
     }
 
     /// Judges anew, notes and tells what changed.
-    fn settle(&mut self, source: Source, why: Reason, rules: &Rules, scene: Scene<'_>) {
+    pub(super) fn settle(&mut self, source: Source, why: Reason, rules: &Rules, scene: Scene<'_>) {
         let changed = self.record.update(&self.opinions, source, &why, scene.now);
         if let Some(now) = changed {
             scene.stats.transitions.inc(now.source.name());
@@ -387,13 +391,21 @@ impl Member {
 
     /// Tells the cores. An ejection is a suspension, which has its own bit.
     fn tell(&self, rules: &Rules, now: Moment) {
-        let quiet = [Source::Check, Source::Heartbeat, Source::Verdict];
+        let quiet = [
+            Source::Agent,
+            Source::Check,
+            Source::Heartbeat,
+            Source::Verdict,
+        ];
         let is_down = |source: &Source| matches!(self.opinions.of(*source), Opinion::Down(_));
         let alive = !matches!(self.opinions.heartbeat, Opinion::Down(_));
+        let claimed = self.heartbeat.capacity().filter(|_| alive);
+        let share = u32::from(self.ramp(rules, now)) * u32::from(self.agent_percent()) / 100;
         self.standing.set(Standing {
             available: !quiet.iter().any(is_down),
-            ramp: self.ramp(rules, now),
-            capacity: self.heartbeat.capacity().filter(|_| alive),
+            state: self.agent_state(),
+            ramp: u8::try_from(share).unwrap_or(RAMP_FULL),
+            capacity: claimed.into_iter().chain(self.agent_capacity()).min(),
         });
     }
 }

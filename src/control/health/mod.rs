@@ -4,6 +4,7 @@
 //! Everything runs on the control thread. The keeper is behind a lock because pages are made by
 //! tasks of their own; it is never held across an await, so nobody ever waits for it.
 
+mod agents;
 mod checks;
 mod counts;
 mod door;
@@ -23,7 +24,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
 use crate::control::document::Document;
-use crate::control::health::keeper::{Due, Keeper};
+use crate::control::health::keeper::{Due, Keeper, What};
 use crate::health::Moment;
 use crate::health::heartbeat::Rejection;
 use crate::link::Report;
@@ -127,11 +128,19 @@ impl Health {
     fn begin(&self, check: Due) {
         let health = self.clone();
         tokio::spawn(async move {
-            let result = check.ask.perform(check.asked, check.timeout).await;
-            let now = health.now();
-            let mut keeper = health.keeper();
-            keeper.checked(check.slot, check.address, &result, now);
-            drop(keeper);
+            let (slot, address, within) = (check.slot, check.address, check.timeout);
+            match check.what {
+                What::Agent(send) => {
+                    let answer = agents::ask(check.asked, send.as_deref(), within).await;
+                    let (whom, now) = ((address, check.asked.port()), health.now());
+                    health.keeper().answered(slot, whom, answer, now);
+                }
+                What::Check(ask) => {
+                    let result = ask.perform(check.asked, within).await;
+                    let now = health.now();
+                    health.keeper().checked(slot, address, &result, now);
+                }
+            }
             health.0.changed.notify_one();
         });
     }

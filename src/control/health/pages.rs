@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use crate::base::id::{BackendSlot, GroupSlot};
 use crate::control::document::{Document, Family, ObjectPath};
 use crate::control::health::Health;
+use crate::control::health::agents::Asked;
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::Member;
 use crate::health::Moment;
+use crate::health::agent::Share;
 use crate::health::breaker::Breaker;
 use crate::health::heartbeat::Heard;
 use crate::health::verdict::{Opinion, Source, Transition, Wish};
@@ -162,6 +164,7 @@ impl Keeper {
                 "against": probe.against(),
                 "next_ms": clock.at(probe.due()),
             })),
+            "agent": member.agent.as_ref().map(|asked| agent(asked, clock)),
             "ejection": {
                 "breaker": match member.breaker {
                     Breaker::Closed => "closed",
@@ -203,8 +206,11 @@ fn brief(member: &Member, clock: Clock) -> Value {
 /// What every source says, the one whose word is told first in front.
 fn sources(member: &Member) -> Vec<Value> {
     let each = Source::RANK.into_iter().map(|source| {
-        let (says, reason) = match (source, member.opinions.of(source)) {
-            (Source::Operator, _) => (wish(member), ""),
+        let wished = member.opinions.wish_of(source);
+        let (says, reason) = match (wished, member.opinions.of(source)) {
+            _ if source == Source::Operator => (word_of(wished), ""),
+            (Wish::Maint, _) => ("maint", ""),
+            (Wish::Drain, Opinion::Unknown | Opinion::Up) => ("drain", ""),
             (_, Opinion::Down(reason)) => ("down", &**reason),
             (_, Opinion::Unknown) => ("unknown", ""),
             (_, Opinion::Up) => ("up", ""),
@@ -215,11 +221,32 @@ fn sources(member: &Member) -> Vec<Value> {
 }
 
 fn wish(member: &Member) -> &'static str {
-    match member.opinions.operator {
+    word_of(member.opinions.operator)
+}
+
+fn word_of(wish: Wish) -> &'static str {
+    match wish {
         Wish::Drain => "drain",
         Wish::Maint => "maint",
         Wish::Ready => "ready",
     }
+}
+
+fn agent(asked: &Asked, clock: Clock) -> Value {
+    let said = asked.machine.said();
+    json!({
+        "port": asked.port,
+        "at_ms": asked.machine.heard().map(|at| clock.at(at)),
+        "trouble": asked.machine.trouble().map(|why| &**why),
+        "state": word_of(said.wish()),
+        "weight": match said.share {
+            None => Value::Null,
+            Some(Share::Percent(percent)) => format!("{percent}%").into(),
+            Some(Share::Weight(weight)) => weight.into(),
+        },
+        "capacity": said.capacity,
+        "next_ms": clock.at(asked.machine.due()),
+    })
 }
 
 fn transition(was: &Transition, clock: Clock) -> Value {

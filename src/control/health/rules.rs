@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::id::{BackendIndex, GroupSlot};
-use crate::config::checked::{Check, CheckKind};
+use crate::config::checked::{Agent, Check, CheckKind, Group as Meant};
 use crate::control::health::checks::Ask;
 use crate::health::Moment;
 use crate::health::ejection::EjectionTimes;
@@ -20,6 +20,7 @@ pub(super) struct Rules {
     /// Its position in the present table.
     pub(super) index: usize,
     pub(super) check: Check,
+    pub(super) agent: Agent,
     pub(super) ask: Option<Arc<Ask>>,
     pub(super) pace: Pace,
     pub(super) outlier: Outlier,
@@ -32,7 +33,8 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn new(group: &Group, index: usize, check: &Check, now: Moment) -> Rules {
+    pub(super) fn new(group: &Group, index: usize, meant: &Meant, now: Moment) -> Rules {
+        let check = &meant.check;
         let outlier = group.outlier.clone();
         Rules {
             slot: group.slot,
@@ -55,6 +57,7 @@ impl Rules {
             compares: outlier::may_find(&rules_of(&outlier), group.backends.len()),
             judged: now + outlier.interval,
             check: check.clone(),
+            agent: meant.agent.clone(),
             outlier,
             panicking: group.standing.is_panicking(),
         }

@@ -13,6 +13,13 @@ fn group(backends: usize, outlier: Outlier) -> Group {
     }
 }
 
+fn tenth() -> Outlier {
+    Outlier {
+        ejected_max_percent: 10,
+        ..Outlier::default()
+    }
+}
+
 fn all(group: &Group) -> impl Iterator<Item = BackendIndex> {
     (0..group.backends.len() as u32).map(BackendIndex)
 }
@@ -21,10 +28,7 @@ fn all(group: &Group) -> impl Iterator<Item = BackendIndex> {
 fn half_may_be_out_and_ten_percent_of_three_is_none_unless_one_may_always() {
     let half = [1, 2, 3, 9, 10, 11].map(|backends| Outlier::default().ejected_max(backends));
     assert_eq!(half, [0, 1, 1, 4, 5, 5]);
-    let envoy = Outlier {
-        ejected_max_percent: 10,
-        ..Outlier::default()
-    };
+    let envoy = tenth();
     let shares = [1, 3, 9, 10, 19, 20].map(|backends| envoy.ejected_max(backends));
     assert_eq!(shares, [0, 0, 0, 1, 1, 2]);
     let always = Outlier {
@@ -70,7 +74,7 @@ fn the_fifth_failure_suspends_once_and_an_answer_between_starts_anew() {
 
 #[test]
 fn who_was_refused_is_suspended_when_there_is_room() {
-    let group = group(10, Outlier::default());
+    let group = group(10, tenth());
     assert_eq!(group.suspend(BackendIndex(0)), Suspension::Done);
     let three = |index| {
         let outcomes = [Outcome::ConnectFailed; 3].into_iter();
@@ -87,7 +91,7 @@ fn who_was_refused_is_suspended_when_there_is_room() {
 #[test]
 fn threads_that_suspend_everybody_at_once_never_exceed_the_share() {
     for _ in 0..50 {
-        let group = group(20, Outlier::default());
+        let group = group(20, tenth());
         std::thread::scope(|scope| {
             for first in 0..4_u32 {
                 let group = &group;

@@ -7,7 +7,8 @@
 //! own seeded place: cores that all began at the first backend would send it one burst each.
 //!
 //! Who can be chosen, strictly in this order: a backend that is ready, has a weight and was not
-//! tried for this exchange; is available and not suspended, unless its group is in panic; is below
+//! tried for this exchange; is not taken out by its agent; is available and not suspended, unless
+//! its group is in panic; is below
 //! its hard limits and what it says it can take. Only among those the policy chooses. The first
 //! two are settled when the table is made. When nobody is left the answer says whether that is
 //! because of limits, so that waiting may help. It is exact: a policy that found nobody by its own
@@ -256,6 +257,7 @@ pub fn may_stay(group: &Group, backend: BackendIndex, ask: &Ask<'_>) -> bool {
         return false;
     };
     found.state != BackendState::Maint
+        && found.standing.word().state() != BackendState::Maint
         && !ask.tried.contains(backend)
         && (found.standing.word().is_up() || group.standing.is_panicking())
         && !found.is_full(ask.has_idle)
@@ -342,6 +344,9 @@ impl Choice<'_> {
     /// The same for one that has a limit, or of which anything is to be said.
     #[inline(never)]
     fn is_eligible_still(&self, index: u32, word: Word) -> bool {
+        if word.state() != BackendState::Ready {
+            return false;
+        }
         let backend = &self.group.backends[index as usize];
         let tried_out = || word.standing().available && backend.standing.has_trials();
         if !word.is_up() && !self.group.standing.is_panicking() && !tried_out() {

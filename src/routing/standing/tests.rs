@@ -10,6 +10,12 @@ const FIVE: Thresholds = Thresholds {
     connect: 3,
 };
 
+const STATES: [BackendState; 3] = [
+    BackendState::Drain,
+    BackendState::Maint,
+    BackendState::Ready,
+];
+
 fn cell() -> BackendStanding {
     Standings::default().claim(0)
 }
@@ -23,12 +29,13 @@ proptest! {
     #[test]
     fn what_is_set_is_read_and_suspension_is_apart(
         available in any::<bool>(),
+        state in prop::sample::select(STATES.to_vec()),
         ramp in 1_u8..=RAMP_FULL,
         capacity in proptest::option::of(any::<u32>()),
         suspended in any::<bool>(),
     ) {
         let cell = cell();
-        let standing = Standing { available, ramp, capacity };
+        let standing = Standing { available, state, ramp, capacity };
         if suspended {
             prop_assert!(cell.suspend());
         }
@@ -126,6 +133,7 @@ fn a_slot_that_changes_hands_begins_anew() {
     let before = standings.clone();
     old.set(Standing {
         available: false,
+        state: BackendState::Maint,
         ramp: 7,
         capacity: Some(0),
     });

@@ -154,6 +154,12 @@ fn health(page: &mut Page, stats: &HealthStats) {
             stats.checks.iter().collect::<Vec<_>>(),
         ),
         (
+            "weir_agent_checks_total",
+            "Questions to the agents of backends by what came of them.",
+            "result",
+            stats.agents.iter().collect(),
+        ),
+        (
             "weir_backend_ejections_total",
             "Backends ejected because of their traffic, by cause.",
             "cause",

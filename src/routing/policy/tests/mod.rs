@@ -62,6 +62,7 @@ fn changed(kind: PolicyKind, weights: &[u16], change: impl Fn(u32, &mut Backend)
             weight: *weight,
             state: BackendState::Ready,
             labels: Vec::new(),
+            agent_port: None,
             connections_max: None,
             requests_max: None,
             stats: stats.clone(),

@@ -21,7 +21,7 @@ struct Drawn {
 impl Drawn {
     fn is_ready(&self, panicking: bool) -> bool {
         self.weight > 0
-            && self.state == BackendState::Ready
+            && [self.state, self.standing.state] == [BackendState::Ready; 2]
             && (panicking || self.standing.available && (!self.suspended || self.trials > 0))
     }
 
@@ -39,11 +39,13 @@ fn standing() -> impl Strategy<Value = Standing> {
     let well = Just(Standing::default());
     let any = (
         proptest::bool::weighted(0.6),
+        prop_oneof![3 => Just(BackendState::Ready), 1 => Just(BackendState::Drain)],
         1_u8..=RAMP_FULL,
         proptest::option::of(0_u32..6),
     );
-    let any = any.prop_map(|(available, ramp, capacity)| Standing {
+    let any = any.prop_map(|(available, state, ramp, capacity)| Standing {
         available,
+        state,
         ramp,
         capacity,
     });
