@@ -80,6 +80,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
             weight: 1 + (mixed % 4) as u16,
             state: BackendState::Ready,
             labels: Vec::new(),
+            agent_port: None,
             connections_max: None,
             requests_max: None,
             stats: stats.clone(),
