@@ -62,16 +62,10 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
         let load = board.claim(index);
         load.set(CoreId(0), 1 + mixed % 5);
         load.set(CoreId(1), mixed % 7);
-        load.observe(
-            CoreId(0),
-            u64::from(1000 + mixed % 4096),
-            NOW_MICROS - 500_000,
-        );
-        load.observe(
-            CoreId(1),
-            u64::from(1000 + mixed % 5000),
-            NOW_MICROS - 700_000,
-        );
+        for (core, times, ago) in [(0, 4096, 500_000), (1, 5000, 700_000)] {
+            let micros = u64::from(1000 + mixed % times);
+            load.observe(CoreId(core), micros, NOW_MICROS - ago);
+        }
         Backend {
             slot: BackendSlot(index),
             id: Arc::from("b"),
