@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use weir::base::id::{BackendSlot, CoreId, GroupIndex, GroupSlot};
+use weir::routing::breaker::Breaker;
 use weir::routing::hashing::hash_key;
 use weir::routing::limit::Queue;
 use weir::routing::load::Board;
@@ -115,6 +116,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
         },
         outlier: Outlier::default(),
         retry: Retry::default(),
+        breaker: Breaker::default(),
         standing: GroupStanding::default(),
     }
 }

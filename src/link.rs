@@ -75,6 +75,13 @@ pub enum FromWorker<T = Arc<Table>> {
 /// What a worker saw of a backend that the control thread should hear of at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
+    /// A trial of a group whose breaker is half-open is over.
+    GroupTried {
+        /// The group.
+        group: GroupSlot,
+        /// It ended well.
+        passed: bool,
+    },
     /// It failed too often in a row, and this worker has suspended it.
     Suspended {
         /// The group.

@@ -19,6 +19,10 @@ pub enum Fault {
     NoBackend,
     /// Every backend that could be tried is at a hard limit.
     GroupFull,
+    /// So much of the group failed that its breaker is open.
+    BreakerOpen,
+    /// As many requests of the group are under way as its breaker allows.
+    BreakerOverflow,
     /// Every attempt to connect was refused or unreachable.
     ConnectFailed,
     /// Connecting took longer than the connect timeout.
@@ -37,13 +41,15 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault, in the order of its discriminant.
-    pub const ALL: [Fault; 13] = [
+    pub const ALL: [Fault; 15] = [
         Fault::ClientAborted,
         Fault::ClientBadRequest,
         Fault::ClientTimeout,
         Fault::NoRoute,
         Fault::NoBackend,
         Fault::GroupFull,
+        Fault::BreakerOpen,
+        Fault::BreakerOverflow,
         Fault::ConnectFailed,
         Fault::ConnectTimeout,
         Fault::UpstreamAborted,
@@ -63,6 +69,8 @@ impl Fault {
             Fault::NoRoute => "no_route",
             Fault::NoBackend => "no_backend",
             Fault::GroupFull => "group_full",
+            Fault::BreakerOpen => "breaker_open",
+            Fault::BreakerOverflow => "breaker_overflow",
             Fault::ConnectFailed => "connect_failed",
             Fault::ConnectTimeout => "connect_timeout",
             Fault::UpstreamAborted => "upstream_aborted",
@@ -81,7 +89,12 @@ impl Fault {
             Fault::ClientBadRequest => 400,
             Fault::ClientTimeout => 408,
             Fault::NoRoute => 404,
-            Fault::NoBackend | Fault::GroupFull | Fault::Overload | Fault::Shutdown => 503,
+            Fault::NoBackend
+            | Fault::GroupFull
+            | Fault::BreakerOpen
+            | Fault::BreakerOverflow
+            | Fault::Overload
+            | Fault::Shutdown => 503,
             Fault::ConnectFailed | Fault::UpstreamAborted | Fault::UpstreamBadResponse => 502,
             Fault::ConnectTimeout | Fault::UpstreamTimeout => 504,
         }

@@ -6,3 +6,4 @@ pub mod id;
 pub mod limits;
 pub mod slab;
 pub mod wheel;
+pub mod window;

@@ -30,7 +30,7 @@ pub use group::{
     Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,
     Policy, RETRIES_MAX, WEIGHT_DEFAULT, satisfies,
 };
-pub use health::{Outlier, Retry, RetryOn};
+pub use health::{Breaker, Outlier, Retry, RetryOn};
 pub use probe::{Agent, Check, CheckKind, HeartbeatDoor, HttpCheck};
 pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};
 pub use shard::{

@@ -16,7 +16,7 @@ mod shard;
 
 pub(super) use affinity::{Queue, Sticky};
 pub(super) use group::{Backend, Group, read_backend};
-pub(super) use health::{Outlier, Retry};
+pub(super) use health::{Breaker, Outlier, Retry};
 pub(super) use probe::{Agent, Check, HeartbeatDoor};
 pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{

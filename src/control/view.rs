@@ -9,9 +9,11 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::engine::registry::{BackendEntry, ListenerEntry, Registry};
+use crate::routing::breaker::Overflow;
+use crate::routing::limit::Limited;
 use crate::routing::table::{BackendState, Table};
 use crate::telemetry::access_log::format::LogNames;
-use crate::telemetry::exposition::{BackendFacts, ListenerFacts};
+use crate::telemetry::exposition::{BackendFacts, GroupFacts, ListenerFacts};
 
 /// One plan as people see it.
 pub struct View {
@@ -76,8 +78,33 @@ impl View {
             address: entry.address.to_string(),
             up: entry.standing.word().is_up()
                 && entry.standing.word().state() == BackendState::Ready,
+            breaker: entry.standing.word().breaker() as u8,
             in_flight: entry.load.in_flight(),
             stats: &entry.stats,
+        });
+        facts.collect()
+    }
+
+    /// The groups for the metrics page.
+    #[must_use]
+    pub fn group_facts(&self) -> Vec<GroupFacts<'_>> {
+        let facts = self.table.whole_groups().map(|group| {
+            let breaker = &group.breaker;
+            let limited = [
+                ("connections", breaker.connections_max, Limited::Connections),
+                ("requests", breaker.requests_max, Limited::Requests),
+                ("retries", breaker.retries_max, Limited::Retries),
+            ];
+            let limited = limited.into_iter().filter(|(_, max, _)| max.is_some());
+            let in_use = limited.map(|(name, _, what)| (name, breaker.gate.taken(what)));
+            let pending = [("pending", group.queue.waiting())];
+            let overflows = Overflow::ALL.map(|what| (what.name(), breaker.overflows.read(what)));
+            GroupFacts {
+                name: &group.name,
+                breaker: group.standing.breaker() as u8,
+                overflows: overflows.into(),
+                in_use: pending.into_iter().chain(in_use).collect(),
+            }
         });
         facts.collect()
     }

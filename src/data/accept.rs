@@ -17,6 +17,7 @@ use crate::data::client::Client;
 use crate::data::conn::{Conn, Role};
 use crate::data::relay::RelayDown;
 use crate::data::worker::{Worker, ticks};
+use crate::routing::breaker::Rights;
 use crate::routing::matcher::Destination;
 use crate::routing::policy::Tried;
 use crate::routing::table::{Listener, Protocol};
@@ -83,6 +84,7 @@ impl<D: Driver> Worker<D> {
                 tried: Tried::default(),
                 retries: 0,
                 trial: false,
+                rights: Rights::default(),
                 client,
                 started_micros: self.now.micros,
                 idle,

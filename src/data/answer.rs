@@ -7,6 +7,7 @@ use crate::base::id::ListenerSlot;
 use crate::base::slab::Key;
 use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange};
+use crate::data::health::speaks_against_group;
 use crate::data::marks::{self, Marks};
 use crate::data::request::request_id_text;
 use crate::data::worker::{Worker, ticks};
@@ -139,6 +140,10 @@ impl<D: Driver> Worker<D> {
     pub(super) fn settle_exchange(&mut self, key: Key, mut exchange: Exchange) {
         let core = self.core;
         let duration = self.now.micros.saturating_sub(exchange.started_micros);
+        if exchange.fault.is_some_and(speaks_against_group) {
+            let ended = exchange.end_trial(false);
+            self.tell(ended);
+        }
         if let Some(listener) = exchange.listener() {
             let stats = listener.stats.of(core);
             stats.requests.inc(exchange.status);

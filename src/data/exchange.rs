@@ -7,6 +7,7 @@ use crate::data::adopt::Pinned;
 use crate::data::place::Affinity;
 use crate::data::queue::Waiting;
 use crate::http::{Body, BodyLimits, Framing, Method, Output, Version};
+use crate::routing::breaker::Rights;
 use crate::routing::limit::Permit;
 use crate::routing::policy::Tried;
 use crate::routing::table::{Backend, Group, Listener};
@@ -41,6 +42,8 @@ pub(super) struct Exchange {
     pub(super) upstream: Option<Key>,
     /// The right to one request at the backend, where requests are limited.
     pub(super) permit: Option<Permit>,
+    /// What it holds of its group.
+    pub(super) rights: Rights,
     pub(super) tried: Tried,
     pub(super) retries: u8,
     /// It goes as a trial of a backend that is suspended.
@@ -87,6 +90,7 @@ impl Exchange {
             affinity: Affinity::default(),
             upstream: None,
             permit: None,
+            rights: Rights::default(),
             tried: Tried::default(),
             retries: 0,
             trial: false,

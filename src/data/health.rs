@@ -6,6 +6,7 @@
 //! connection that died while it was idle says nothing: backends may close those. Nor does what
 //! happens after the head of a response, which was counted by its status.
 
+use crate::base::fault::Fault;
 use crate::base::id::BackendIndex;
 use crate::base::slab::Key;
 use crate::data::conn::Role;
@@ -13,7 +14,8 @@ use crate::data::exchange::Exchange;
 use crate::data::relay::RelayDown;
 use crate::data::worker::Worker;
 use crate::link::Report;
-use crate::routing::standing::{Cause, Outcome};
+use crate::routing::breaker::Overflow;
+use crate::routing::standing::{Cause, GroupTrial, Outcome};
 use crate::routing::table::{Backend, Group};
 use crate::runtime::driver::Driver;
 
@@ -29,6 +31,28 @@ pub(super) fn outcome_of(status: u16) -> Outcome {
 /// Whether an exchange may go to `backend` only as one of its trials.
 pub(super) fn needs_trial(group: &Group, backend: &Backend) -> bool {
     backend.standing.word().is_suspended() && !group.standing.is_panicking()
+}
+
+/// The fault of a request that the breaker of its group refuses.
+pub(super) fn fault_of(overflow: Overflow) -> Fault {
+    match overflow {
+        Overflow::Errors => Fault::BreakerOpen,
+        Overflow::Connections | Overflow::Pending | Overflow::Requests | Overflow::Retries => {
+            Fault::BreakerOverflow
+        }
+    }
+}
+
+/// Whether an exchange that ended by this fault shows that its group is still ill.
+pub(super) fn speaks_against_group(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::ConnectFailed
+            | Fault::ConnectTimeout
+            | Fault::UpstreamAborted
+            | Fault::UpstreamBadResponse
+            | Fault::UpstreamTimeout
+    )
 }
 
 fn suspended(group: &Group, backend: &Backend, cause: Cause) -> Report {
@@ -61,9 +85,31 @@ impl Exchange {
         let group = self.table.group(self.group?);
         note(group, index, outcome, &mut self.trial)
     }
+
+    /// What became of it, if the breaker of its group let it through as a trial; what the control
+    /// thread is to be told.
+    pub(super) fn end_trial(&mut self, passed: bool) -> Option<Report> {
+        let trial = self.rights.trial.take()?;
+        tried(self.group()?, trial, passed)
+    }
+}
+
+fn tried(group: &Group, trial: GroupTrial, passed: bool) -> Option<Report> {
+    trial.spend();
+    Some(Report::GroupTried {
+        group: group.slot,
+        passed,
+    })
 }
 
 impl RelayDown {
+    /// Whether it came about, if the breaker of its group let it through as a trial.
+    fn end_trial(&mut self, outcome: Outcome) -> Option<Report> {
+        let trial = self.rights.trial.take()?;
+        let group = self.table.group(self.group?);
+        tried(group, trial, outcome == Outcome::Connected)
+    }
+
     /// Notes what it shows of its backend; what the control thread is to be told.
     fn observe(&mut self, outcome: Outcome) -> Option<Report> {
         let (group, index) = (self.table.group(self.group?), self.backend?);
@@ -79,7 +125,12 @@ impl<D: Driver> Worker<D> {
                 let exchange = client.exchange.as_deref_mut();
                 exchange.and_then(|exchange| exchange.observe(outcome))
             }
-            Some(Role::RelayDown(relay)) => relay.observe(outcome),
+            Some(Role::RelayDown(relay)) => {
+                let ended = relay.end_trial(outcome);
+                let report = relay.observe(outcome);
+                self.tell(ended);
+                report
+            }
             _ => None,
         };
         self.tell(report);

@@ -17,6 +17,7 @@ use crate::base::id::GroupSlot;
 use crate::base::slab::Key;
 use crate::data::client::Input;
 use crate::data::worker::{Worker, ticks};
+use crate::routing::breaker::Overflow;
 use crate::routing::limit::Place;
 use crate::runtime::driver::Driver;
 
@@ -70,7 +71,10 @@ impl<D: Driver> Worker<D> {
             return Err(Fault::NoRoute);
         };
         let (slot, timeout) = (group.slot, group.queue.timeout);
-        let place = group.queue.enter().map_err(|_| Fault::GroupFull)?;
+        let place = group.queue.enter().map_err(|_| {
+            group.breaker.overflows.inc(Overflow::Pending);
+            Fault::GroupFull
+        })?;
         exchange.waiting = Some(Box::new(Waiting {
             _place: place,
             bytes: Vec::new(),

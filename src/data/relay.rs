@@ -19,9 +19,11 @@ use crate::data::adopt::Pinned;
 use crate::data::bulk::BULK_AFTER;
 use crate::data::conn::{Conn, OutQueue, Role};
 use crate::data::exchange::Exchange;
+use crate::data::health::fault_of;
 use crate::data::peek::Peek;
 use crate::data::search::{Found, Means};
 use crate::data::worker::{Worker, ticks};
+use crate::routing::breaker::Rights;
 use crate::routing::limit::Permit;
 use crate::routing::policy::Tried;
 use crate::routing::standing::Outcome;
@@ -43,6 +45,8 @@ pub(super) struct RelayDown {
     pub(super) retries: u8,
     /// It goes as a trial of a backend that is suspended.
     pub(super) trial: bool,
+    /// What it holds of its group.
+    pub(super) rights: Rights,
     pub(super) client: Option<SocketAddr>,
     pub(super) started_micros: u64,
     /// Longest silence, in ticks.
@@ -77,8 +81,8 @@ impl RelayDown {
 /// The backend's side of a relay.
 pub(super) struct RelayUp {
     pub(super) slot: BackendSlot,
-    /// The rights to the connection and to a request, where these are limited.
-    pub(super) _permits: [Option<Permit>; 2],
+    /// The rights to the connection and to a request, where backend or group limit these.
+    pub(super) _permits: [Option<Permit>; 3],
 }
 
 impl<D: Driver> Worker<D> {
@@ -267,6 +271,13 @@ impl<D: Driver> Worker<D> {
         };
         if failure.is_none() {
             self.budgets[group.slot.index()].enter(now.second());
+            match group.breaker.admit(&group.standing) {
+                Ok(rights) => relay.rights = rights,
+                Err(overflow) => {
+                    self.give_queue(out);
+                    return self.reset_relay(down, fault_of(overflow));
+                }
+            }
         }
         let mut means = Means {
             picks: &mut self.picks[group.slot.index()],

@@ -47,14 +47,14 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Takes the right to a request at `backend` and, from the pool if it may be `pooled`, a
-    /// connection, or the right to open one.
+    /// Takes the right to a request at a backend of a group and, from the pool if it may be
+    /// `pooled`, a connection, or the rights to open one.
     pub(super) fn take_permits(
         &mut self,
-        backend: &Backend,
+        (group, backend): (&Group, &Backend),
         pooled: bool,
         request: &mut Option<Permit>,
-    ) -> Result<(Option<Key>, Option<Permit>), Full> {
+    ) -> Result<(Option<Key>, [Option<Permit>; 2]), Full> {
         let right = match request.take() {
             None => backend.take_request()?,
             kept => kept,
@@ -63,27 +63,40 @@ impl<D: Driver> Worker<D> {
             .then(|| self.pools[backend.slot.index()].pop())
             .flatten()
         {
-            Some(upstream) => (Some(upstream), None),
-            None => (None, backend.take_connection()?),
+            Some(upstream) => (Some(upstream), [None, None]),
+            None => {
+                let of_backend = backend.take_connection()?;
+                (None, [of_backend, group.breaker.take_connection()?])
+            }
         };
         *request = right;
         Ok(found)
     }
 
-    /// Closes idle connections to backends whose limit keeps another core from opening one.
+    /// Closes idle connections where a limit keeps another core from opening one.
     pub(super) fn give_back_connections(&mut self) {
         let Some(table) = self.link.current().map(Pinned::clone) else {
             return;
         };
+        for group in table.groups.iter().filter(|group| group.breaker.is_starved()) {
+            for backend in &group.backends {
+                self.give_back_to(backend);
+            }
+        }
         let limited = std::mem::take(&mut self.limited);
         let backends = limited
             .iter()
             .map(|(group, backend)| &table.group(*group).backends[backend.index()]);
         for backend in backends.filter(|backend| backend.is_starved()) {
-            for key in std::mem::take(&mut self.pools[backend.slot.index()]) {
-                self.close_upstream(key);
-            }
+            self.give_back_to(backend);
         }
         self.limited = limited;
+    }
+
+    /// Closes what is idle to a backend.
+    fn give_back_to(&mut self, backend: &Backend) {
+        for key in std::mem::take(&mut self.pools[backend.slot.index()]) {
+            self.close_upstream(key);
+        }
     }
 }

@@ -145,6 +145,8 @@ impl<D: Driver> Worker<D> {
                 return Read::Bad("101 not asked for");
             }
             exchange.status = 101;
+            let ended = exchange.end_trial(true);
+            self.tell(ended);
             self.observe(client, Outcome::Answered);
             self.write_response_head(client, &head, true);
             return Read::Switched(length);
@@ -197,9 +199,11 @@ impl<D: Driver> Worker<D> {
         {
             backend.load.observe(core, latency, unix);
         }
+        let ended = exchange.end_trial(head.status() < 500);
         let report = exchange.observe(outcome_of(head.status()));
         let upstream = exchange.upstream;
         let replay = exchange.replay.take();
+        self.tell(ended);
         self.tell(report);
         replay
             .into_iter()

@@ -20,7 +20,7 @@ use crate::runtime::net;
 pub(super) struct Found<'g> {
     pub(super) fd: OwnedFd,
     pub(super) backend: &'g Backend,
-    pub(super) permits: [Option<Permit>; 2],
+    pub(super) permits: [Option<Permit>; 3],
 }
 
 /// What a search uses of its worker.
@@ -55,8 +55,13 @@ impl RelayDown {
             };
             let backend = &group.backends[index.index()];
             passed.insert(index);
-            let permits = match (backend.take_connection(), backend.take_request()) {
-                (Ok(connection), Ok(request)) => [connection, request],
+            let rights = (
+                backend.take_connection(),
+                backend.take_request(),
+                group.breaker.take_connection(),
+            );
+            let permits = match rights {
+                (Ok(connection), Ok(request), Ok(of_group)) => [connection, request, of_group],
                 _ => {
                     full = true;
                     continue;
@@ -68,7 +73,7 @@ impl RelayDown {
             }
             let stats = backend.stats.of(means.core);
             if failure.is_some() {
-                if !means.affords_retry(group) {
+                if !(self.rights.may_retry(&group.breaker) && means.affords_retry(group)) {
                     if trial {
                         backend.standing.give_back_trial();
                     }

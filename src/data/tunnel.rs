@@ -6,6 +6,7 @@ use crate::data::adopt::Pinned;
 use crate::data::conn::{NEVER, Role};
 use crate::data::relay::{RelayDown, RelayUp};
 use crate::data::worker::{Worker, ticks};
+use crate::routing::breaker::Rights;
 use crate::runtime::driver::Driver;
 
 impl<D: Driver> Worker<D> {
@@ -34,6 +35,7 @@ impl<D: Driver> Worker<D> {
             tried: exchange.tried,
             retries: exchange.retries,
             trial: false,
+            rights: Rights::default(),
             client: address,
             started_micros: exchange.started_micros,
             idle: exchange
@@ -51,10 +53,10 @@ impl<D: Driver> Worker<D> {
             if let Role::Upstream(upstream) = &mut conn.role {
                 let slot = upstream.slot;
                 // The exchange goes on with the relay and keeps the permit of the request.
-                let permits = [upstream.permit.take(), None];
+                let [of_backend, of_group] = std::mem::take(&mut upstream.permits);
                 conn.role = Role::RelayUp(RelayUp {
                     slot,
-                    _permits: permits,
+                    _permits: [of_backend, None, of_group],
                 });
             }
             conn.deadline = NEVER;

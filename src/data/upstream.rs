@@ -11,9 +11,10 @@ use crate::base::id::{BackendIndex, BackendSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, NEVER, Role};
-use crate::data::health::needs_trial;
+use crate::data::health::{fault_of, needs_trial};
 use crate::data::place::Affinity;
 use crate::data::worker::{Worker, ticks};
+use crate::routing::breaker::Rights;
 use crate::routing::limit::Permit;
 use crate::routing::policy::{NoPick, Tried};
 use crate::routing::standing::Outcome;
@@ -45,8 +46,8 @@ pub(super) struct Upstream {
     pub(super) keeps_alive: bool,
     /// Begin of a response head that came in pieces.
     pub(super) stash: Vec<u8>,
-    /// The right to the connection, where these are limited.
-    pub(super) permit: Option<Permit>,
+    /// The rights to the connection, where backend or group limit these.
+    pub(super) permits: [Option<Permit>; 2],
 }
 
 /// Why a connection is looked for again.
@@ -65,6 +66,8 @@ pub(super) struct Search {
     pub(super) again: Option<Again>,
     /// The right to a request, kept from before if the same backend is tried again.
     permit: Option<Permit>,
+    /// What the request holds of its group.
+    rights: Rights,
     /// It goes as a trial.
     trial: bool,
     /// Where in the group the request belongs.
@@ -94,11 +97,16 @@ impl<D: Driver> Worker<D> {
         let Some(group) = exchange.group.map(|index| table.group(index)) else {
             return Err(Fault::NoRoute);
         };
+        if again.is_none() {
+            let rights = group.breaker.admit(&group.standing);
+            exchange.rights = rights.map_err(fault_of)?;
+        }
         let mut search = Search {
             tried: exchange.tried,
             retries: exchange.retries,
             again,
             permit: exchange.permit.take(),
+            rights: std::mem::take(&mut exchange.rights),
             trial: std::mem::take(&mut exchange.trial),
             affinity: exchange.affinity,
         };
@@ -107,6 +115,10 @@ impl<D: Driver> Worker<D> {
         if let Some(exchange) = self.exchange(key) {
             exchange.tried = search.tried;
             exchange.retries = search.retries;
+            // Who goes to wait holds nothing meanwhile.
+            if !matches!(found, Err(Fault::GroupFull)) {
+                exchange.rights = search.rights;
+            }
         }
         let (upstream, index) = found?;
         group.enter(index, self.core);
@@ -164,8 +176,8 @@ impl<D: Driver> Worker<D> {
             }
             search.trial |= trial;
             let pooled = search.again.is_none();
-            let Ok((pooled, permit)) = self.take_permits(backend, pooled, &mut search.permit)
-            else {
+            let taken = self.take_permits((group, backend), pooled, &mut search.permit);
+            let Ok((pooled, permits)) = taken else {
                 search.drop_trial(backend);
                 if fresh {
                     return Err(Fault::GroupFull);
@@ -174,7 +186,7 @@ impl<D: Driver> Worker<D> {
                 continue;
             };
             let stats = backend.stats.of(self.core);
-            if refused && !self.affords_retry(group) {
+            if refused && !(search.rights.may_retry(&group.breaker) && self.affords_retry(group)) {
                 search.drop_trial(backend);
                 stats.retries_refused.inc();
                 return Err(Fault::ConnectFailed);
@@ -187,7 +199,7 @@ impl<D: Driver> Worker<D> {
                 stats.reuses.inc();
                 return Ok((upstream, index));
             }
-            match self.connect_upstream(group, backend, permit) {
+            match self.connect_upstream(group, backend, permits) {
                 Ok(upstream) => return Ok((upstream, index)),
                 Err(error) => {
                     tracing::debug!(%error, backend = %backend.id, "connect failed");
@@ -206,7 +218,7 @@ impl<D: Driver> Worker<D> {
         &mut self,
         group: &Group,
         backend: &Backend,
-        permit: Option<Permit>,
+        permits: [Option<Permit>; 2],
     ) -> Result<Key, Errno> {
         let fd = net::connect(&backend.address)?;
         backend.stats.of(self.core).connections_open.up();
@@ -219,7 +231,7 @@ impl<D: Driver> Worker<D> {
                 untouched: true,
                 keeps_alive: false,
                 stash: Vec::new(),
-                permit,
+                permits,
             }),
         ));
         self.receive_more(key);
@@ -286,7 +298,9 @@ impl<D: Driver> Worker<D> {
         let group = exchange.group.map(|index| table.group(index));
         exchange.leave_backend(core);
         let idle_max = |group: &Group| match exchange.backend() {
-            Some(backend) if !backend.is_starved() => backend.idle_max(group.idle_connections_max),
+            Some(backend) if !backend.is_starved() && !group.breaker.is_starved() => {
+                backend.idle_max(group.idle_connections_max)
+            }
             _ => 0,
         };
         let idle_max = group.map_or(0, idle_max);

@@ -290,6 +290,7 @@ fn plan_group(
             group: Arc::clone(&group.name),
         });
     }
+    let breaker = health::breaker(group.breaker.as_ref(), &state);
     Group {
         slot,
         name: Arc::clone(&group.name),
@@ -300,6 +301,7 @@ fn plan_group(
         queue: affinity::queue(group, state.waiting),
         outlier: health::outlier(&group.outlier),
         retry: health::retry(&group.retry, registry.cores()),
+        breaker,
         standing: state.standing,
         backends,
         load: state.load,

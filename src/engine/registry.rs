@@ -21,6 +21,7 @@ use std::sync::atomic::AtomicU32;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot};
+use crate::routing::breaker::Overflows;
 use crate::routing::limit::Gate;
 use crate::routing::load::{Board, Load};
 use crate::routing::standing::{BackendStanding, GroupStanding, Standings};
@@ -81,6 +82,9 @@ pub(super) struct GroupState {
     /// Requests that wait for room in it.
     pub(super) waiting: Arc<AtomicU32>,
     pub(super) standing: GroupStanding,
+    /// The accounts of its breaker.
+    pub(super) gate: Arc<Gate>,
+    pub(super) overflows: Arc<Overflows>,
 }
 
 #[derive(Clone)]
@@ -272,6 +276,8 @@ impl Registry {
             load: loads.claim(slot),
             waiting: Arc::default(),
             standing: GroupStanding::default(),
+            gate: Arc::default(),
+            overflows: Arc::default(),
         };
         let (slot, state) = self.groups.claim(identity, self.epoch, make);
         (GroupSlot(slot), state.clone())

@@ -9,6 +9,24 @@
 use super::Moment;
 use super::ejection::{Ejection, EjectionTimes};
 
+/// A share of failures that opens one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorRate {
+    /// Failures in percent of tries; 0 for never.
+    pub percent: u32,
+    /// Tries before anything is judged.
+    pub volume: u32,
+}
+
+impl ErrorRate {
+    /// Whether so many failures of so many tries are too many.
+    #[must_use]
+    pub fn trips(&self, tries: u64, failures: u64) -> bool {
+        let enough = tries > 0 && tries >= u64::from(self.volume);
+        self.percent > 0 && enough && failures * 100 >= tries * u64::from(self.percent)
+    }
+}
+
 /// Where a breaker stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Breaker {
@@ -94,12 +112,14 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::ejection::Growth;
     use super::*;
 
     const TIMES: EjectionTimes = EjectionTimes {
         base: Duration::from_secs(30),
         max: Duration::from_secs(300),
         interval: Duration::from_secs(10),
+        growth: Growth::Linear,
     };
 
     #[test]
@@ -126,6 +146,22 @@ mod tests {
         assert_eq!(tried, Step::Open(at(91)));
         assert_eq!(breaker.tick(&mut ejection, 0, at(91)), Step::Close);
         assert!(!breaker.close(&mut ejection, at(92)), "it was closed");
+    }
+
+    #[test]
+    fn a_share_is_judged_once_there_is_enough_to_judge() {
+        let rate = ErrorRate {
+            percent: 50,
+            volume: 20,
+        };
+        assert!(!rate.trips(19, 19) && rate.trips(20, 10) && !rate.trips(21, 10));
+        let all = ErrorRate {
+            percent: 100,
+            ..rate
+        };
+        assert!(all.trips(20, 20) && !all.trips(1000, 999));
+        let never = ErrorRate { percent: 0, ..rate };
+        assert!(!never.trips(1000, 1000) && !rate.trips(0, 0));
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Passive ejection of one backend: for how long, and when that is forgotten.
 //!
-//! As Envoy has it: the n-th ejection lasts n times the base, up to a maximum, and every interval
+//! As Envoy has it: the n-th ejection lasts n times the base (or, for breakers, twice as long as the
+//! one before), up to a maximum, and every interval
 //! in which the backend was in rotation takes one off the count, so that a backend that was bad
 //! once is not punished for ever.
 
@@ -17,7 +18,21 @@ pub struct EjectionTimes {
     pub max: Duration,
     /// In rotation for so long, the count falls by one.
     pub interval: Duration,
+    /// How they grow.
+    pub growth: Growth,
 }
+
+/// How ejections grow with their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// Each lasts twice as long as the one before.
+    Doubling,
+    /// Each lasts the base longer.
+    Linear,
+}
+
+/// Doublings that count; more would overflow before the longest cuts them.
+const DOUBLINGS_MAX: u32 = 20;
 
 /// The machine of one backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +69,11 @@ impl Ejection {
         }
         self.forget(times, now);
         self.times = self.times.saturating_add(1);
-        let lasts = times.base.saturating_mul(self.times);
+        let factor = match times.growth {
+            Growth::Doubling => 1 << (self.times - 1).min(DOUBLINGS_MAX),
+            Growth::Linear => self.times,
+        };
+        let lasts = times.base.saturating_mul(factor);
         let until = now + lasts.min(times.max.max(times.base));
         self.until = Some(until);
         until
@@ -101,7 +120,28 @@ mod tests {
         base: Duration::from_secs(30),
         max: Duration::from_secs(300),
         interval: Duration::from_secs(10),
+        growth: Growth::Linear,
     };
+
+    #[test]
+    fn doubled_ejections_are_cut_at_the_longest() {
+        let times = EjectionTimes {
+            base: Duration::from_secs(5),
+            growth: Growth::Doubling,
+            ..TIMES
+        };
+        let mut ejection = Ejection::default();
+        let mut now = Duration::ZERO;
+        let mut lasted = Vec::new();
+        for _ in 0..40 {
+            let until = ejection.eject(&times, now);
+            lasted.push((until - now).as_secs());
+            now = until;
+            assert!(ejection.expire(now));
+        }
+        assert_eq!(lasted[..8], [5, 10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(lasted.last(), Some(&300));
+    }
 
     #[test]
     fn ejections_last_longer_each_time_up_to_the_maximum() {

@@ -1,4 +1,4 @@
-//! Hard limits of one backend over all cores: permits that are taken before and given back after.
+//! Hard limits of one backend or group over all cores: permits that are taken before and given back after.
 //!
 //! Only a backend with a limit has a gate, so only its requests pay for the one shared word they
 //! must agree on. A permit gives itself back when it is dropped, with whatever held it: there is
@@ -20,18 +20,21 @@ pub enum Limited {
     Connections,
     /// Requests under way.
     Requests,
+    /// Requests that are being tried again.
+    Retries,
 }
 
 /// There is no permit left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// The shared account of one limited backend.
+/// The shared account of one limited backend or group.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Gate {
     connections: AtomicU32,
     requests: AtomicU32,
+    retries: AtomicU32,
     starved: AtomicBool,
 }
 
@@ -75,6 +78,7 @@ impl Gate {
         match what {
             Limited::Connections => &self.connections,
             Limited::Requests => &self.requests,
+            Limited::Retries => &self.retries,
         }
     }
 }

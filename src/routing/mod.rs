@@ -1,5 +1,6 @@
 //! Routing, pure: from what a request says to the backend that serves it.
 
+pub mod breaker;
 pub mod conditions;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

@@ -12,8 +12,7 @@
 
 use std::time::Duration;
 
-/// Seconds of traffic that pay for retries.
-pub const WINDOW_SECONDS: usize = 10;
+use crate::base::window::{WINDOW_SECONDS, Window};
 
 /// What a group tries again. That a connection which could not be had is looked for elsewhere goes
 /// without saying; the rest is for whole idempotent requests that are still in our hands.
@@ -89,68 +88,29 @@ impl Allowance {
 
 /// The account of one group on one core.
 #[derive(Clone, Debug, Default)]
-pub struct Budget {
-    /// The second of the newest cell.
-    second: u64,
-    requests: Cells,
-    retries: Cells,
-}
+pub struct Budget(Window);
 
-/// Counts by second, and their sum.
-#[derive(Clone, Debug, Default)]
-struct Cells {
-    counts: [u32; WINDOW_SECONDS],
-    sum: u64,
-}
-
-impl Cells {
-    fn add(&mut self, second: u64) {
-        self.counts[place(second)] += 1;
-        self.sum += 1;
-    }
-
-    fn clear(&mut self, second: u64) {
-        let count = std::mem::take(&mut self.counts[place(second)]);
-        self.sum -= u64::from(count);
-    }
-}
-
-fn place(second: u64) -> usize {
-    (second % WINDOW_SECONDS as u64) as usize
-}
+/// What its window counts.
+const REQUESTS: usize = 0;
+const RETRIES: usize = 1;
 
 impl Budget {
     /// Notes a request.
     #[inline]
     pub fn enter(&mut self, second: u64) {
-        self.advance(second);
-        self.requests.add(self.second);
+        self.0.add(second, REQUESTS, 1);
     }
 
     /// Takes a retry; false if it cannot be afforded.
     #[must_use]
     pub fn take(&mut self, second: u64, allowance: Allowance) -> bool {
-        self.advance(second);
-        let paid = self.requests.sum * u64::from(allowance.percent) / 100;
-        let affordable = self.retries.sum < paid + u64::from(allowance.floor);
+        let sums = self.0.sums(second);
+        let paid = sums[REQUESTS] * u64::from(allowance.percent) / 100;
+        let affordable = sums[RETRIES] < paid + u64::from(allowance.floor);
         if affordable {
-            self.retries.add(self.second);
+            self.0.add(second, RETRIES, 1);
         }
         affordable
-    }
-
-    /// Forgets what lies before the window. Time does not go back.
-    #[inline]
-    fn advance(&mut self, second: u64) {
-        if second <= self.second {
-            return;
-        }
-        let passed = (second - self.second).min(WINDOW_SECONDS as u64);
-        for step in 0..passed {
-            self.requests.clear(second - step);
-            self.retries.clear(second - step);
-        }
-        self.second = second;
     }
 }
 

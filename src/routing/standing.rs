@@ -13,9 +13,13 @@
 //! A suspended backend may be given *trials*: so many exchanges of live traffic, of all cores
 //! together, may go there, and what becomes of them is told to the control thread.
 
+mod group;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+pub use group::{BreakerState, GroupStanding, GroupTrial};
 
 use super::table::BackendState;
 
@@ -34,6 +38,8 @@ const DOWN: u64 = 1 << 40;
 const SUSPENDED: u64 = 1 << 41;
 const DRAIN: u64 = 1 << 42;
 const MAINT: u64 = 1 << 43;
+/// It has been given trials since it was suspended.
+const TRYING: u64 = 1 << 44;
 
 /// What the control thread thinks of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +89,16 @@ impl Word {
     #[must_use]
     pub fn is_suspended(self) -> bool {
         self.0 & SUSPENDED != 0
+    }
+
+    /// Where its breaker stands: a suspension is an open one.
+    #[must_use]
+    pub fn breaker(self) -> BreakerState {
+        match self.0 & (SUSPENDED | TRYING) {
+            SUSPENDED => BreakerState::Open,
+            both if both & SUSPENDED != 0 => BreakerState::HalfOpen,
+            _ => BreakerState::Closed,
+        }
     }
 
     /// What the control thread thinks of it.
@@ -299,9 +315,9 @@ impl BackendStanding {
             BackendState::Ready => 0,
         };
         // Succeeds in the end: cores change the bit of suspension only, and seldom.
-        let _ = self
-            .bits()
-            .fetch_update(AcqRel, Relaxed, |held| Some(held & SUSPENDED | word));
+        let _ = self.bits().fetch_update(AcqRel, Relaxed, |held| {
+            Some(held & (SUSPENDED | TRYING) | word)
+        });
     }
 
     /// Whether a core has suspended it.
@@ -326,13 +342,17 @@ impl BackendStanding {
     /// thread may call it.
     pub fn readmit(&self) {
         self.account().forget();
-        self.bits().fetch_and(!SUSPENDED, SeqCst);
+        self.bits().fetch_and(!(SUSPENDED | TRYING), SeqCst);
     }
 
     /// Lets so many exchanges go to it although it is suspended, instead of any that were left.
     /// Only the control thread may call it.
     pub fn grant_trials(&self, count: u32) {
         self.account().trials.store(count, Relaxed);
+        match count {
+            0 => self.bits().fetch_and(!TRYING, AcqRel),
+            _ => self.bits().fetch_or(TRYING, AcqRel),
+        };
     }
 
     /// Whether a trial is left.
@@ -411,24 +431,6 @@ fn settle(count: &AtomicU32) {
 fn one_more(count: &AtomicU32, threshold: u32) -> bool {
     let count = count.fetch_add(1, Relaxed).wrapping_add(1);
     threshold != 0 && count.is_multiple_of(threshold)
-}
-
-/// What holds for a whole group, by group slot. A clone is the same one.
-#[derive(Clone, Debug, Default)]
-pub struct GroupStanding(Arc<AtomicBool>);
-
-impl GroupStanding {
-    /// Whether so many are out that all are used: a pick then looks at no availability.
-    #[inline]
-    #[must_use]
-    pub fn is_panicking(&self) -> bool {
-        self.0.load(Relaxed)
-    }
-
-    /// Begins or ends panic. Only the control thread may call it.
-    pub fn set_panicking(&self, panicking: bool) {
-        self.0.store(panicking, Relaxed);
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::base::id::{
     BackendIndex, BackendSlot, CoreId, GroupIndex, GroupSlot, ListenerSlot, ShardIndex,
 };
 use crate::base::limits::SHARD_KEY_BYTES_MAX;
+use crate::routing::breaker::Breaker;
 use crate::routing::hashing::hash_key;
 use crate::routing::limit::{Full, Gate, Limited, Permit, Queue};
 use crate::routing::load::Load;
@@ -197,6 +198,8 @@ pub struct Group {
     pub outlier: Outlier,
     /// What is tried again.
     pub retry: Retry,
+    /// What it may have under way as a whole, and when it is left alone.
+    pub breaker: Breaker,
     /// What holds for all of it at this moment.
     pub standing: GroupStanding,
 }

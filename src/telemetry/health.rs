@@ -43,8 +43,10 @@ pub struct HealthStats {
     pub agents: Words<3>,
     /// Active checks by result.
     pub checks: Words<2>,
+    /// Times breakers of groups came to a state.
+    pub breakers: Words<3>,
     /// Ejections by cause.
-    pub ejections: Words<7>,
+    pub ejections: Words<8>,
     /// Heartbeats believed, whole or without their figures.
     pub heartbeats: Words<2>,
     /// Heartbeats refused, by reason.
@@ -58,10 +60,12 @@ impl Default for HealthStats {
         HealthStats {
             agents: Words::new(["answered", "not_understood", "unreachable"]),
             checks: Words::new(["failed", "passed"]),
+            breakers: Words::new(["closed", "half_open", "open"]),
             ejections: Words::new([
                 "consecutive_5xx",
                 "consecutive_connect_failures",
                 "consecutive_gateway_failure",
+                "error_rate",
                 "failure_percentage",
                 "latency",
                 "success_rate",

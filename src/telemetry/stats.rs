@@ -63,11 +63,17 @@ impl<T> PerCore<T> {
 }
 
 /// Requests by status code. Most backends answer 200 and nothing else, so the 4 KB of counters of
-/// the others are made when the first of them comes.
+/// the others are made when the first of them comes; with sums, which health looks at.
 #[derive(Default)]
 pub struct StatusCounts {
     ok: Counter,
-    others: OnceLock<Box<[Counter; 500]>>,
+    others: OnceLock<Box<Others>>,
+}
+
+struct Others {
+    counts: [Counter; 500],
+    total: Counter,
+    failed: Counter,
 }
 
 impl StatusCounts {
@@ -78,13 +84,37 @@ impl StatusCounts {
             return self.ok.inc();
         }
         let index = usize::from(status).wrapping_sub(100).min(499);
-        let counts = || Box::new(std::array::from_fn(|_| Counter::default()));
-        self.others.get_or_init(counts)[index].inc();
+        let others = self.others.get_or_init(|| {
+            Box::new(Others {
+                counts: std::array::from_fn(|_| Counter::default()),
+                total: Counter::default(),
+                failed: Counter::default(),
+            })
+        });
+        others.counts[index].inc();
+        others.total.inc();
+        if index >= 400 {
+            others.failed.inc();
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let others = self.others.get();
+        self.ok.read() + others.map_or(0, |others| others.total.read())
+    }
+
+    /// Those with a status of 500 and above.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        let others = self.others.get();
+        others.map_or(0, |others| others.failed.read())
     }
 
     /// `(status, count)` of every status seen, in rising order.
     pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
-        let others = self.others.get().map_or(&[][..], |counts| &counts[..]);
+        let others = self.others.get().map_or(&[][..], |others| &others.counts[..]);
         let (below, above) = others.split_at(others.len().min(100));
         (100_u16..)
             .zip(below)

@@ -2,6 +2,7 @@
 
 mod active;
 mod agents;
+mod breakers;
 mod heartbeats;
 mod passive;
 mod retries;

@@ -43,6 +43,8 @@ pub(super) fn check(
     let queue = affinity::check_queue(&raw.queue, problems);
     let outlier = health::check_outlier(&raw.outlier, problems);
     let retry = health::check_retry(&raw.retry, problems);
+    let breaker = raw.breaker.as_ref();
+    let breaker = breaker.map(|breaker| health::check_breaker(breaker, problems));
     let check = probe::check(&raw.check, problems);
     let agent = probe::check_agent(&raw.agent, problems);
     Some(Group {
@@ -59,6 +61,7 @@ pub(super) fn check(
         queue,
         outlier,
         retry,
+        breaker,
         check,
         agent,
     })

@@ -1,14 +1,14 @@
-//! Health of a group: outliers and retries.
+//! Health of a group: outliers, breakers and retries.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::checked::{Outlier, Retry, RetryOn};
+use super::super::checked::{Breaker, Outlier, Retry, RetryOn};
 use super::super::problem::Problems;
-use super::super::raw;
+use super::super::raw::{self, Size};
 use super::super::reader::Written;
 use super::MILLISECOND;
-use super::values::{duration, flag, number, place};
+use super::values::{duration, flag, number, number_or_none, place};
 
 const PERCENT: RangeInclusive<u32> = 0..=100;
 /// Failures in a row; more than that never come.
@@ -59,6 +59,42 @@ pub(super) fn check_outlier(raw: &raw::Outlier, problems: &mut Problems<'_>) -> 
         }
     }
     outlier
+}
+
+/// Things at one time.
+const LIMIT: RangeInclusive<u32> = 1..=100_000_000;
+/// Requests that must end well; with none an open breaker would never be tried.
+const BREAKER_TRIALS: RangeInclusive<u32> = 1..=100;
+/// What Envoy allows when nothing is said.
+const LIMIT_DEFAULT: u32 = 1024;
+
+pub(super) fn check_breaker(raw: &raw::Breaker, problems: &mut Problems<'_>) -> Breaker {
+    let mut limit = |written: &Size, default| match written {
+        None => default,
+        Some(_) => number_or_none(written, LIMIT, problems),
+    };
+    let requests_max = limit(&raw.requests_max, Some(LIMIT_DEFAULT));
+    let connections_max = limit(&raw.connections_max, Some(LIMIT_DEFAULT));
+    let retries_max = limit(&raw.retries_max, None);
+    let open_time = Duration::from_secs(5);
+    let open_time = duration(&raw.open_time, open_time, MILLISECOND, problems);
+    let longest = Duration::from_secs(300).max(open_time);
+    let open_max = duration(&raw.open_max, longest, MILLISECOND, problems);
+    if let (Some(written), true) = (&raw.open_max, open_max < open_time) {
+        let fix = "write at least open_time, which is the shortest";
+        problems.error(&written.at, "is shorter than open_time", fix);
+    }
+    Breaker {
+        requests_max,
+        connections_max,
+        retries_max,
+        error_percent: number(&raw.error_percent, 50, PERCENT, problems),
+        group_error_percent: number(&raw.group_error_percent, 90, PERCENT, problems),
+        error_volume: number(&raw.error_volume, 20, VOLUME, problems),
+        open_time,
+        open_max,
+        trials: number(&raw.trials, 3, BREAKER_TRIALS, problems),
+    }
 }
 
 /// Retries of a node in a second that nobody paid for.

@@ -1,6 +1,6 @@
 //! Groups and their backends, as meant.
 
-use super::{Agent, Check, KeySource, Outlier, Queue, Retry, Sticky};
+use super::{Agent, Breaker, Check, KeySource, Outlier, Queue, Retry, Sticky};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -116,6 +116,8 @@ pub struct Group {
     pub outlier: Outlier,
     /// What is tried again.
     pub retry: Retry,
+    /// How much it may have under way; no limits when `None`.
+    pub breaker: Option<Breaker>,
     /// How its backends are asked whether they are well.
     pub check: Check,
     /// How their agents are asked.

@@ -1,4 +1,4 @@
-//! Health of a group, as meant: outliers and retries.
+//! Health of a group, as meant: outliers, breakers and retries.
 
 use std::time::Duration;
 
@@ -40,6 +40,30 @@ pub struct Outlier {
     pub trials: u32,
     /// With less than this percentage available all are used; 0 never does that.
     pub panic_threshold: u32,
+}
+
+/// How much a group may have under way, and when its backends and itself are left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// Requests at one time, all cores together; `None` for no limit.
+    pub requests_max: Option<u32>,
+    /// Open connections at one time, idle ones included.
+    pub connections_max: Option<u32>,
+    /// Requests that are tried again at one time, beside the budget.
+    pub retries_max: Option<u32>,
+    /// Failures of a backend in ten seconds, in percent of its tries, that open its breaker; 0 for
+    /// never.
+    pub error_percent: u32,
+    /// The same of the whole group.
+    pub group_error_percent: u32,
+    /// Tries in ten seconds before that is judged.
+    pub error_volume: u32,
+    /// How long it stays open the first time; each further time lasts twice as long.
+    pub open_time: Duration,
+    /// The longest.
+    pub open_max: Duration,
+    /// Requests that must end well before it closes.
+    pub trials: u32,
 }
 
 /// What is tried again, beside connections that could not be had.

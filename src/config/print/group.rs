@@ -50,6 +50,9 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     page.duration("timeout", group.queue.timeout);
     health::print_outlier(&group.outlier, page);
     health::print_retry(&group.retry, page);
+    if let Some(breaker) = &group.breaker {
+        health::print_breaker(breaker, page);
+    }
     probe::print_check(&group.check, page);
     probe::print_agent(&group.agent, page);
     if let Some(sticky) = &group.sticky {

@@ -1,6 +1,6 @@
 //! Health of a group as TOML.
 
-use super::super::checked::{Outlier, Retry};
+use super::super::checked::{Breaker, Outlier, Retry};
 use super::Page;
 
 pub(super) fn print_outlier(outlier: &Outlier, page: &mut Page) {
@@ -51,6 +51,26 @@ pub(super) fn print_outlier(outlier: &Outlier, page: &mut Page) {
     ] {
         page.raw(key, value);
     }
+}
+
+pub(super) fn print_breaker(breaker: &Breaker, page: &mut Page) {
+    page.section("[group.breaker]");
+    for (key, limit) in [
+        ("requests_max", breaker.requests_max),
+        ("connections_max", breaker.connections_max),
+        ("retries_max", breaker.retries_max),
+    ] {
+        match limit {
+            Some(limit) => page.raw(key, limit),
+            None => page.text(key, "none"),
+        }
+    }
+    page.raw("error_percent", breaker.error_percent);
+    page.raw("group_error_percent", breaker.group_error_percent);
+    page.raw("error_volume", breaker.error_volume);
+    page.duration("open_time", breaker.open_time);
+    page.duration("open_max", breaker.open_max);
+    page.raw("trials", breaker.trials);
 }
 
 pub(super) fn print_retry(retry: &Retry, page: &mut Page) {

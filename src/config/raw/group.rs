@@ -3,7 +3,7 @@
 use super::super::problem::{At, Problems};
 use super::super::reader::Section;
 use super::affinity::{Queue, Sticky, read_queue, read_sticky};
-use super::health::{Outlier, Retry, read_outlier, read_retry};
+use super::health::{Breaker, Outlier, Retry, read_breaker, read_outlier, read_retry};
 use super::probe::{Agent, Check, read_agent, read_check};
 use super::shard::{KeySource, read_key};
 use super::{Integer, Size, Text, Texts};
@@ -24,6 +24,7 @@ pub(in super::super) struct Group {
     pub(in super::super) queue: Queue,
     pub(in super::super) outlier: Outlier,
     pub(in super::super) retry: Retry,
+    pub(in super::super) breaker: Option<Breaker>,
     pub(in super::super) check: Check,
     pub(in super::super) agent: Agent,
     /// The long form of `backends`.
@@ -90,6 +91,9 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
             .section("retry", problems)
             .map(|section| read_retry(section, problems))
             .unwrap_or_default(),
+        breaker: section
+            .section("breaker", problems)
+            .map(|section| read_breaker(section, problems)),
         check: section
             .section("check", problems)
             .map(|section| read_check(section, problems))

@@ -1,8 +1,8 @@
-//! Health of a group as written: outliers and retries.
+//! Health of a group as written: outliers, breakers and retries.
 
 use super::super::problem::Problems;
 use super::super::reader::Section;
-use super::{Boolean, Integer, Text, Texts};
+use super::{Boolean, Integer, Size, Text, Texts};
 
 #[derive(Default)]
 pub(in super::super) struct Outlier {
@@ -49,6 +49,34 @@ pub(super) fn read_outlier(mut section: Section<'_, '_>, problems: &mut Problems
     outlier.interval = section.duration("interval", problems);
     section.finish(problems);
     outlier
+}
+
+pub(in super::super) struct Breaker {
+    pub(in super::super) requests_max: Size,
+    pub(in super::super) connections_max: Size,
+    pub(in super::super) retries_max: Size,
+    pub(in super::super) error_percent: Integer,
+    pub(in super::super) group_error_percent: Integer,
+    pub(in super::super) error_volume: Integer,
+    pub(in super::super) open_time: Text,
+    pub(in super::super) open_max: Text,
+    pub(in super::super) trials: Integer,
+}
+
+pub(super) fn read_breaker(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Breaker {
+    let breaker = Breaker {
+        requests_max: section.scalar("requests_max", "1024", problems),
+        connections_max: section.scalar("connections_max", "1024", problems),
+        retries_max: section.scalar("retries_max", "3", problems),
+        error_percent: section.integer("error_percent", "50", problems),
+        group_error_percent: section.integer("group_error_percent", "90", problems),
+        error_volume: section.integer("error_volume", "20", problems),
+        open_time: section.duration("open_time", problems),
+        open_max: section.duration("open_max", problems),
+        trials: section.integer("trials", "3", problems),
+    };
+    section.finish(problems);
+    breaker
 }
 
 #[derive(Default)]

@@ -49,6 +49,46 @@ fn mistakes_about_outliers_are_named() {
 }
 
 #[test]
+fn a_breaker_has_the_limits_of_envoy_once_it_is_there() {
+    let group = sound(&format!("{LISTENER}{GROUP}")).groups[0].clone();
+    assert_eq!(group.breaker, None);
+    let breaker_of = |lines: &str| {
+        let config = sound(&format!("{LISTENER}{GROUP}[group.breaker]\n{lines}"));
+        config.groups[0].breaker.clone().unwrap()
+    };
+    let breaker = breaker_of("");
+    let limits = (
+        breaker.requests_max,
+        breaker.connections_max,
+        breaker.retries_max,
+    );
+    assert_eq!(
+        limits,
+        (Some(1024), Some(1024), None),
+        "the budget bounds retries"
+    );
+    let errors = (
+        breaker.error_percent,
+        breaker.group_error_percent,
+        breaker.error_volume,
+    );
+    assert_eq!((errors, breaker.trials), ((50, 90, 20), 3));
+    let breaker = breaker_of("requests_max = \"none\"\nopen_time = \"10m\"\nretries_max = 3\n");
+    assert_eq!((breaker.requests_max, breaker.retries_max), (None, Some(3)));
+    assert_eq!(breaker.open_max, breaker.open_time);
+    group_error(
+        "[group.breaker]\nopen_time = \"10s\"\nopen_max = \"9s\"\n",
+        "weir.toml:10:12: group[app].breaker.open_max: is shorter than open_time; fix: write at \
+         least open_time, which is the shortest",
+    );
+    group_error(
+        "[group.breaker]\ntrials = 0\n",
+        "weir.toml:9:10: group[app].breaker.trials: 0 is out of range; fix: write a value from 1 \
+         to 100",
+    );
+}
+
+#[test]
 fn reasons_to_try_again_are_words_and_statuses() {
     let retry = sound(&format!("{LISTENER}{GROUP}")).groups[0].retry.clone();
     assert_eq!(retry.on, [RetryOn::ConnectFailure, RetryOn::Reset]);

@@ -344,6 +344,11 @@ fn any_health() -> BoxedStrategy<String> {
         ),
         time("retry.per_try_timeout"),
         number("retry.budget_percent", 0..=100),
+        key("breaker.requests_max", &["1", "\"none\""]),
+        key("breaker.retries_max", &["3", "\"none\""]),
+        number("breaker.error_percent", 0..=100),
+        number("breaker.trials", 1..=100),
+        key("breaker.open_time", &["\"1ms\"", "\"10m\""]),
         key(
             "check.kind",
             &[

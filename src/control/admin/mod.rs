@@ -144,6 +144,7 @@ async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
         version: VERSION,
         epoch: sources.progress.borrow().published.0,
         listeners: view.map(|view| view.listener_facts()).unwrap_or_default(),
+        groups: view.map(|view| view.group_facts()).unwrap_or_default(),
         backends: view.map(|view| view.backend_facts()).unwrap_or_default(),
         cores: &sources.cores,
         control: &sources.control,

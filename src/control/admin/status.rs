@@ -142,6 +142,7 @@ fn groups(view: &View, health: &Health) -> Vec<Value> {
             "policy": group.policy.kind().name(),
             "live": true,
             "panics": health.is_panicking(group.slot),
+            "breaker": group.standing.breaker().name(),
             "backends": backends.remove(&*group.name).unwrap_or_default(),
         }));
     }

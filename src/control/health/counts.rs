@@ -43,10 +43,8 @@ impl Totals {
             Fault::UpstreamTimeout,
         ];
         for core in stats.iter() {
-            for (status, count) in core.requests.iter() {
-                totals.answers += count;
-                totals.failures += if status >= 500 { count } else { 0 };
-            }
+            totals.answers += core.requests.total();
+            totals.failures += core.requests.failed();
             let broken = faults.map(|fault| core.faults[fault as usize].read());
             let broken = broken.iter().sum::<u64>() + core.connect_failures.read();
             totals.failures += broken;

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::control::document::{Document, Family, HEALTH_KEY};
 use crate::control::health::checks::Ask;
 use crate::control::health::member::{Member, Scene};
-use crate::control::health::rules::Rules;
+use crate::control::health::rules::{Opened, Rules};
 use crate::health::Moment;
 use crate::health::breaker::Breaker;
 use crate::health::verdict::{Opinion, Opinions, Reason, Source, Wish};
@@ -57,7 +57,9 @@ pub(super) struct Keeper {
     pub(super) stats: Arc<ControlStats>,
     pub(super) members: BTreeMap<BackendSlot, Member>,
     pub(super) groups: BTreeMap<GroupSlot, Rules>,
-    table: Option<Arc<Table>>,
+    pub(super) table: Option<Arc<Table>>,
+    /// The group of the file each group of the table is, or is a part of.
+    pub(super) wholes: BTreeMap<GroupSlot, GroupSlot>,
     /// Who has an id.
     by_id: BTreeMap<Arc<str>, Vec<BackendSlot>>,
     /// Members that time alone may change.
@@ -79,6 +81,7 @@ impl Keeper {
             members: BTreeMap::new(),
             groups: BTreeMap::new(),
             table: None,
+            wholes: BTreeMap::new(),
             by_id: BTreeMap::new(),
             restless: BTreeSet::new(),
             comparing: Vec::new(),
@@ -117,6 +120,7 @@ impl Keeper {
             {
                 rules.judged = old.judged;
             }
+            rules.carry_watch_over(old, group);
             for backend in &group.backends {
                 let (operator, verdict) = said(document, group, backend);
                 let known = members.remove(&backend.slot);
@@ -143,6 +147,7 @@ impl Keeper {
             self.groups.insert(group.slot, rules);
         }
         self.table = Some(Arc::clone(table));
+        self.find_wholes(table);
         self.by_id.clear();
         for member in self.members.values() {
             let slots = self.by_id.entry(Arc::clone(&member.id)).or_default();
@@ -206,9 +211,13 @@ impl Keeper {
     /// before it gives back the table it saw it with; the group may be a part of its group.
     pub(super) fn reported(&mut self, report: Report, now: Moment) {
         match report {
+            Report::GroupTried { group, passed } => self.group_tried(group, passed, now),
             Report::Suspended { backend, cause, .. } => {
-                let by_connects = cause == Cause::ConnectFailures;
-                self.eject(backend, cause.name(), by_connects, now);
+                let opened = match cause {
+                    Cause::ConnectFailures => Opened::ByConnects,
+                    Cause::GatewayFailures | Cause::ServerFailures => Opened::ByTraffic,
+                };
+                self.eject(backend, cause.name(), opened, now);
             }
             Report::Tried {
                 backend, passed, ..
@@ -331,6 +340,7 @@ impl Keeper {
             }
             member.is_restless(rules)
         });
+        self.judge_errors(now);
         self.compare(now);
         self.judge_panic();
     }
@@ -361,15 +371,21 @@ impl Keeper {
             };
             for (at, deviation) in rules.suspend_outliers(group, &samples) {
                 let backend = group.backends[at].slot;
-                self.eject(backend, deviation.name(), false, now);
+                self.eject(backend, deviation.name(), Opened::ByTraffic, now);
             }
         }
     }
 
-    fn eject(&mut self, backend: BackendSlot, cause: &'static str, by_connects: bool, now: Moment) {
+    pub(super) fn eject(
+        &mut self,
+        backend: BackendSlot,
+        cause: &'static str,
+        opened: Opened,
+        now: Moment,
+    ) {
         self.unqueue(backend);
         self.with(backend, now, |member, rules, scene| {
-            member.eject(cause, by_connects, rules, scene);
+            member.eject(cause, opened, rules, scene);
         });
         self.queue_check(backend);
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::id::{BackendSlot, GroupSlot};
+use crate::base::window::Window;
 use crate::control::health::agents::Asked;
 use crate::control::health::counts::{Totals, Traffic};
-use crate::control::health::rules::Rules;
+use crate::control::health::rules::{Opened, Rules};
 use crate::health::Moment;
 use crate::health::breaker::{Breaker, Step};
 use crate::health::ejection::Ejection;
@@ -38,16 +39,21 @@ pub(super) struct Member {
     pub(super) weight: u16,
     identity: u64,
     pub(super) load: Load,
-    stats: PerCore<BackendStats>,
-    standing: BackendStanding,
+    pub(super) stats: PerCore<BackendStats>,
+    pub(super) standing: BackendStanding,
     pub(super) probe: Option<Probe>,
     /// A check is under way.
     pub(super) checking: bool,
     pub(super) agent: Option<Asked>,
     pub(super) breaker: Breaker,
     pub(super) ejection: Ejection,
-    /// It is ejected because connects failed.
-    by_connects: bool,
+    /// What has taken it out the last time.
+    opened: Opened,
+    /// Tries and failures of the last ten seconds, where breakers look at them.
+    pub(super) window: Window,
+    pub(super) counted: Totals,
+    /// What the window came to when it was last looked at.
+    pub(super) tried_lately: [u64; 2],
     /// Checks passed since the ejection.
     passes: u32,
     /// When trials were last granted.
@@ -94,7 +100,10 @@ impl Member {
             agent: Asked::of(backend, rules, now),
             breaker: Breaker::default(),
             ejection: Ejection::default(),
-            by_connects: false,
+            opened: Opened::ByTraffic,
+            window: Window::default(),
+            counted: Totals::of(&backend.stats),
+            tried_lately: [0; 2],
             passes: 0,
             granted: now,
             heartbeat: Heartbeat::default(),
@@ -183,7 +192,7 @@ impl Member {
             Ok(_) => self.passes.saturating_add(1),
             Err(_) => 0,
         };
-        let lifts = rules.check_lifts(self.by_connects) && self.passes >= rules.check.rise;
+        let lifts = rules.check_lifts(self.opened) && self.passes >= rules.check.rise;
         if lifts && self.breaker != Breaker::Closed {
             self.readmit(Source::Check, "passed its checks", rules, scene);
         }
@@ -193,15 +202,17 @@ impl Member {
     pub(super) fn eject(
         &mut self,
         cause: &'static str,
-        by_connects: bool,
+        opened: Opened,
         rules: &Rules,
         scene: Scene<'_>,
     ) {
         // The core that told has done it already, unless the slot was new then.
         self.standing.suspend();
-        self.breaker
-            .open(&mut self.ejection, &rules.times, scene.now);
-        self.by_connects = by_connects;
+        let (times, _) = rules.terms(opened);
+        self.breaker.open(&mut self.ejection, times, scene.now);
+        self.opened = opened;
+        self.standing.grant_trials(0);
+        self.window.clear();
         self.passes = 0;
         scene.stats.ejections.inc(cause);
         self.opinions.ejection = Opinion::Down(cause.into());
@@ -221,6 +232,7 @@ impl Member {
     ) {
         self.breaker.close(&mut self.ejection, scene.now);
         self.standing.readmit();
+        self.window.clear();
         self.opinions.ejection = Opinion::Unknown;
         self.settle(source, why.into(), rules, scene);
     }
@@ -228,9 +240,10 @@ impl Member {
     /// An exchange that was let through to it while it is suspended has ended.
     pub(super) fn tried(&mut self, passed: bool, rules: &Rules, scene: Scene<'_>) {
         let ended = if passed { (1, 0) } else { (0, 1) };
+        let (times, _) = rules.terms(self.opened);
         let step = self
             .breaker
-            .tried(ended, &mut self.ejection, &rules.times, scene.now);
+            .tried(ended, &mut self.ejection, times, scene.now);
         match step {
             Step::Close => self.readmit(Source::Ejection, "passed its trials", rules, scene),
             Step::Open(_) => {
@@ -276,10 +289,8 @@ impl Member {
     /// Time has passed.
     pub(super) fn tick(&mut self, rules: &Rules, scene: Scene<'_>) {
         let now = scene.now;
-        match self
-            .breaker
-            .tick(&mut self.ejection, rules.outlier.trials, now)
-        {
+        let (_, trials) = rules.terms(self.opened);
+        match self.breaker.tick(&mut self.ejection, trials, now) {
             Step::Close => self.readmit(Source::Ejection, "its time is over", rules, scene),
             Step::Try(count) => self.grant(count, now),
             Step::Nothing | Step::Open(_) => {}

@@ -5,6 +5,7 @@
 //! tasks of their own; it is never held across an await, so nobody ever waits for it.
 
 mod agents;
+mod breakers;
 mod checks;
 mod counts;
 mod door;

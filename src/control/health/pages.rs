@@ -11,6 +11,7 @@ use crate::control::health::Health;
 use crate::control::health::agents::Asked;
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::Member;
+use crate::control::health::rules::Rules;
 use crate::health::Moment;
 use crate::health::agent::Share;
 use crate::health::breaker::Breaker;
@@ -165,12 +166,9 @@ impl Keeper {
                 "next_ms": clock.at(probe.due()),
             })),
             "agent": member.agent.as_ref().map(|asked| agent(asked, clock)),
+            "breaker": breaker(member, rules),
             "ejection": {
-                "breaker": match member.breaker {
-                    Breaker::Closed => "closed",
-                    Breaker::HalfOpen { .. } => "half_open",
-                    Breaker::Open => "open",
-                },
+                "breaker": word_of_breaker(member.breaker),
                 "times": member.ejection.times(),
                 "until_ms": member.ejection.until().map(|until| clock.at(until)),
             },
@@ -247,6 +245,34 @@ fn agent(asked: &Asked, clock: Clock) -> Value {
         "capacity": said.capacity,
         "next_ms": clock.at(asked.machine.due()),
     })
+}
+
+/// The breakers of a backend and of its group; null where failures open none.
+fn breaker(member: &Member, rules: Option<&Rules>) -> Value {
+    let Some(watch) = rules.and_then(|rules| rules.watch.as_ref()) else {
+        return Value::Null;
+    };
+    let [tries, failures] = member.tried_lately;
+    json!({
+        "state": word_of_breaker(member.breaker),
+        "tries": tries,
+        "failures": failures,
+        "opens_at_percent": watch.errors.backend_percent,
+        "group": {
+            "state": word_of_breaker(watch.breaker),
+            "tries": watch.tried_lately[0],
+            "failures": watch.tried_lately[1],
+            "opens_at_percent": watch.errors.group_percent,
+        },
+    })
+}
+
+fn word_of_breaker(breaker: Breaker) -> &'static str {
+    match breaker {
+        Breaker::Closed => "closed",
+        Breaker::HalfOpen { .. } => "half_open",
+        Breaker::Open => "open",
+    }
 }
 
 fn transition(was: &Transition, clock: Clock) -> Value {

@@ -4,14 +4,26 @@ use std::sync::Arc;
 
 use crate::base::id::{BackendIndex, GroupSlot};
 use crate::config::checked::{Agent, Check, CheckKind, Group as Meant};
+use crate::control::health::breakers::Watch;
 use crate::control::health::checks::Ask;
 use crate::health::Moment;
-use crate::health::ejection::EjectionTimes;
+use crate::health::ejection::{EjectionTimes, Growth};
 use crate::health::outlier::{self, Deviation, Enough, Sample};
 use crate::health::panic::panics;
 use crate::health::probe::Pace;
 use crate::routing::outlier::{Outlier, Suspension};
 use crate::routing::table::Group;
+
+/// What has taken a backend out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// Failed connects.
+    ByConnects,
+    /// A share of failures: its breaker is open.
+    ByErrors,
+    /// Failures in a row, or a comparison with the others.
+    ByTraffic,
+}
 
 /// The rules of one group, and where it stands.
 pub(super) struct Rules {
@@ -27,6 +39,8 @@ pub(super) struct Rules {
     pub(super) times: EjectionTimes,
     /// Whether the counts of its members are compared: a rule asks for it, and there are enough.
     pub(super) compares: bool,
+    /// The breaker of the group, if failures open breakers.
+    pub(super) watch: Option<Watch>,
     /// When the counts of the interval are compared next.
     pub(super) judged: Moment,
     pub(super) panicking: bool,
@@ -53,8 +67,10 @@ impl Rules {
                 base: outlier.base_ejection,
                 max: outlier.ejection_max,
                 interval: outlier.interval,
+                growth: Growth::Linear,
             },
             compares: outlier::may_find(&rules_of(&outlier), group.backends.len()),
+            watch: Watch::of(group),
             judged: now + outlier.interval,
             check: check.clone(),
             agent: meant.agent.clone(),
@@ -68,13 +84,22 @@ impl Rules {
         self.check.kind == Some(CheckKind::Tcp) && self.check.port.is_none()
     }
 
-    /// Whether a passing check speaks against an ejection: a request against any, a connection
-    /// only against failed connects.
-    pub(super) fn check_lifts(&self, by_connects: bool) -> bool {
+    /// Whether a passing check speaks against an ejection: a request against one that a row of
+    /// failures brought, a connection only against failed connects; neither against a share of
+    /// failures, which only traffic can show to be over.
+    pub(super) fn check_lifts(&self, opened: Opened) -> bool {
         match self.check.kind {
-            Some(CheckKind::Http(_)) => true,
-            Some(CheckKind::Tcp) => by_connects,
+            Some(CheckKind::Http(_)) => opened != Opened::ByErrors,
+            Some(CheckKind::Tcp) => opened == Opened::ByConnects,
             None => false,
+        }
+    }
+
+    /// For how long a backend is out, and how many trials it must pass.
+    pub(super) fn terms(&self, opened: Opened) -> (&EjectionTimes, u32) {
+        match (&self.watch, opened) {
+            (Some(watch), Opened::ByErrors) => (&watch.times, watch.errors.trials),
+            _ => (&self.times, self.outlier.trials),
         }
     }
 

@@ -1,6 +1,10 @@
 //! Health and retries of a group, from the words of the file to what a table holds.
 
+use std::sync::Arc;
+
+use super::super::registry::GroupState;
 use crate::config::checked::{self, RetryOn};
+use crate::routing::breaker::{Breaker, Errors};
 use crate::routing::outlier::Outlier;
 use crate::routing::retry::{Allowance, Retry, StatusSet};
 use crate::routing::standing::Thresholds;
@@ -26,6 +30,32 @@ pub(super) fn outlier(outlier: &checked::Outlier) -> Outlier {
         latency_stdev_factor: outlier.latency_stdev_factor,
         trials: outlier.trials,
         panic_threshold: outlier.panic_threshold,
+    }
+}
+
+pub(super) fn breaker(meant: Option<&checked::Breaker>, kept: &GroupState) -> Breaker {
+    let accounts = Breaker {
+        gate: Arc::clone(&kept.gate),
+        overflows: Arc::clone(&kept.overflows),
+        ..Breaker::default()
+    };
+    let Some(meant) = meant else {
+        return accounts;
+    };
+    let judges = meant.error_percent > 0 || meant.group_error_percent > 0;
+    Breaker {
+        requests_max: meant.requests_max,
+        connections_max: meant.connections_max,
+        retries_max: meant.retries_max,
+        errors: judges.then_some(Errors {
+            backend_percent: meant.error_percent,
+            group_percent: meant.group_error_percent,
+            volume: meant.error_volume,
+            open_time: meant.open_time,
+            open_max: meant.open_max,
+            trials: meant.trials,
+        }),
+        ..accounts
     }
 }
 

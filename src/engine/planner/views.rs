@@ -112,6 +112,7 @@ fn part_of(
         },
         outlier: whole.outlier.clone(),
         retry: whole.retry.clone(),
+        breaker: whole.breaker.clone(),
         // Ejections and panic are of the whole group: a part must not empty it twice.
         standing: whole.standing.clone(),
         backends,

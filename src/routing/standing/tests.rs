@@ -138,11 +138,14 @@ fn a_slot_that_changes_hands_begins_anew() {
         capacity: Some(0),
     });
     old.suspend();
+    assert_eq!(old.word().breaker(), BreakerState::Open);
     old.grant_trials(2);
+    assert_eq!(old.word().breaker(), BreakerState::HalfOpen);
     assert_eq!(notes(&old, &[Outcome::ConnectFailed; 2], &FIVE), []);
     assert!(!before.word(700).is_up(), "a clone shares");
     let new = standings.claim(700);
     assert!(new.word().is_plain() && !new.has_trials());
+    assert_eq!(new.word().breaker(), BreakerState::Closed);
     assert_eq!(notes(&new, &[Outcome::ConnectFailed], &FIVE), []);
     assert!(standings.word(1_000_000).is_plain());
     assert!(standings.memory_bytes() > 0);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::fault::Fault;
 use crate::telemetry::counter::{Counter, Gauge};
 use crate::telemetry::exposition::page::{Kind, Page, labels};
-use crate::telemetry::exposition::{BackendFacts, ListenerFacts};
+use crate::telemetry::exposition::{BackendFacts, GroupFacts, ListenerFacts};
 use crate::telemetry::stats::{BackendStats, PerCore, StatusCounts};
 
 /// Bounds for listeners: 0.5 ms to 67 s, doubling.
@@ -143,6 +143,39 @@ pub(super) fn listeners(page: &mut Page, listeners: &[ListenerFacts<'_>]) {
     }
 }
 
+pub(super) fn breakers(page: &mut Page, groups: &[GroupFacts<'_>]) {
+    page.family(
+        "weir_breaker_group_state",
+        Kind::Gauge,
+        "Where the breaker of the group stands: 0 closed, 1 half-open, 2 open.",
+    );
+    for group in groups {
+        page.sample_by("", "group", group.name, u64::from(group.breaker));
+    }
+    page.family(
+        "weir_breaker_overflows_total",
+        Kind::Counter,
+        "What a limit of the group, or its open breaker, refused.",
+    );
+    for group in groups {
+        for (limit, count) in &group.overflows {
+            let labels = labels(&[("group", group.name), ("limit", limit)]);
+            page.sample(&labels, *count);
+        }
+    }
+    page.family(
+        "weir_breaker_in_use",
+        Kind::Gauge,
+        "What is under way in the group of what is limited.",
+    );
+    for group in groups {
+        for (limit, count) in &group.in_use {
+            let labels = labels(&[("group", group.name), ("limit", limit)]);
+            page.sample(&labels, u64::from(*count));
+        }
+    }
+}
+
 pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
     let of = backends.iter().map(|facts| {
         let pairs = [
@@ -171,6 +204,14 @@ pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
     );
     for ((labels, _), facts) in all.of.iter().zip(backends) {
         all.page.sample(labels, u64::from(facts.up));
+    }
+    all.page.family(
+        "weir_breaker_backend_state",
+        Kind::Gauge,
+        "Where the breaker of the backend stands: 0 closed, 1 half-open, 2 open (ejected).",
+    );
+    for ((labels, _), facts) in all.of.iter().zip(backends) {
+        all.page.sample(labels, u64::from(facts.breaker));
     }
     connections(&mut all);
     outcomes(&mut all);

@@ -15,7 +15,7 @@ mod page;
 use std::sync::Arc;
 
 use crate::telemetry::counter::Counter;
-use crate::telemetry::exposition::entities::{backends, listeners};
+use crate::telemetry::exposition::entities::{backends, breakers, listeners};
 use crate::telemetry::exposition::page::{Kind, Page, labels};
 use crate::telemetry::stats::{
     BackendStats, ControlStats, CoreStats, HealthStats, ListenerStats, LogStats, PerCore,
@@ -41,10 +41,24 @@ pub struct BackendFacts<'a> {
     pub address: String,
     /// Whether this node would give it something new, as far as its health goes.
     pub up: bool,
+    /// Where its breaker stands: 0 closed, 1 half-open, 2 open.
+    pub breaker: u8,
     /// Requests (HTTP) or connections (TCP) it has now.
     pub in_flight: u32,
     /// Its counters.
     pub stats: &'a PerCore<BackendStats>,
+}
+
+/// One group and its circuit breaker.
+pub struct GroupFacts<'a> {
+    /// Name from the configuration.
+    pub name: &'a str,
+    /// 0 closed, 1 half-open, 2 open.
+    pub breaker: u8,
+    /// How often each limit was met, with its name.
+    pub overflows: Vec<(&'static str, u64)>,
+    /// What is under way of what is limited, with its name.
+    pub in_use: Vec<(&'static str, u32)>,
 }
 
 /// What the operating system says of the process.
@@ -70,6 +84,8 @@ pub struct Facts<'a> {
     pub epoch: u64,
     /// Listeners that have counters.
     pub listeners: Vec<ListenerFacts<'a>>,
+    /// Groups of the present table.
+    pub groups: Vec<GroupFacts<'a>>,
     /// Backends that have counters.
     pub backends: Vec<BackendFacts<'a>>,
     /// Cores, in order.
@@ -91,6 +107,7 @@ pub fn render(facts: &Facts<'_>) -> String {
     node(&mut page, facts);
     cores(&mut page, facts.cores);
     listeners(&mut page, &facts.listeners);
+    breakers(&mut page, &facts.groups);
     backends(&mut page, &facts.backends);
     if let Some(log) = facts.log {
         access_log(&mut page, log);
@@ -158,6 +175,12 @@ fn health(page: &mut Page, stats: &HealthStats) {
             "Questions to the agents of backends by what came of them.",
             "result",
             stats.agents.iter().collect(),
+        ),
+        (
+            "weir_breaker_transitions_total",
+            "Times the breaker of a group came to a state.",
+            "to",
+            stats.breakers.iter().collect(),
         ),
         (
             "weir_backend_ejections_total",

@@ -65,8 +65,15 @@ fn page(world: &World) -> String {
             address: "[::]:80".into(),
             stats: &world.listener,
         }],
+        groups: vec![GroupFacts {
+            name: "app",
+            breaker: 1,
+            overflows: vec![("errors", 3)],
+            in_use: vec![("requests", 5)],
+        }],
         backends: vec![BackendFacts {
             up: true,
+            breaker: 2,
             group: "app",
             name: "app.internal:80",
             address: "10.0.0.1:80".into(),

@@ -1,5 +1,6 @@
 //! What every policy promises, and each by itself.
 
+use crate::routing::breaker::Breaker;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,6 +114,7 @@ fn group_of(
         },
         outlier: Outlier::default(),
         retry: Retry::default(),
+        breaker: Breaker::default(),
         standing: GroupStanding::default(),
     }
 }

@@ -1,0 +1,240 @@
+//! Circuit breakers that failures open: of backends, and of groups as a whole.
+//!
+//! The cores count every try and every failure; here they are put into exact windows of ten
+//! seconds, several times a second, and judged. A backend whose breaker opens is ejected like any
+//! other, within the share that may be out, but for times that double, and comes back by trials
+//! only. A group whose breaker opens gets nothing but trials: its clients are refused at once.
+
+use std::sync::Arc;
+
+use crate::base::id::{BackendIndex, GroupSlot};
+use crate::control::health::counts::Totals;
+use crate::control::health::keeper::Keeper;
+use crate::control::health::member::Member;
+use crate::control::health::rules::{Opened, Rules};
+use crate::health::Moment;
+use crate::health::breaker::{Breaker, ErrorRate, Step};
+use crate::health::ejection::{Ejection, EjectionTimes, Growth};
+use crate::routing::breaker::Errors;
+use crate::routing::outlier::Suspension;
+use crate::routing::standing::BreakerState;
+use crate::routing::table::{Group, Table};
+
+/// The breaker of one group.
+pub(super) struct Watch {
+    pub(super) errors: Errors,
+    pub(super) times: EjectionTimes,
+    pub(super) breaker: Breaker,
+    ejection: Ejection,
+    /// When trials were last granted.
+    granted: Moment,
+    /// Tries and failures of the last ten seconds.
+    pub(super) tried_lately: [u64; 2],
+}
+
+impl Watch {
+    pub(super) fn of(group: &Group) -> Option<Watch> {
+        let errors = group.breaker.errors.clone()?;
+        Some(Watch {
+            times: EjectionTimes {
+                base: errors.open_time,
+                max: errors.open_max,
+                interval: group.outlier.interval,
+                growth: Growth::Doubling,
+            },
+            errors,
+            breaker: Breaker::default(),
+            ejection: Ejection::default(),
+            granted: Moment::ZERO,
+            tried_lately: [0; 2],
+        })
+    }
+
+    fn rate(&self, percent: u32) -> ErrorRate {
+        ErrorRate {
+            percent,
+            volume: self.errors.volume,
+        }
+    }
+
+    /// Time has passed.
+    fn tick(&mut self, now: Moment) -> Step {
+        let trials = self.errors.trials;
+        let step = self.breaker.tick(&mut self.ejection, trials, now);
+        if step != Step::Nothing {
+            self.granted = now;
+        }
+        step
+    }
+
+    /// Trials to grant once more: those who had them ended without showing anything.
+    fn missing(&mut self, group: &Group, now: Moment) -> Option<u32> {
+        let Breaker::HalfOpen { missing } = self.breaker else {
+            return None;
+        };
+        let late = now.saturating_sub(self.granted) >= self.times.interval;
+        if group.standing.has_trials() || !late {
+            return None;
+        }
+        self.granted = now;
+        Some(missing)
+    }
+}
+
+impl Rules {
+    /// What is known of the group's breaker stays; without one it is closed.
+    pub(super) fn carry_watch_over(&mut self, old: Option<&Rules>, group: &Group) {
+        match (&mut self.watch, old.and_then(|old| old.watch.as_ref())) {
+            (Some(watch), Some(old)) => {
+                watch.breaker = old.breaker;
+                watch.ejection = old.ejection;
+                watch.granted = old.granted;
+            }
+            _ => group.standing.set_breaker(BreakerState::Closed, 0),
+        }
+    }
+}
+
+impl Member {
+    /// Counts what was tried since this was last asked; both sums of the last ten seconds.
+    fn count_tries(&mut self, now: Moment) -> [u64; 2] {
+        let totals = Totals::of(&self.stats);
+        let before = std::mem::replace(&mut self.counted, totals);
+        let sample = totals.since(before);
+        for (sort, count) in [sample.requests, sample.failures].into_iter().enumerate() {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            self.window.add(now.as_secs(), sort, count);
+        }
+        self.tried_lately = self.window.sums(now.as_secs());
+        self.tried_lately
+    }
+}
+
+impl Keeper {
+    /// Notes which group of the file each group of the table belongs to.
+    pub(super) fn find_wholes(&mut self, table: &Arc<Table>) {
+        let whole = |group: &Group| table.group_named(&group.name).map(|whole| whole.slot);
+        let wholes = table
+            .groups
+            .iter()
+            .filter_map(|group| Some((group.slot, whole(group)?)));
+        self.wholes = wholes.collect();
+    }
+
+    /// Opens the breakers of those who failed too often of late.
+    pub(super) fn judge_errors(&mut self, now: Moment) {
+        let Some(table) = self.table.clone() else {
+            return;
+        };
+        let watched = self.groups.values().filter(|rules| rules.watch.is_some());
+        let watched: Vec<_> = watched.map(|rules| (rules.slot, rules.index)).collect();
+        for (slot, index) in watched {
+            let group = &table.groups[index];
+            self.judge_backends(slot, group, now);
+            self.judge_group(slot, group, now);
+        }
+    }
+
+    fn judge_backends(&mut self, slot: GroupSlot, group: &Group, now: Moment) {
+        let Some(watch) = self
+            .groups
+            .get(&slot)
+            .and_then(|rules| rules.watch.as_ref())
+        else {
+            return;
+        };
+        let rate = watch.rate(watch.errors.backend_percent);
+        let mut tripped = Vec::new();
+        for (at, backend) in (0..).zip(&group.backends) {
+            let Some(member) = self.members.get_mut(&backend.slot) else {
+                continue;
+            };
+            let [tries, failures] = member.count_tries(now);
+            if member.breaker == Breaker::Closed && rate.trips(tries, failures) {
+                tripped.push((BackendIndex(at), backend.slot));
+            }
+        }
+        for (at, backend) in tripped {
+            if group.suspend(at) == Suspension::Done {
+                self.eject(backend, "error_rate", Opened::ByErrors, now);
+            }
+        }
+    }
+
+    fn judge_group(&mut self, slot: GroupSlot, group: &Group, now: Moment) {
+        let members = group.backends.iter();
+        let members = members.filter_map(|backend| self.members.get(&backend.slot));
+        let sums = members.fold([0, 0], |[tries, failures], member| {
+            let [more, failed] = member.tried_lately;
+            [tries + more, failures + failed]
+        });
+        let Some(watch) = self
+            .groups
+            .get_mut(&slot)
+            .and_then(|rules| rules.watch.as_mut())
+        else {
+            return;
+        };
+        watch.tried_lately = sums;
+        let mut step = watch.tick(now);
+        if let Some(missing) = watch.missing(group, now) {
+            step = Step::Try(missing);
+        }
+        let rate = watch.rate(watch.errors.group_percent);
+        if watch.breaker == Breaker::Closed && rate.trips(sums[0], sums[1]) {
+            step = watch.breaker.open(&mut watch.ejection, &watch.times, now);
+        }
+        self.follow(group, step);
+    }
+
+    /// A trial of a group, or of a part of one, has ended.
+    pub(super) fn group_tried(&mut self, group: GroupSlot, passed: bool, now: Moment) {
+        let whole = self.wholes.get(&group).copied().unwrap_or(group);
+        let Some(table) = self.table.clone() else {
+            return;
+        };
+        let Some(rules) = self.groups.get_mut(&whole) else {
+            return;
+        };
+        let group = &table.groups[rules.index];
+        if let Some(watch) = &mut rules.watch {
+            let ended = if passed { (1, 0) } else { (0, 1) };
+            let step = watch
+                .breaker
+                .tried(ended, &mut watch.ejection, &watch.times, now);
+            self.follow(group, step);
+        }
+    }
+
+    /// Tells the cores where the breaker of a group stands now.
+    fn follow(&mut self, group: &Group, step: Step) {
+        let before = group.standing.breaker();
+        let (state, trials) = match step {
+            Step::Nothing => return,
+            Step::Close => (BreakerState::Closed, 0),
+            Step::Try(count) => (BreakerState::HalfOpen, count),
+            Step::Open(_) => (BreakerState::Open, 0),
+        };
+        group.standing.set_breaker(state, trials);
+        if before == state {
+            return;
+        }
+        let name = &*group.name;
+        self.stats.health.breakers.inc(state.name());
+        match state {
+            BreakerState::Closed => {
+                // What made it open has been paid for.
+                for backend in &group.backends {
+                    if let Some(member) = self.members.get_mut(&backend.slot) {
+                        member.window.clear();
+                    }
+                }
+                tracing::info!(group = name, "the breaker of the group closes");
+            }
+            BreakerState::HalfOpen => {
+                tracing::info!(group = name, trials, "the breaker of the group tries");
+            }
+            BreakerState::Open => tracing::warn!(group = name, "the breaker of the group opens"),
+        }
+    }
+}
