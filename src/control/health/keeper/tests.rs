@@ -14,6 +14,8 @@ use crate::routing::standing::Standing;
 const LISTENER: &str =
     "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\ngroup = \"app\"\n";
 
+mod schedules;
+
 /// A node in miniature: a registry, the present table and a keeper.
 struct World {
     registry: Registry,
@@ -74,6 +76,12 @@ impl World {
         while self.now < until {
             self.now = self.keeper.next().max(self.now).min(until);
             for due in self.keeper.turn(self.now) {
+                if let What::Agent(_) = due.what {
+                    let (whom, silence) = ((due.address, due.asked.port()), "no answer in time");
+                    self.keeper
+                        .answered(due.slot, whom, Err(silence.into()), self.now);
+                    continue;
+                }
                 checks += 1;
                 let result = match ends(due.asked) {
                     true => Ok(Duration::from_millis(1)),
@@ -87,20 +95,7 @@ impl World {
     }
 
     fn hear(&mut self, sequence: u64, capacity: f64) -> Result<(), Rejection> {
-        let claim = Claim {
-            server_id: "127.0.0.1:9001".into(),
-            group: None,
-            address: None,
-            incarnation: 1,
-            sequence,
-            active: 0.0,
-            capacity: Some(capacity),
-            latency_ms: None,
-            cpu: None,
-            memory: None,
-            sent_ms: None,
-            healthy: true,
-        };
+        let claim = claim(sequence, capacity);
         let heard = self.keeper.hear(&claim, None, self.now, self.now);
         heard.map(|_| ())
     }
@@ -119,6 +114,24 @@ impl World {
 
     fn is_suspended(&self, at: usize) -> bool {
         self.group().backends[at].standing.is_suspended()
+    }
+}
+
+/// A heartbeat of the first backend.
+fn claim(sequence: u64, capacity: f64) -> Claim {
+    Claim {
+        server_id: "127.0.0.1:9001".into(),
+        group: None,
+        address: None,
+        incarnation: 1,
+        sequence,
+        active: 0.0,
+        capacity: Some(capacity),
+        latency_ms: None,
+        cpu: None,
+        memory: None,
+        sent_ms: None,
+        healthy: true,
     }
 }
 
