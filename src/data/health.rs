@@ -28,9 +28,16 @@ pub(super) fn outcome_of(status: u16) -> Outcome {
     }
 }
 
-/// Whether an exchange may go to `backend` only as one of its trials.
-pub(super) fn needs_trial(group: &Group, backend: &Backend) -> bool {
-    backend.standing.word().is_suspended() && !group.standing.is_panicking()
+/// Whether an exchange may go to `backend`, and whether it takes a trial of it with that. In panic
+/// all may be used; who is half-open is tried by that, or a panic of all of them would never end.
+pub(super) fn may_enter(group: &Group, backend: &Backend) -> Option<bool> {
+    if !backend.standing.word().is_suspended() {
+        return Some(false);
+    }
+    match backend.standing.take_trial() {
+        true => Some(true),
+        false => group.standing.is_panicking().then_some(false),
+    }
 }
 
 /// The fault of a request that the breaker of its group refuses.

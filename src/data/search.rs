@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId};
-use crate::data::health::needs_trial;
+use crate::data::health::may_enter;
 use crate::data::relay::RelayDown;
 use crate::data::worker::Now;
 use crate::routing::limit::Permit;
@@ -67,10 +67,9 @@ impl RelayDown {
                     continue;
                 }
             };
-            let trial = needs_trial(group, backend);
-            if trial && !backend.standing.take_trial() {
+            let Some(trial) = may_enter(group, backend) else {
                 continue;
-            }
+            };
             let stats = backend.stats.of(means.core);
             if failure.is_some() {
                 if !(self.rights.may_retry(&group.breaker) && means.affords_retry(group)) {

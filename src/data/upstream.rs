@@ -11,7 +11,7 @@ use crate::base::id::{BackendIndex, BackendSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, NEVER, Role};
-use crate::data::health::{fault_of, needs_trial};
+use crate::data::health::{fault_of, may_enter};
 use crate::data::place::Affinity;
 use crate::data::worker::{Worker, ticks};
 use crate::routing::breaker::Rights;
@@ -170,10 +170,13 @@ impl<D: Driver> Worker<D> {
             let backend = &group.backends[index.index()];
             passed.insert(index);
             let fresh = matches!(search.again, Some(Again::Fresh(_)));
-            let trial = !fresh && needs_trial(group, backend);
-            if trial && !backend.standing.take_trial() {
+            let entered = match fresh {
+                true => Some(false),
+                false => may_enter(group, backend),
+            };
+            let Some(trial) = entered else {
                 continue;
-            }
+            };
             search.trial |= trial;
             let pooled = search.again.is_none();
             let taken = self.take_permits((group, backend), pooled, &mut search.permit);

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{becomes, thought_of};
-use crate::support::{Api, Proxy, Reply, Settings, Upstream, eventually};
+use crate::support::{Answer, Api, Proxy, Reply, Settings, Upstream, eventually};
 
 fn settings(one: &Upstream, two: &Upstream, check: &str) -> Settings {
     Settings::http_to(&[])
@@ -161,4 +164,61 @@ fn datagrams_say_the_same_and_need_the_token() {
     eventually("two addresses speak for it", || {
         rejected(&proxy, "contradictory") == 1.0
     });
+}
+
+#[test]
+fn a_claim_at_odds_with_what_is_measured_is_a_sign_of_life_and_no_more() {
+    let hold = Arc::new(AtomicBool::new(true));
+    let held = Arc::clone(&hold);
+    let one = Upstream::http(move |_| {
+        while held.load(Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Answer::text("one")
+    });
+    let proxy = Settings::http_to(&[])
+        .group_with("check", "{ heartbeat_timeout = \"1h\" }")
+        .member(&one, "id = \"one\"")
+        .start();
+    let api = proxy.api();
+    std::thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| drop(proxy.client().get("/")));
+        }
+        one.wait_for_requests(24);
+        // Far less than half of what this node alone has there; a capacity it would keep to.
+        let idle = |sequence| claim(sequence, json!({"active": 1, "capacity": 2}));
+        let discounted: Vec<Value> = (1..=3)
+            .map(|sequence| beat(&api, idle(sequence)).expect(200)["discounted"].clone())
+            .collect();
+        assert_eq!(discounted, [json!(false), json!(false), json!(true)]);
+        let thought = thought_of(&proxy, "one");
+        assert_eq!(thought["heartbeat"]["discounted"], true);
+        assert_eq!(thought["status"], "up", "it lives");
+        let counted = [("result", "discounted")];
+        let metrics = proxy.metrics();
+        assert_eq!(metrics.count("weir_heartbeats_total", &counted), 1.0);
+        hold.store(false, Relaxed);
+    });
+    let honest = claim(4, json!({"active": 0}));
+    assert_eq!(beat(&api, honest).expect(200)["discounted"], false);
+}
+
+#[test]
+fn an_id_that_stands_for_two_addresses_must_say_which_one_speaks() {
+    let (one, two) = (Upstream::named("one"), Upstream::named("two"));
+    let proxy = Settings::http_to(&[])
+        .group_with("check", "{ heartbeat_timeout = \"1h\" }")
+        .member(&one, "id = \"one\"")
+        .group("other", &[])
+        .member(&two, "id = \"one\"")
+        .start();
+    let api = proxy.api();
+    // In two groups it is one server, and speaks for both.
+    assert_eq!(beat(&api, claim(1, json!({}))).expect(200)["backends"], 2);
+    let at = json!({"address": one.address().to_string()});
+    assert_eq!(beat(&api, claim(2, at)).expect(200)["backends"], 1);
+    let nowhere = json!({"address": "127.0.0.1:1"});
+    beat(&api, claim(3, nowhere)).refused(409);
+    assert_eq!(rejected(&proxy, "contradictory"), 1.0);
 }

@@ -176,3 +176,33 @@ fn a_client_that_sticks_leaves_a_backend_that_failed() {
     assert_eq!(errors, 5);
     assert_eq!(client.get("/").text(), "two");
 }
+
+#[test]
+fn who_is_tried_in_panic_comes_back() {
+    let ill = Arc::new(AtomicBool::new(true));
+    let flaky = || {
+        let ill = Arc::clone(&ill);
+        Upstream::http(move |_| match ill.load(Relaxed) {
+            true => Answer::new(500, "", b"ill"),
+            false => Answer::text("well"),
+        })
+    };
+    let (one, two) = (flaky(), flaky());
+    let outlier = "{ ejected_max_percent = 100, base_ejection = \"300ms\", \
+                   ejection_max = \"600ms\", trials = 2 }";
+    let proxy = Settings::http_to(&[&one, &two])
+        .group_with("outlier", outlier)
+        .start();
+    let groups = || proxy.api().get("/v1/status").expect(200)["groups"].clone();
+    let ask = || (0..8).for_each(|_| drop(proxy.client().get("/")));
+    eventually("all are out, and used", || {
+        ask();
+        groups()[0]["panics"] == true
+    });
+    ill.store(false, Relaxed);
+    eventually("both have passed their trials", || {
+        ask();
+        let up = proxy.metrics().sum("weir_backend_up", &[]);
+        up == Some(2.0) && groups()[0]["panics"] == false
+    });
+}

@@ -156,7 +156,7 @@ impl Keeper {
         }
         for (at, backend) in tripped {
             if group.suspend(at) == Suspension::Done {
-                self.eject(backend, "error_rate", Opened::ByErrors, now);
+                self.eject(backend, "error_rate", Opened::Errors, now);
             }
         }
     }

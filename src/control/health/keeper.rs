@@ -214,8 +214,8 @@ impl Keeper {
             Report::GroupTried { group, passed } => self.group_tried(group, passed, now),
             Report::Suspended { backend, cause, .. } => {
                 let opened = match cause {
-                    Cause::ConnectFailures => Opened::ByConnects,
-                    Cause::GatewayFailures | Cause::ServerFailures => Opened::ByTraffic,
+                    Cause::ConnectFailures => Opened::Connects,
+                    Cause::GatewayFailures | Cause::ServerFailures => Opened::Traffic,
                 };
                 self.eject(backend, cause.name(), opened, now);
             }
@@ -371,7 +371,7 @@ impl Keeper {
             };
             for (at, deviation) in rules.suspend_outliers(group, &samples) {
                 let backend = group.backends[at].slot;
-                self.eject(backend, deviation.name(), Opened::ByTraffic, now);
+                self.eject(backend, deviation.name(), Opened::Traffic, now);
             }
         }
     }

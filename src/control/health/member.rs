@@ -100,7 +100,7 @@ impl Member {
             agent: Asked::of(backend, rules, now),
             breaker: Breaker::default(),
             ejection: Ejection::default(),
-            opened: Opened::ByTraffic,
+            opened: Opened::Traffic,
             window: Window::default(),
             counted: Totals::of(&backend.stats),
             tried_lately: [0; 2],
@@ -146,6 +146,11 @@ impl Member {
             && before.is_some_and(|before| before.pace != rules.pace)
         {
             probe.change_pace(&rules.pace, scene.now);
+        }
+        if before.is_none_or(|before| before.watch.is_none()) {
+            // What was tried before somebody looked at it is not of the last ten seconds.
+            self.counted = Totals::of(&self.stats);
+            self.window.clear();
         }
         self.carry_agent_over(backend, (before, rules), scene.now);
         let (source, why) = match self.opinions.verdict == verdict {

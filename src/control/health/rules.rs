@@ -18,11 +18,11 @@ use crate::routing::table::Group;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opened {
     /// Failed connects.
-    ByConnects,
+    Connects,
     /// A share of failures: its breaker is open.
-    ByErrors,
+    Errors,
     /// Failures in a row, or a comparison with the others.
-    ByTraffic,
+    Traffic,
 }
 
 /// The rules of one group, and where it stands.
@@ -89,8 +89,8 @@ impl Rules {
     /// failures, which only traffic can show to be over.
     pub(super) fn check_lifts(&self, opened: Opened) -> bool {
         match self.check.kind {
-            Some(CheckKind::Http(_)) => opened != Opened::ByErrors,
-            Some(CheckKind::Tcp) => opened == Opened::ByConnects,
+            Some(CheckKind::Http(_)) => opened != Opened::Errors,
+            Some(CheckKind::Tcp) => opened == Opened::Connects,
             None => false,
         }
     }
@@ -98,7 +98,7 @@ impl Rules {
     /// For how long a backend is out, and how many trials it must pass.
     pub(super) fn terms(&self, opened: Opened) -> (&EjectionTimes, u32) {
         match (&self.watch, opened) {
-            (Some(watch), Opened::ByErrors) => (&watch.times, watch.errors.trials),
+            (Some(watch), Opened::Errors) => (&watch.times, watch.errors.trials),
             _ => (&self.times, self.outlier.trials),
         }
     }

@@ -14,6 +14,7 @@ use crate::routing::standing::Standing;
 const LISTENER: &str =
     "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\ngroup = \"app\"\n";
 
+mod paces;
 mod schedules;
 
 /// A node in miniature: a registry, the present table and a keeper.
