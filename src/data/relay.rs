@@ -261,10 +261,7 @@ impl<D: Driver> Worker<D> {
             return self.give_queue(out);
         };
         if group.looks_at_requests() && relay.client.is_none() {
-            let address = self.conns.at(down).and_then(|c| net::peer_address(c.fd()));
-            if let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) {
-                relay.client = address;
-            }
+            self.find_client(down);
         }
         let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) else {
             return self.give_queue(out);
@@ -320,6 +317,14 @@ impl<D: Driver> Worker<D> {
             self.enqueue(up, segment);
         }
         self.set_deadline(up, self.now.tick + ticks(group.timeouts.connect));
+    }
+
+    /// Looks up who the client of a relay is.
+    fn find_client(&mut self, down: Key) {
+        let address = self.conns.at(down).and_then(|c| net::peer_address(c.fd()));
+        if let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) {
+            relay.client = address;
+        }
     }
 
     /// The connect deadline of the backend's side.

@@ -279,12 +279,8 @@ fn plan_group(
             });
         }
     }
-    let policy = Policy::new(
-        kind_of(group.policy),
-        &backends,
-        registry.backend_loads(),
-        registry.standings(),
-    );
+    let (loads, standings) = (registry.backend_loads(), registry.standings());
+    let policy = Policy::new(kind_of(group.policy), &backends, loads, standings);
     if policy.has_scaled_weights() {
         warnings.push(PlanWarning::WeightsScaled {
             group: Arc::clone(&group.name),

@@ -1,9 +1,8 @@
 //! Passive ejection of one backend: for how long, and when that is forgotten.
 //!
-//! As Envoy has it: the n-th ejection lasts n times the base (or, for breakers, twice as long as the
-//! one before), up to a maximum, and every interval
-//! in which the backend was in rotation takes one off the count, so that a backend that was bad
-//! once is not punished for ever.
+//! As Envoy has it: the n-th ejection lasts n times the base (or, for breakers, twice as long as
+//! the one before), up to a maximum, and every interval in which the backend was in rotation takes
+//! one off the count, so that a backend that was bad once is not punished for ever.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Hard limits of one backend or group over all cores: permits that are taken before and given back after.
+//! Hard limits of one backend or group over all cores: permits that are taken before and given
+//! back after.
 //!
 //! Only a backend with a limit has a gate, so only its requests pay for the one shared word they
 //! must agree on. A permit gives itself back when it is dropped, with whatever held it: there is

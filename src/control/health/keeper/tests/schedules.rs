@@ -105,7 +105,8 @@ impl Model {
     fn publish(&mut self) {
         let member = |port: u16, state: &str| {
             format!(
-                "[[group.backend]]\nid = \"b{port}\"\naddress = \"127.0.0.1:{port}\"\nstate = {state:?}\n"
+                "[[group.backend]]\nid = \"b{port}\"\naddress = \"127.0.0.1:{port}\"\n\
+                 state = {state:?}\n"
             )
         };
         let text = |state| {
