@@ -78,7 +78,11 @@ impl<D: Driver> Worker<D> {
         let Some(table) = self.link.current().map(Pinned::clone) else {
             return;
         };
-        for group in table.groups.iter().filter(|group| group.breaker.is_starved()) {
+        for group in table
+            .groups
+            .iter()
+            .filter(|group| group.breaker.is_starved())
+        {
             for backend in &group.backends {
                 self.give_back_to(backend);
             }

@@ -114,7 +114,10 @@ impl StatusCounts {
 
     /// `(status, count)` of every status seen, in rising order.
     pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
-        let others = self.others.get().map_or(&[][..], |others| &others.counts[..]);
+        let others = self
+            .others
+            .get()
+            .map_or(&[][..], |others| &others.counts[..]);
         let (below, above) = others.split_at(others.len().min(100));
         (100_u16..)
             .zip(below)
@@ -238,5 +241,6 @@ mod tests {
         let seen: Vec<_> = counts.iter().collect();
         let expected = [(100, 1), (199, 1), (200, 2), (201, 1), (404, 1), (599, 3)];
         assert_eq!(seen, expected);
+        assert_eq!((counts.total(), counts.failed()), (9, 3));
     }
 }
