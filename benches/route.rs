@@ -12,11 +12,12 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use weir::base::id::{BackendSlot, CoreId, GroupIndex, GroupSlot};
 use weir::routing::breaker::Breaker;
 use weir::routing::hashing::hash_key;
+use weir::routing::latency::Norms;
 use weir::routing::limit::Queue;
 use weir::routing::load::Board;
 use weir::routing::matcher::{Destination, HostRule, PathRule, RouteRule, RouteSet};
 use weir::routing::outlier::Outlier;
-use weir::routing::policy::{Ask, PickState, Policy, PolicyKind, Tried, pick};
+use weir::routing::policy::{Adaptive, Ask, PickState, Policy, PolicyKind, Tried, pick};
 use weir::routing::retry::Retry;
 use weir::routing::shard::key::Plain;
 use weir::routing::standing::{GroupStanding, Standings};
@@ -95,8 +96,10 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
         name: Arc::from("app"),
         required: Arc::default(),
         policy: Policy::new(kind, &backends, &board, &standings),
+        shadow: None,
         backends,
         load: whole,
+        norm: Norms::new(CORES).claim(0),
         key_seed: 1,
         timeouts: GroupTimeouts {
             connect: second,
@@ -153,6 +156,7 @@ fn choose(c: &mut Criterion) {
         PolicyKind::WeightedLeastConnections,
         PolicyKind::LeastRequest { choices: 2 },
         PolicyKind::PeakEwma,
+        PolicyKind::Adaptive(Adaptive::default()),
         PolicyKind::Maglev { bounded_load: None },
         PolicyKind::RingHash { bounded_load: None },
         PolicyKind::Rendezvous { bounded_load: None },

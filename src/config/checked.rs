@@ -19,6 +19,7 @@ mod affinity;
 mod dns;
 mod group;
 mod health;
+mod policy;
 mod probe;
 mod route;
 mod shard;
@@ -31,6 +32,7 @@ pub use group::{
     Policy, RETRIES_MAX, WEIGHT_DEFAULT, satisfies,
 };
 pub use health::{Breaker, Outlier, Retry, RetryOn};
+pub use policy::{Adaptive, Shadow};
 pub use probe::{Agent, Check, CheckKind, HeartbeatDoor, HttpCheck};
 pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};
 pub use shard::{

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{At, Problems};
 use super::reader::{Scalar, Section, Written, elements, integer_of, kind};
 
+mod adaptive;
 mod affinity;
 mod group;
 mod health;
@@ -14,6 +15,7 @@ mod probe;
 mod route;
 mod shard;
 
+pub(super) use adaptive::Adaptive;
 pub(super) use affinity::{Queue, Sticky};
 pub(super) use group::{Backend, Group, read_backend};
 pub(super) use health::{Breaker, Outlier, Retry};

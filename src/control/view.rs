@@ -4,16 +4,20 @@
 //! see half of a change. Things that left the configuration stay in it while any core may still
 //! work for them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::base::id::{BackendIndex, BackendSlot, CoreId};
 use crate::engine::registry::{BackendEntry, ListenerEntry, Registry};
 use crate::routing::breaker::Overflow;
 use crate::routing::limit::Limited;
+use crate::routing::policy::estimate;
 use crate::routing::table::{BackendState, Table};
 use crate::telemetry::access_log::format::LogNames;
-use crate::telemetry::exposition::{BackendFacts, GroupFacts, ListenerFacts};
+use crate::telemetry::exposition::{BackendFacts, EstimateFacts, GroupFacts, ListenerFacts};
 
 /// One plan as people see it.
 pub struct View {
@@ -72,7 +76,10 @@ impl View {
     /// The backends for the metrics page.
     #[must_use]
     pub fn backend_facts(&self) -> Vec<BackendFacts<'_>> {
-        let facts = self.backends.iter().map(|entry| BackendFacts {
+        let mut judged = self.judged();
+        let mut facts_of = |entry: &BackendEntry| judged.remove(&entry.slot).unwrap_or_default();
+        let facts = self.backends.iter().map(|entry| (entry, facts_of(entry)));
+        let facts = facts.map(|(entry, (estimate, shadowed))| BackendFacts {
             group: &entry.group,
             name: &entry.id,
             address: entry.address.to_string(),
@@ -80,6 +87,8 @@ impl View {
                 && entry.standing.word().state() == BackendState::Ready,
             breaker: entry.standing.word().breaker() as u8,
             in_flight: entry.load.in_flight(),
+            estimate,
+            shadowed,
             stats: &entry.stats,
         });
         facts.collect()
@@ -107,6 +116,27 @@ impl View {
             }
         });
         facts.collect()
+    }
+
+    /// What adaptive policies think of the backends they have, and who has a shadow.
+    fn judged(&self) -> HashMap<BackendSlot, (Option<EstimateFacts>, bool)> {
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let now_micros = u64::try_from(unix.as_micros()).unwrap_or(0);
+        let groups = self.table.whole_groups();
+        let groups = groups.filter(|group| group.adaptive().is_some() || group.shadow.is_some());
+        let judged = groups.flat_map(|group| {
+            (0_u32..).zip(&group.backends).map(move |(at, backend)| {
+                let estimate = estimate(group, BackendIndex(at), CoreId(0), now_micros);
+                let facts = estimate.map(|estimate| EstimateFacts {
+                    latency_micros: estimate.latency_micros as u64,
+                    pace_permille: (estimate.pace * 1000.0) as u64,
+                });
+                (backend.slot, (facts, group.shadow.is_some()))
+            })
+        });
+        judged.collect()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::data::conn::Role;
 use crate::data::worker::Worker;
 use crate::link::ListenSocket;
 use crate::link::worker_side;
-use crate::routing::policy::PickState;
+use crate::routing::policy::{PickState, ShadowState};
 use crate::routing::retry::Budget;
 use crate::routing::table::{BackendState, Table};
 use crate::runtime::driver::Driver;
@@ -74,6 +74,8 @@ impl<D: Driver> Worker<D> {
         for slot in self.picks.len()..groups {
             let slot = GroupSlot(slot as u32);
             self.picks.push(PickState::new(self.seed, self.core, slot));
+            let shadow = ShadowState::new(self.seed, self.core, slot);
+            self.shadows.push(shadow);
         }
         self.budgets
             .resize_with(groups.max(self.budgets.len()), Budget::default);

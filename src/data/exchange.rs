@@ -48,6 +48,8 @@ pub(super) struct Exchange {
     pub(super) retries: u8,
     /// It goes as a trial of a backend that is suspended.
     pub(super) trial: bool,
+    /// The crowd at its backend it has come into.
+    pub(super) crowd: u8,
     /// Interim responses so far.
     pub(super) interims: u8,
     pub(super) method: Method,
@@ -94,6 +96,7 @@ impl Exchange {
             tried: Tried::default(),
             retries: 0,
             trial: false,
+            crowd: 0,
             interims: 0,
             method: Method::Other,
             version: Version::Http11,

@@ -12,7 +12,7 @@ use crate::base::slab::Key;
 use crate::data::conn::Role;
 use crate::data::exchange::Exchange;
 use crate::data::relay::RelayDown;
-use crate::data::worker::Worker;
+use crate::data::worker::{Now, Worker};
 use crate::link::Report;
 use crate::routing::breaker::Overflow;
 use crate::routing::standing::{Cause, GroupTrial, Outcome};
@@ -72,7 +72,15 @@ fn suspended(group: &Group, backend: &Backend, cause: Cause) -> Report {
 
 /// Notes an outcome; what the control thread is to be told. Who goes as a trial goes to one that
 /// is suspended, so it is one or the other.
-fn note(group: &Group, index: BackendIndex, outcome: Outcome, trial: &mut bool) -> Option<Report> {
+fn note(
+    group: &Group,
+    index: BackendIndex,
+    (outcome, now): (Outcome, Now),
+    trial: &mut bool,
+) -> Option<Report> {
+    if !matches!(outcome, Outcome::Answered | Outcome::Connected) {
+        group.failed(index, now.unix_micros());
+    }
     let cause = group.observe(index, outcome);
     let backend = group.backends.get(index.index())?;
     if std::mem::take(trial) {
@@ -87,10 +95,10 @@ fn note(group: &Group, index: BackendIndex, outcome: Outcome, trial: &mut bool) 
 
 impl Exchange {
     /// Notes what it shows of its backend; what the control thread is to be told.
-    pub(super) fn observe(&mut self, outcome: Outcome) -> Option<Report> {
+    pub(super) fn observe(&mut self, outcome: Outcome, now: Now) -> Option<Report> {
         let index = self.backend?;
         let group = self.table.group(self.group?);
-        note(group, index, outcome, &mut self.trial)
+        note(group, index, (outcome, now), &mut self.trial)
     }
 
     /// What became of it, if the breaker of its group let it through as a trial; what the control
@@ -118,23 +126,24 @@ impl RelayDown {
     }
 
     /// Notes what it shows of its backend; what the control thread is to be told.
-    fn observe(&mut self, outcome: Outcome) -> Option<Report> {
+    fn observe(&mut self, outcome: Outcome, now: Now) -> Option<Report> {
         let (group, index) = (self.table.group(self.group?), self.backend?);
-        note(group, index, outcome, &mut self.trial)
+        note(group, index, (outcome, now), &mut self.trial)
     }
 }
 
 impl<D: Driver> Worker<D> {
     /// Notes what the exchange or relay of client `key` shows of its backend.
     pub(super) fn observe(&mut self, key: Key, outcome: Outcome) {
+        let now = self.now;
         let report = match self.conns.at_mut(key).map(|conn| &mut conn.role) {
             Some(Role::Client(client)) => {
                 let exchange = client.exchange.as_deref_mut();
-                exchange.and_then(|exchange| exchange.observe(outcome))
+                exchange.and_then(|exchange| exchange.observe(outcome, now))
             }
             Some(Role::RelayDown(relay)) => {
                 let ended = relay.end_trial(outcome);
-                let report = relay.observe(outcome);
+                let report = relay.observe(outcome, now);
                 self.tell(ended);
                 report
             }
@@ -151,7 +160,7 @@ impl<D: Driver> Worker<D> {
         outcome: Outcome,
         mut trial: bool,
     ) {
-        let report = note(group, index, outcome, &mut trial);
+        let report = note(group, index, (outcome, self.now), &mut trial);
         self.tell(report);
     }
 

@@ -248,10 +248,12 @@ impl<D: Driver> Worker<D> {
             return Affinity::default();
         };
         let view = View { head, conn };
-        let placed = group.policy.kind().needs_key();
         Affinity {
             preferred: group.sticky.as_ref().and_then(|by| by.preferred(&view)),
-            place: placed.then(|| group.place_of_request(&view)).flatten(),
+            place: group
+                .needs_key()
+                .then(|| group.place_of_request(&view))
+                .flatten(),
         }
     }
 

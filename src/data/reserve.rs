@@ -39,6 +39,13 @@ impl<D: Driver> Worker<D> {
                 let state = &mut self.picks[group.slot.index()];
                 let before = *state;
                 let found = pick(group, state, &ask);
+                if let (Some(shadow), Ok(served), None) = (&group.shadow, found, again) {
+                    let beside = &mut self.shadows[group.slot.index()];
+                    if beside.is_due(shadow) {
+                        let chosen = beside.pick(group, shadow, &ask);
+                        group.compare(self.core, served, chosen, ask.now_micros);
+                    }
+                }
                 if again.is_some() {
                     state.return_turn(before);
                 }

@@ -21,7 +21,7 @@ use crate::http::{
     self, Body, FIELDS_MAX, FieldStorage, HeadLimits, Parsed, ResponseEdits, ResponseHead, Version,
     parse_response,
 };
-use crate::routing::policy::PolicyKind;
+use crate::routing::feedback::Answer;
 use crate::routing::standing::Outcome;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
@@ -174,7 +174,7 @@ impl<D: Driver> Worker<D> {
     }
 
     fn begin_response(&mut self, client: Key, head: &ResponseHead<'_, '_>) {
-        let (now, unix) = (self.now.micros, self.now.unix_micros());
+        let (turn, now) = (self.now, self.now.micros);
         let closing = self.is_last_request(client);
         let core = self.core;
         let Some(exchange) = self.exchange(client) else {
@@ -194,13 +194,16 @@ impl<D: Driver> Worker<D> {
             stats.requests.inc(head.status());
             stats.latency.record_micros(latency);
         }
-        if let (Some(group), Some(backend)) = (exchange.group(), exchange.backend())
-            && group.policy.kind() == PolicyKind::PeakEwma
-        {
-            backend.load.observe(core, latency, unix);
+        if let (Some(group), Some(index)) = (exchange.group(), exchange.backend) {
+            let answer = Answer {
+                micros: latency,
+                crowd: exchange.crowd,
+                status: head.status(),
+            };
+            group.answered(index, core, answer, turn.unix_micros());
         }
         let ended = exchange.end_trial(head.status() < 500);
-        let report = exchange.observe(outcome_of(head.status()));
+        let report = exchange.observe(outcome_of(head.status()), turn);
         let upstream = exchange.upstream;
         let replay = exchange.replay.take();
         self.tell(ended);

@@ -132,7 +132,7 @@ impl<D: Driver> Worker<D> {
         let Some(client) = client else {
             return self.give_queue(out);
         };
-        let core = self.core;
+        let (core, now) = (self.core, self.now);
         let Some(exchange) = self.exchange(client) else {
             return self.give_queue(out);
         };
@@ -141,7 +141,7 @@ impl<D: Driver> Worker<D> {
         let fault = fault_of(error, remains.established);
         let replay = exchange.replay.take();
         let report = match remains.outcome(exchange, again) {
-            Some(outcome) => exchange.observe(outcome),
+            Some(outcome) => exchange.observe(outcome, now),
             None => None,
         };
         // Who tries the same backend again keeps its place there.

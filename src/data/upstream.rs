@@ -126,6 +126,7 @@ impl<D: Driver> Worker<D> {
             exchange.permit = search.permit;
             exchange.trial = search.trial;
             exchange.backend = Some(index);
+            exchange.crowd = group.crowd_at(index);
             exchange.upstream = Some(upstream);
             exchange.handed_micros = now;
         }

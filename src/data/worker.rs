@@ -16,7 +16,7 @@ use crate::data::queue::{self, Queues};
 use crate::data::upstream::Pool;
 use crate::link::ToWorker;
 use crate::link::worker_side::WorkerSide;
-use crate::routing::policy::PickState;
+use crate::routing::policy::{PickState, ShadowState};
 use crate::routing::retry::Budget;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::{Driver, Event};
@@ -82,6 +82,8 @@ pub(super) struct Worker<D> {
     /// By group slot.
     pub(super) picks: Vec<PickState>,
     /// By group slot.
+    pub(super) shadows: Vec<ShadowState>,
+    /// By group slot.
     pub(super) budgets: Vec<Budget>,
     /// By backend slot.
     pub(super) pools: Vec<Pool>,
@@ -128,6 +130,7 @@ impl<D: Driver> Worker<D> {
             stats: setup.stats,
             listeners: Vec::new(),
             picks: Vec::new(),
+            shadows: Vec::new(),
             budgets: Vec::new(),
             pools: Vec::new(),
             backend_stats: Vec::new(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::base::id::{BackendIndex, CoreId, GroupIndex};
 use crate::routing::matcher::Destination;
-use crate::routing::policy::{Ask, NoPick, PickState, Tried, may_stay, pick};
+use crate::routing::policy::{Ask, Estimate, NoPick, PickState, Tried, estimate, may_stay, pick};
 use crate::routing::shard::json::{Scan, Scanner};
 use crate::routing::shard::key::{Extracted, JsonKey, KeyRoom, KeySource, RequestView};
 use crate::routing::shard::{Decision, Reject, Rule};
@@ -121,7 +121,7 @@ pub enum KeyFound {
 }
 
 /// Who of a group gets a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     /// The hash of what it is placed by, if the policy places and the request says.
     pub hash: Option<u64>,
@@ -134,10 +134,12 @@ pub struct Choice {
 }
 
 /// How one backend stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
     /// Requests under way, all cores together.
     pub in_flight: u32,
+    /// What the adaptive policy thinks of it, if there is one and has seen anything.
+    pub estimate: Option<Estimate>,
     /// Whether it can be chosen, or why not.
     pub can: Can,
 }
@@ -292,7 +294,11 @@ fn choice(group: &Group, protocol: Protocol, sketch: &Sketch, now_micros: u64) -
         candidates: group
             .backends
             .iter()
-            .map(|backend| standing(group, backend))
+            .enumerate()
+            .map(|(at, backend)| Standing {
+                estimate: estimate(group, BackendIndex(at as u32), CoreId(0), now_micros),
+                ..standing(group, backend)
+            })
             .collect(),
         pick: match preferred {
             Some(index) if may_stay(group, index, &ask) => Ok(index),
@@ -306,6 +312,7 @@ fn standing(group: &Group, backend: &Backend) -> Standing {
     let panics = group.standing.is_panicking();
     Standing {
         in_flight: backend.load.in_flight(),
+        estimate: None,
         can: match (backend.state, word.state()) {
             (BackendState::Maint, _) | (_, BackendState::Maint) => Can::Maint,
             (BackendState::Drain, _) | (_, BackendState::Drain) => Can::Drain,

@@ -6,6 +6,7 @@
 //! the group serves.
 
 mod members;
+mod policies;
 mod routes;
 mod views;
 
@@ -21,7 +22,7 @@ use crate::base::epoch::Epoch;
 use crate::base::id::ListenerSlot;
 use crate::config::checked::{self, BackendAddress, Config};
 use crate::routing::hashing::hash_key;
-use crate::routing::policy::{Policy, PolicyKind, TRIED_MAX};
+use crate::routing::policy::TRIED_MAX;
 use crate::routing::table::{
     Backend, BackendState, ForwardedHeaders, Group, GroupTimeouts, HttpOptions, Listener,
     ListenerTimeouts, Protocol, Table,
@@ -279,8 +280,7 @@ fn plan_group(
             });
         }
     }
-    let (loads, standings) = (registry.backend_loads(), registry.standings());
-    let policy = Policy::new(kind_of(group.policy), &backends, loads, standings);
+    let policy = policies::of(group, &backends, registry);
     if policy.has_scaled_weights() {
         warnings.push(PlanWarning::WeightsScaled {
             group: Arc::clone(&group.name),
@@ -292,6 +292,7 @@ fn plan_group(
         name: Arc::clone(&group.name),
         required,
         policy,
+        shadow: policies::shadow_of(group, &backends, registry),
         hash_on: group.hash_on.as_ref().map(routes::source_of),
         sticky: affinity::sticky(group, &backends, hash_seed),
         queue: affinity::queue(group, state.waiting),
@@ -301,6 +302,7 @@ fn plan_group(
         standing: state.standing,
         backends,
         load: state.load,
+        norm: state.norm,
         key_seed: hash_key(hash_seed, format!("group/{}", group.name).as_bytes()),
         timeouts: timeouts_of(&group.timeouts),
         retries_max: group.retries,
@@ -334,21 +336,6 @@ fn identity_of(backend: &checked::Backend, id: &str, address: SocketAddr, hash_s
         BackendAddress::Socket(_) => id.to_owned(),
     };
     hash_key(hash_seed, text.as_bytes())
-}
-
-fn kind_of(policy: checked::Policy) -> PolicyKind {
-    match policy {
-        checked::Policy::LeastConnections => PolicyKind::LeastConnections,
-        checked::Policy::LeastRequest { choices } => PolicyKind::LeastRequest { choices },
-        checked::Policy::Maglev { bounded_load } => PolicyKind::Maglev { bounded_load },
-        checked::Policy::PeakEwma => PolicyKind::PeakEwma,
-        checked::Policy::Random => PolicyKind::Random,
-        checked::Policy::Rendezvous { bounded_load } => PolicyKind::Rendezvous { bounded_load },
-        checked::Policy::RingHash { bounded_load } => PolicyKind::RingHash { bounded_load },
-        checked::Policy::RoundRobin => PolicyKind::RoundRobin,
-        checked::Policy::WeightedLeastConnections => PolicyKind::WeightedLeastConnections,
-        checked::Policy::WeightedRoundRobin => PolicyKind::WeightedRoundRobin,
-    }
 }
 
 /// Drops the remembered addresses of names no group has any more.

@@ -22,6 +22,7 @@ use std::sync::atomic::AtomicU32;
 use crate::base::epoch::Epoch;
 use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot};
 use crate::routing::breaker::Overflows;
+use crate::routing::latency::{GroupNorm, Norms};
 use crate::routing::limit::Gate;
 use crate::routing::load::{Board, Load};
 use crate::routing::standing::{BackendStanding, GroupStanding, Standings};
@@ -61,6 +62,7 @@ pub struct Registry {
     group_loads: Board,
     backend_loads: Board,
     standings: Standings,
+    norms: Norms,
     /// The last addresses each name had, by host and port.
     pub(super) known: HashMap<(Arc<str>, u16), Vec<SocketAddr>>,
 }
@@ -79,6 +81,8 @@ pub(super) struct BackendState {
 pub(super) struct GroupState {
     /// What its backends have under way.
     pub(super) load: Load,
+    /// What an answer of it usually takes.
+    pub(super) norm: GroupNorm,
     /// Requests that wait for room in it.
     pub(super) waiting: Arc<AtomicU32>,
     pub(super) standing: GroupStanding,
@@ -157,6 +161,7 @@ impl Registry {
             group_loads: Board::new(cores),
             backend_loads: Board::new(cores),
             standings: Standings::default(),
+            norms: Norms::new(cores),
             known: HashMap::new(),
         }
     }
@@ -208,7 +213,9 @@ impl Registry {
     pub fn memory_bytes(&self) -> usize {
         self.group_loads.memory_bytes()
             + self.backend_loads.memory_bytes()
+            + self.backend_loads.latencies().memory_bytes()
             + self.standings.memory_bytes()
+            + self.norms.memory_bytes()
             + self.groups.memory_bytes()
             + self.backends.memory_bytes()
     }
@@ -271,9 +278,10 @@ impl Registry {
             name: Arc::clone(name),
             required: Arc::clone(required),
         };
-        let loads = &mut self.group_loads;
+        let (loads, norms) = (&mut self.group_loads, &mut self.norms);
         let make = |slot| GroupState {
             load: loads.claim(slot),
+            norm: norms.claim(slot),
             waiting: Arc::default(),
             standing: GroupStanding::default(),
             gate: Arc::default(),

@@ -10,10 +10,13 @@
 //! Beside the number under way stands the peak EWMA of the response time: a rise counts at once,
 //! a fall with a mean life of [`DECAY_MILLIS`], also while nothing is observed. Each core keeps
 //! its own, and the highest counts: a core that has just seen a slow answer is right for all.
+//!
+//! What is known of its times by what it has to do lies beside it: see [`super::latency`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::latency::{Latencies, Latency};
 use crate::base::id::CoreId;
 use crate::telemetry::counter::Gauge;
 
@@ -25,7 +28,8 @@ pub const DECAY_MILLIS: u64 = 10_000;
 
 /// Stamps count in units of 1024 us, so that 32 bits last seven weeks; they may wrap.
 const STAMP_SHIFT: u32 = 10;
-const DECAY_STAMPS: f64 = (DECAY_MILLIS * 1000 / (1 << STAMP_SHIFT)) as f64;
+pub(super) const STAMP_MICROS: u64 = 1 << STAMP_SHIFT;
+const DECAY_STAMPS: f64 = (DECAY_MILLIS * 1000 / STAMP_MICROS) as f64;
 
 /// How often an observation halves for each stamp of its age, in units of 2^-32.
 const HALVINGS_PER_STAMP: u64 =
@@ -60,6 +64,7 @@ type Chunk = Arc<[CoreCells]>;
 pub struct Board {
     cores: usize,
     chunks: Arc<[Chunk]>,
+    latencies: Latencies,
 }
 
 impl Board {
@@ -69,6 +74,7 @@ impl Board {
         Board {
             cores,
             chunks: Arc::default(),
+            latencies: Latencies::default(),
         }
     }
 
@@ -84,7 +90,18 @@ impl Board {
         for core in chunk.iter() {
             core.cost[at].store(0, Relaxed);
         }
-        Load { chunk, at }
+        Load {
+            chunk,
+            at,
+            latency: self.latencies.claim(slot),
+        }
+    }
+
+    /// What is known of the times of all slots.
+    #[inline]
+    #[must_use]
+    pub fn latencies(&self) -> &Latencies {
+        &self.latencies
     }
 
     /// What is under way at `slot`, all cores together; 0 for a slot that was never claimed.
@@ -103,7 +120,7 @@ impl Board {
         cost(self.chunks.get(chunk)?, at, now_micros)
     }
 
-    /// Bytes of the figures of all cores.
+    /// Bytes of the figures of all cores, times that they share not included.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let cells: usize = self.chunks.iter().map(|chunk| size_of_val(&**chunk)).sum();
@@ -116,6 +133,7 @@ impl Board {
 pub struct Load {
     chunk: Chunk,
     at: usize,
+    latency: Latency,
 }
 
 impl Load {
@@ -141,6 +159,13 @@ impl Load {
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         sum(&self.chunk, self.at)
+    }
+
+    /// What is known of its times.
+    #[inline]
+    #[must_use]
+    pub fn latency(&self) -> &Latency {
+        &self.latency
     }
 
     /// Notes that an answer took `micros`. Only `core` itself may call it. The clock must be the
@@ -187,7 +212,7 @@ fn cost(chunk: &[CoreCells], at: usize, now_micros: u64) -> Option<f32> {
         .reduce(f32::max)
 }
 
-fn stamp(micros: u64) -> u32 {
+pub(super) fn stamp(micros: u64) -> u32 {
     (micros >> STAMP_SHIFT) as u32
 }
 
@@ -205,7 +230,7 @@ fn decay(then: u32, now: u32) -> f32 {
     scale * (1.0 + rest * (linear + rest * (square + rest * (cube + rest * fourth))))
 }
 
-fn unpack(packed: u64) -> Option<(f32, u32)> {
+pub(super) fn unpack(packed: u64) -> Option<(f32, u32)> {
     let cost = f32::from_bits(packed as u32);
     (packed != 0).then_some((cost, (packed >> 32) as u32))
 }

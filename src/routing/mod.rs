@@ -2,9 +2,11 @@
 
 pub mod breaker;
 pub mod conditions;
+pub mod feedback;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod hashing;
+pub mod latency;
 pub mod limit;
 pub mod load;
 pub mod matcher;

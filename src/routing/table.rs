@@ -18,11 +18,12 @@ use crate::base::id::{
 use crate::base::limits::SHARD_KEY_BYTES_MAX;
 use crate::routing::breaker::Breaker;
 use crate::routing::hashing::hash_key;
+use crate::routing::latency::GroupNorm;
 use crate::routing::limit::{Full, Gate, Limited, Permit, Queue};
 use crate::routing::load::Load;
 use crate::routing::matcher::RouteSet;
 use crate::routing::outlier::Outlier;
-use crate::routing::policy::Policy;
+use crate::routing::policy::{Policy, Shadow};
 use crate::routing::retry::Retry;
 use crate::routing::shard::Rule;
 use crate::routing::shard::key::{Extracted, KeyRoom, KeySource, RequestView};
@@ -174,10 +175,14 @@ pub struct Group {
     pub required: Arc<[Arc<str>]>,
     /// How a backend is chosen.
     pub policy: Policy,
+    /// A policy that picks beside it, without effect.
+    pub shadow: Option<Shadow>,
     /// The backends.
     pub backends: Vec<Backend>,
     /// What all of them have under way, whoever they have it from.
     pub load: Load,
+    /// What an answer of it usually takes.
+    pub norm: GroupNorm,
     /// The seed of keys that place requests among them.
     pub key_seed: u64,
     /// Times.
@@ -236,7 +241,7 @@ impl Group {
     #[inline]
     #[must_use]
     pub fn looks_at_requests(&self) -> bool {
-        self.sticky.is_some() || self.policy.kind().needs_key()
+        self.sticky.is_some() || self.needs_key()
     }
 
     /// The hash of what a request is placed by; `None` when it does not say.

@@ -166,6 +166,14 @@ pub struct BackendStats {
     pub retries_refused: Counter,
     /// Times a core suspended it.
     pub suspensions: Counter,
+    /// Picks of it that the policy in the shadow repeated.
+    pub shadow_compared: Counter,
+    /// Those for which that would have chosen another.
+    pub shadow_differed: Counter,
+    /// Times that would have chosen it.
+    pub shadow_chosen: Counter,
+    /// The time to expect of those, as the adaptive policy sees it.
+    pub shadow_busy_micros: Counter,
     /// Bytes sent to the backend.
     pub bytes_sent: Counter,
     /// Bytes received from the backend.

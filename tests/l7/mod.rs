@@ -1,5 +1,6 @@
 //! The HTTP/1.1 reverse proxy.
 
+mod adaptive;
 mod bodies;
 mod bulk;
 mod decisions;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::{Answer, Client, Proxy, Settings, Upstream, eventually};
 
-const POLICIES: [&str; 7] = [
+const POLICIES: [&str; 8] = [
+    "adaptive",
     "round_robin",
     "weighted_round_robin",
     "random",
@@ -42,7 +43,7 @@ fn weights_decide_the_share() {
                 assert_eq!(shares, [150, 50], "{policy}");
             }
             // Fast as both are, one is faster, and that alone counts between idle ones.
-            "peak_ewma" => {}
+            "adaptive" | "peak_ewma" => {}
             _ => assert!((120..180).contains(&shares[0]), "{policy}: {shares:?}"),
         }
         let requests = proxy.metrics();
@@ -69,7 +70,7 @@ fn states_and_weights_change_under_traffic_and_nothing_fails() {
             assert_eq!(shares(&proxy, 20, "one"), [0, 20], "{policy} {keys}");
             proxy.reload(settings(""));
         }
-        // For peak_ewma one of them may have to be forgotten a slow answer first.
+        // For peak_ewma and adaptive one of them may have to be forgotten a slow answer first.
         both_serve(&proxy);
         proxy.reload(settings("state = \"maint\""));
         eventually("idle connections end in maintenance", || one.open() == 0);

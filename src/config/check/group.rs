@@ -1,16 +1,15 @@
 //! Groups: their backends, and how these are treated.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::checked::{
-    CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts, KeySource, Policy, RETRIES_MAX,
-};
+use super::super::checked::{Group, GroupLimits, GroupTimeouts, KeySource, RETRIES_MAX};
 use super::super::problem::Problems;
 use super::super::raw;
 use super::names::Names;
-use super::values::{choice, duration, number, number_or_none, path, size};
-use super::{HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, health, key, probe};
+use super::values::{duration, number, path, size};
+use super::{
+    HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, health, key, policy, probe,
+};
 
 pub(super) fn check(
     raw: &raw::Group,
@@ -23,7 +22,7 @@ pub(super) fn check(
         let fix = "write the path of a file, such as \"/etc/weir/app.json\"";
         path(written, fix, problems)
     });
-    let policy = check_policy(raw, problems);
+    let (policy, shadow) = policy::check(raw, problems);
     let retries = number(&raw.retries, 2, 0..=RETRIES_MAX, problems);
     let idle_connections_max = number(&raw.idle_connections_max, 1024, 0..=1_000_000, problems);
     let mut time =
@@ -37,7 +36,7 @@ pub(super) fn check(
     let limits = GroupLimits {
         head_bytes: size(&raw.head_bytes, HEAD_BYTES_DEFAULT, HEAD_BYTES, problems),
     };
-    let hash_on = check_hash_on(raw, policy, problems);
+    let hash_on = check_hash_on(raw, problems);
     let sticky = raw.sticky.as_ref();
     let sticky = sticky.and_then(|sticky| affinity::check_sticky(sticky, problems));
     let queue = affinity::check_queue(&raw.queue, problems);
@@ -50,6 +49,7 @@ pub(super) fn check(
     Some(Group {
         name: name?,
         policy,
+        shadow,
         backends,
         backends_file,
         retries,
@@ -67,50 +67,8 @@ pub(super) fn check(
     })
 }
 
-fn check_policy(raw: &raw::Group, problems: &mut Problems<'_>) -> Policy {
-    let choices = number(&raw.choices, u32::from(CHOICES_DEFAULT), CHOICES, problems);
-    let choices = u8::try_from(choices).unwrap_or(CHOICES_DEFAULT);
-    let bounded_load = number_or_none(&raw.bounded_load, BOUNDED_LOAD, problems);
-    let policies: [(&str, Policy); 10] = [
-        ("round_robin", Policy::RoundRobin),
-        ("weighted_round_robin", Policy::WeightedRoundRobin),
-        ("random", Policy::Random),
-        ("least_connections", Policy::LeastConnections),
-        (
-            "weighted_least_connections",
-            Policy::WeightedLeastConnections,
-        ),
-        ("least_request", Policy::LeastRequest { choices }),
-        ("peak_ewma", Policy::PeakEwma),
-        ("maglev", Policy::Maglev { bounded_load }),
-        ("ring_hash", Policy::RingHash { bounded_load }),
-        ("rendezvous", Policy::Rendezvous { bounded_load }),
-    ];
-    let policy = choice(&raw.policy, Policy::RoundRobin, &policies, problems);
-    let draws = matches!(policy, Policy::LeastRequest { .. });
-    if let Some(written) = raw.choices.as_ref().filter(|_| !draws) {
-        let fix = "remove it, or write policy = \"least_request\"";
-        problems.error(&written.at, "has a meaning for least_request only", fix);
-    }
-    if let Some(written) = raw.bounded_load.as_ref().filter(|_| !policy.places()) {
-        let fix = "remove it, or write policy = \"rendezvous\"";
-        let what = "has a meaning for maglev, ring_hash and rendezvous only";
-        problems.error(&written.at, what, fix);
-    }
-    policy
-}
-
-fn check_hash_on(
-    raw: &raw::Group,
-    policy: Policy,
-    problems: &mut Problems<'_>,
-) -> Option<KeySource> {
+fn check_hash_on(raw: &raw::Group, problems: &mut Problems<'_>) -> Option<KeySource> {
     let written = raw.hash_on.as_ref()?;
-    if !policy.places() {
-        let fix = "remove it, or write policy = \"rendezvous\"";
-        let what = "has a meaning for maglev, ring_hash and rendezvous only";
-        problems.error(&written.at, what, fix);
-    }
     let source = key::check(written, problems)?;
     if matches!(source, KeySource::Json { .. } | KeySource::Sni) {
         let fix = "write a shard rule: a group is entered before bodies are read";
@@ -119,9 +77,3 @@ fn check_hash_on(
     }
     Some(source)
 }
-
-/// Backends drawn by `least_request`.
-const CHOICES: RangeInclusive<u32> = 2..=16;
-
-/// Percent of its share of the load; 100 would leave no room for what a share is rounded to.
-const BOUNDED_LOAD: RangeInclusive<u32> = 101..=10_000;

@@ -17,6 +17,7 @@ mod health;
 mod key;
 mod listener;
 pub(super) mod names;
+mod policy;
 mod probe;
 mod ranges;
 mod require;

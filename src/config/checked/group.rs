@@ -1,6 +1,6 @@
 //! Groups and their backends, as meant.
 
-use super::{Agent, Breaker, Check, KeySource, Outlier, Queue, Retry, Sticky};
+use super::{Adaptive, Agent, Breaker, Check, KeySource, Outlier, Queue, Retry, Shadow, Sticky};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +10,8 @@ use std::time::Duration;
 /// How a backend is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
+    /// The least product of requests under way and of the time one takes there now.
+    Adaptive(Adaptive),
     /// The one with the fewest requests in flight, all cores of the node together.
     LeastConnections,
     /// The least loaded of some that are drawn by weight.
@@ -70,6 +72,7 @@ impl Policy {
     /// The word of the file.
     pub(in super::super) fn name(self) -> &'static str {
         match self {
+            Policy::Adaptive(_) => "adaptive",
             Policy::LeastConnections => "least_connections",
             Policy::LeastRequest { .. } => "least_request",
             Policy::Maglev { .. } => "maglev",
@@ -94,6 +97,8 @@ pub struct Group {
     pub name: Arc<str>,
     /// How a backend is chosen.
     pub policy: Policy,
+    /// A policy that picks beside it, without effect.
+    pub shadow: Option<Shadow>,
     /// The backends of the configuration, at least one unless there is a file.
     pub backends: Vec<Backend>,
     /// A file that has further ones.

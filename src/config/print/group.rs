@@ -10,16 +10,11 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     page.section("[[group]]");
     page.text("name", &group.name);
     page.text("policy", group.policy.name());
-    match group.policy {
-        Policy::LeastRequest { choices } => page.raw("choices", choices),
-        Policy::Maglev { bounded_load }
-        | Policy::Rendezvous { bounded_load }
-        | Policy::RingHash { bounded_load } => match bounded_load {
-            Some(percent) => page.raw("bounded_load", percent),
-            None => page.text("bounded_load", "none"),
-        },
-        _ => {}
+    if let Some(shadow) = &group.shadow {
+        page.text("shadow", shadow.policy.name());
+        page.raw("shadow_every", shadow.every);
     }
+    print_choosing(group, page);
     if let Some(source) = &group.hash_on {
         page.raw("hash_on", shard::key(source));
     }
@@ -38,6 +33,7 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     }
     page.raw("retries", group.retries);
     page.raw("idle_connections_max", group.idle_connections_max);
+    print_adaptive(group, page);
     page.section("[group.timeouts]");
     page.duration("connect", group.timeouts.connect);
     page.duration("response", group.timeouts.response);
@@ -60,6 +56,47 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     }
     for backend in long {
         print_backend(backend, page);
+    }
+}
+
+/// What the policy goes by, and the one in its shadow, which shares the keys.
+fn print_choosing(group: &Group, page: &mut Page) {
+    let policies = [Some(group.policy), group.shadow.map(|shadow| shadow.policy)];
+    let mut policies = policies.into_iter().flatten();
+    if let Some(choices) = policies.clone().find_map(|policy| match policy {
+        Policy::LeastRequest { choices } => Some(choices),
+        _ => None,
+    }) {
+        page.raw("choices", choices);
+    }
+    match policies.find_map(|policy| match policy {
+        Policy::Maglev { bounded_load }
+        | Policy::Rendezvous { bounded_load }
+        | Policy::RingHash { bounded_load } => Some(bounded_load),
+        _ => None,
+    }) {
+        Some(Some(percent)) => page.raw("bounded_load", percent),
+        Some(None) => page.text("bounded_load", "none"),
+        None => {}
+    }
+}
+
+fn print_adaptive(group: &Group, page: &mut Page) {
+    let policies = [Some(group.policy), group.shadow.map(|shadow| shadow.policy)];
+    let adaptive = policies
+        .into_iter()
+        .flatten()
+        .find_map(|policy| match policy {
+            Policy::Adaptive(adaptive) => Some(adaptive),
+            _ => None,
+        });
+    if let Some(adaptive) = adaptive {
+        page.section("[group.adaptive]");
+        page.raw("choices", adaptive.choices);
+        page.duration("memory", adaptive.memory);
+        page.raw("tolerance", adaptive.tolerance_percent);
+        page.raw("failure_penalty", adaptive.failure_penalty);
+        page.raw("nodes", adaptive.nodes);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::problem::{At, Problems};
 use super::super::reader::Section;
+use super::adaptive::{Adaptive, read_adaptive};
 use super::affinity::{Queue, Sticky, read_queue, read_sticky};
 use super::health::{Breaker, Outlier, Retry, read_breaker, read_outlier, read_retry};
 use super::probe::{Agent, Check, read_agent, read_check};
@@ -13,6 +14,9 @@ pub(in super::super) struct Group {
     pub(in super::super) policy: Text,
     pub(in super::super) choices: Integer,
     pub(in super::super) bounded_load: Size,
+    pub(in super::super) adaptive: Option<Adaptive>,
+    pub(in super::super) shadow: Text,
+    pub(in super::super) shadow_every: Integer,
     pub(in super::super) hash_on: Option<KeySource>,
     pub(in super::super) backends: Texts,
     pub(in super::super) backends_file: Text,
@@ -60,6 +64,11 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
         policy: section.text("policy", "\"round_robin\"", problems),
         choices: section.integer("choices", "2", problems),
         bounded_load: section.scalar("bounded_load", "125", problems),
+        adaptive: section
+            .section("adaptive", problems)
+            .map(|section| read_adaptive(section, problems)),
+        shadow: section.text("shadow", "\"adaptive\"", problems),
+        shadow_every: section.integer("shadow_every", "16", problems),
         hash_on: section
             .section("hash_on", problems)
             .map(|section| read_key(section, problems)),

@@ -1,6 +1,7 @@
 //! Backends in the long form: what each key means, and every mistake in one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 
@@ -118,6 +119,7 @@ fn a_group_nobody_of_which_takes_traffic_is_suspicious() {
 #[test]
 fn every_policy_has_its_word() {
     let policies = [
+        ("adaptive", Policy::Adaptive(Adaptive::default())),
         ("least_connections", Policy::LeastConnections),
         ("least_request", Policy::LeastRequest { choices: 2 }),
         ("maglev", Policy::Maglev { bounded_load: None }),
@@ -146,6 +148,46 @@ fn every_policy_has_its_word() {
     );
     let three = group("policy = \"least_request\"\nchoices = 3\nbackends = [\"127.0.0.1:1\"]\n");
     assert_eq!(three.policy, Policy::LeastRequest { choices: 3 });
+}
+
+#[test]
+fn how_adaptive_chooses_and_what_picks_beside() {
+    let text = "policy = \"random\"\nshadow = \"adaptive\"\nshadow_every = 4\n\
+                backends = [\"127.0.0.1:1\"]\n[group.adaptive]\nmemory = \"500ms\"\nnodes = 3\n";
+    let shadow = group(text).shadow.unwrap();
+    let expected = Adaptive {
+        memory: Duration::from_millis(500),
+        nodes: 3,
+        ..Adaptive::default()
+    };
+    assert_eq!(shadow.policy, Policy::Adaptive(expected));
+    assert_eq!(shadow.every, 4);
+    let wrong = [
+        ("[group.adaptive]\nnodes = 1\n", "adaptive only"),
+        ("shadow_every = 4\n", "beside shadow only"),
+        ("shadow = \"best\"\n", "best"),
+        ("shadow = \"adaptive\"\nshadow_every = 0\n", "from 1 to"),
+        (
+            "policy = \"adaptive\"\n[group.adaptive]\nnodes = 0\n",
+            "from 1 to 1000",
+        ),
+        (
+            "policy = \"adaptive\"\n[group.adaptive]\nmemory = \"2h\"\n",
+            "longer",
+        ),
+        (
+            "policy = \"adaptive\"\n[group.adaptive]\ntolerance = 1001\n",
+            "from 0 to 1000",
+        ),
+        (
+            "policy = \"adaptive\"\n[group.adaptive]\nspeed = 1\n",
+            "speed",
+        ),
+    ];
+    for (lines, what) in wrong {
+        let found = group_errors(&format!("backends = [\"127.0.0.1:1\"]\n{lines}"));
+        assert!(found[0].contains(what), "{lines}: {found:?}");
+    }
 }
 
 #[test]

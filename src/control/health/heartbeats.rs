@@ -95,6 +95,7 @@ impl Keeper {
                     });
                     so_far.backends += 1;
                     so_far.discounted |= heard.discounted;
+                    self.weigh_latency(slot, now, unix);
                 }
                 Some(Err(rejection)) => refused = rejection,
                 None => {}
@@ -102,6 +103,30 @@ impl Keeper {
         }
         self.judge_panic();
         believed.ok_or(refused)
+    }
+
+    /// Tells the adaptive policy how the time a backend says it takes compares with what the others
+    /// of its group say. Only that can be compared: what backends measure is not what a core does.
+    fn weigh_latency(&self, slot: BackendSlot, now: Moment, unix: Duration) {
+        let Some((member, rules)) = self.members.get(&slot).and_then(|member| {
+            let rules = self.groups.get(&member.group)?;
+            Some((member, rules))
+        }) else {
+            return;
+        };
+        let (Some(adaptive), Some(own)) = (rules.adaptive, member.says_latency(rules, now)) else {
+            return;
+        };
+        let others = self.members.values();
+        let others = others.filter(|other| other.group == member.group && other.slot != slot);
+        let said = others.filter_map(|other| other.says_latency(rules, now));
+        let (sum, count) = said.fold((own, 1_u32), |(sum, count), said| (sum + said, count + 1));
+        if count > 1 {
+            let pace = own * f64::from(count) / sum;
+            let micros = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
+            let latency = member.load.latency();
+            latency.observe_pace(pace as f32, adaptive.fading(micros));
+        }
     }
 
     /// Whom a heartbeat is of. An id that stands for several addresses of one group cannot speak

@@ -291,6 +291,18 @@ impl Member {
             || self.ramp_since.is_some()
     }
 
+    /// The mean time to an answer it says it has, in milliseconds, while that is to be believed.
+    pub(super) fn says_latency(&self, rules: &Rules, now: Moment) -> Option<f64> {
+        let heard = self.heartbeat.heard()?;
+        let until = self
+            .heartbeat
+            .alive_until(rules.check.heartbeat_timeout)
+            .filter(|until| *until > now);
+        until?;
+        let latency = heard.report.latency_ms?;
+        (!heard.discounted && latency > 0.0).then_some(latency)
+    }
+
     /// Time has passed.
     pub(super) fn tick(&mut self, rules: &Rules, scene: Scene<'_>) {
         let now = scene.now;
@@ -398,6 +410,10 @@ impl Member {
                 "health"
             );
             let recovered = (now.from, now.to) == (Status::Down, Status::Up);
+            if recovered {
+                // It is another than the one that failed.
+                self.load.latency().forget();
+            }
             if recovered && !rules.check.slow_start.is_zero() {
                 self.ramp_since = Some(scene.now);
             }

@@ -12,6 +12,7 @@ use crate::health::outlier::{self, Deviation, Enough, Sample};
 use crate::health::panic::panics;
 use crate::health::probe::Pace;
 use crate::routing::outlier::{Outlier, Suspension};
+use crate::routing::policy::Adaptive;
 use crate::routing::table::Group;
 
 /// What has taken a backend out.
@@ -36,6 +37,8 @@ pub(super) struct Rules {
     pub(super) ask: Option<Arc<Ask>>,
     pub(super) pace: Pace,
     pub(super) outlier: Outlier,
+    /// How its times are judged, if by the adaptive policy.
+    pub(super) adaptive: Option<Adaptive>,
     pub(super) times: EjectionTimes,
     /// Whether the counts of its members are compared: a rule asks for it, and there are enough.
     pub(super) compares: bool,
@@ -74,6 +77,7 @@ impl Rules {
             judged: now + outlier.interval,
             check: check.clone(),
             agent: meant.agent.clone(),
+            adaptive: group.adaptive(),
             outlier,
             panicking: group.standing.is_panicking(),
         }

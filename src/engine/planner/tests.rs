@@ -6,6 +6,7 @@ use super::*;
 use crate::base::id::{BackendIndex, CoreId, ShardIndex};
 use crate::config;
 use crate::routing::matcher::Destination;
+use crate::routing::policy::PolicyKind;
 use crate::routing::shard::key::Plain;
 
 fn load(text: &str) -> Config {

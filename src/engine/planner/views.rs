@@ -16,13 +16,12 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::affinity;
+use super::{affinity, policies};
 use crate::base::id::GroupIndex;
 use crate::config::checked::{Config, Destination, GroupRef, satisfies};
 use crate::engine::registry::Registry;
 use crate::routing::limit::Queue;
 use crate::routing::load::Load;
-use crate::routing::policy::Policy;
 use crate::routing::table::{Backend, Group};
 
 /// Where each part of each group stands in the table: behind all whole groups.
@@ -98,12 +97,8 @@ fn part_of(
         slot,
         name: Arc::clone(&whole.name),
         required,
-        policy: Policy::new(
-            whole.policy.kind(),
-            &backends,
-            registry.backend_loads(),
-            registry.standings(),
-        ),
+        policy: policies::of(config.group(group), &backends, registry),
+        shadow: policies::shadow_of(config.group(group), &backends, registry),
         hash_on: whole.hash_on.clone(),
         sticky: affinity::sticky(config.group(group), &backends, config.hash_seed),
         queue: Queue {
@@ -117,6 +112,7 @@ fn part_of(
         standing: whole.standing.clone(),
         backends,
         load: state.load,
+        norm: state.norm,
         key_seed: whole.key_seed,
         timeouts: whole.timeouts,
         retries_max: whole.retries_max,

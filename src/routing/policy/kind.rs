@@ -1,8 +1,37 @@
 //! The policies there are.
 
+/// How `adaptive` chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adaptive {
+    /// How many are drawn from a group that is not looked at whole, 2 to 16.
+    pub choices: u8,
+    /// Mean life of a time that was seen, in milliseconds, at least 1.
+    pub life_millis: u32,
+    /// By how much a time may differ from the usual one and count as usual, in percent.
+    pub tolerance_percent: u16,
+    /// A failure counts as an answer that took so many times what is usual, at least 1.
+    pub failure_penalty: u16,
+    /// Nodes that send to the same backends, this one included, at least 1.
+    pub nodes: u16,
+}
+
+impl Default for Adaptive {
+    fn default() -> Self {
+        Adaptive {
+            choices: 10,
+            life_millis: 3_000,
+            tolerance_percent: 30,
+            failure_penalty: 20,
+            nodes: 1,
+        }
+    }
+}
+
 /// How a group chooses among its backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyKind {
+    /// The least product of requests under way and of the time one takes there now.
+    Adaptive(Adaptive),
     /// The fewest requests in flight, all cores of the node together, weights aside.
     LeastConnections,
     /// The least loaded of some that are drawn by weight.
@@ -51,6 +80,7 @@ impl PolicyKind {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            PolicyKind::Adaptive(_) => "adaptive",
             PolicyKind::LeastConnections => "least_connections",
             PolicyKind::LeastRequest { .. } => "least_request",
             PolicyKind::Maglev { .. } => "maglev",

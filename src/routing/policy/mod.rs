@@ -19,12 +19,14 @@
 //! it has under way counts for more. If only such are left they are taken as they are. Placing by
 //! a key does neither: there a backend that comes back gets its own keys.
 
+mod adaptive;
 mod alias;
 mod cycle;
 mod hashed;
 mod kind;
 mod least_load;
 mod sample;
+mod shadow;
 mod state;
 #[cfg(test)]
 pub(super) mod tests;
@@ -32,13 +34,16 @@ mod tried;
 
 use std::cell::Cell;
 
-pub use kind::PolicyKind;
+pub use adaptive::{Estimate, estimate};
+pub use kind::{Adaptive, PolicyKind};
+pub use shadow::{Shadow, ShadowState};
 pub use state::PickState;
 pub use tried::{TRIED_MAX, Tried};
 
 use self::alias::{Alias, below};
 use self::cycle::Cycle;
 use self::hashed::Places;
+use self::sample::CHOICES_MAX;
 use crate::base::id::{BackendIndex, BackendSlot};
 use crate::routing::hashing::Algorithm;
 use crate::routing::load::Board;
@@ -105,6 +110,7 @@ struct Candidate {
 
 /// What the weights were made into.
 enum Rule {
+    Adaptive(adaptive::Rule),
     Draw { lottery: Lottery, choices: usize },
     LeastConnections,
     PeakEwma(Lottery),
@@ -175,10 +181,8 @@ impl Policy {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let rule = match &self.rule {
-            Rule::Draw { lottery, .. } | Rule::PeakEwma(lottery) => match lottery {
-                Lottery::Even => 0,
-                Lottery::Weighted(alias) => alias.memory_bytes(),
-            },
+            Rule::Adaptive(rule) => rule.lottery.memory_bytes(),
+            Rule::Draw { lottery, .. } | Rule::PeakEwma(lottery) => lottery.memory_bytes(),
             Rule::LeastConnections | Rule::RoundRobin => 0,
             Rule::Place(places) => places.memory_bytes(),
             Rule::WeightedLeastConnections(cycle) | Rule::WeightedRoundRobin(cycle) => {
@@ -217,6 +221,9 @@ impl Rule {
             false => Lottery::Weighted(Alias::new(ready, weights)),
         };
         match kind {
+            PolicyKind::Adaptive(adaptive) => {
+                Rule::Adaptive(adaptive::Rule::new(adaptive, lottery(), weights))
+            }
             PolicyKind::LeastConnections => Rule::LeastConnections,
             PolicyKind::LeastRequest { choices } => Rule::Draw {
                 lottery: lottery(),
@@ -240,6 +247,13 @@ impl Rule {
 }
 
 impl Lottery {
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Lottery::Even => 0,
+            Lottery::Weighted(alias) => alias.memory_bytes(),
+        }
+    }
+
     #[inline]
     fn draw(&self, ready: &[u32], random: u64) -> Option<u32> {
         match self {
@@ -270,7 +284,17 @@ pub fn may_stay(group: &Group, backend: BackendIndex, ask: &Ask<'_>) -> bool {
 /// When nobody can be chosen, and whether limits are why.
 #[inline]
 pub fn pick(group: &Group, state: &mut PickState, ask: &Ask<'_>) -> Result<BackendIndex, NoPick> {
-    let policy = &group.policy;
+    pick_by(group, &group.policy, state, ask)
+}
+
+/// The same by `policy`, which is made of the backends of the group.
+#[inline]
+fn pick_by(
+    group: &Group,
+    policy: &Policy,
+    state: &mut PickState,
+    ask: &Ask<'_>,
+) -> Result<BackendIndex, NoPick> {
     if ask.tried.is_full() || policy.ready.is_empty() {
         return Err(NoPick::Nobody);
     }
@@ -314,6 +338,7 @@ struct Choice<'c> {
 impl Choice<'_> {
     fn by_rule(&self, state: &mut PickState) -> Option<u32> {
         match &self.policy.rule {
+            Rule::Adaptive(rule) => adaptive::pick(self, state, rule),
             Rule::Draw { lottery, choices } => {
                 sample::pick(self, state, lottery, *choices, |left, right| {
                     least_load::is_less(self, left, right)

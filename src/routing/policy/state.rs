@@ -18,6 +18,8 @@ const MEDIAN_STEP: f32 = 1.03;
 pub struct PickState {
     /// Whose turn is next; reduced to the number of turns when it is used.
     cursor: u32,
+    /// Whose it is.
+    core: CoreId,
     /// The response time in the middle of those seen lately; 0 before the first.
     median_micros: f32,
     /// The last state of the generator.
@@ -28,6 +30,7 @@ impl Default for PickState {
     fn default() -> Self {
         PickState {
             cursor: 0,
+            core: CoreId(0),
             median_micros: 0.0,
             random: STEP,
         }
@@ -42,6 +45,7 @@ impl PickState {
         let mixed = mix(seed ^ mix(place.wrapping_add(STEP)));
         PickState {
             cursor: (mixed >> 32) as u32,
+            core,
             random: mixed,
             ..PickState::default()
         }
@@ -51,6 +55,12 @@ impl PickState {
     /// group of two every first pick would come to the one that fails.
     pub fn return_turn(&mut self, before: PickState) {
         self.cursor = before.cursor;
+    }
+
+    /// The core it belongs to.
+    #[inline]
+    pub(super) fn core(&self) -> CoreId {
+        self.core
     }
 
     /// The cursor as a position among `count`.

@@ -213,8 +213,79 @@ pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
     for ((labels, _), facts) in all.of.iter().zip(backends) {
         all.page.sample(labels, u64::from(facts.breaker));
     }
+    estimates(&mut all, backends);
+    shadows(&mut all, backends);
     connections(&mut all);
     outcomes(&mut all);
+}
+
+/// What the adaptive policy thinks, for the backends it thinks of.
+fn estimates(all: &mut Entities<'_, '_, BackendStats>, backends: &[BackendFacts<'_>]) {
+    if backends.iter().all(|facts| facts.estimate.is_none()) {
+        return;
+    }
+    all.page.family(
+        "weir_backend_expected_latency_seconds",
+        Kind::Gauge,
+        "Time to an answer the adaptive policy expects of one more request.",
+    );
+    for ((labels, _), facts) in all.of.iter().zip(backends) {
+        if let Some(estimate) = facts.estimate {
+            all.page.seconds(labels, estimate.latency_micros);
+        }
+    }
+    all.page.family(
+        "weir_backend_pace_ratio",
+        Kind::Gauge,
+        "How slow the adaptive policy takes it to be, beside its group: 2 is twice as slow.",
+    );
+    for ((labels, _), facts) in all.of.iter().zip(backends) {
+        if let Some(estimate) = facts.estimate {
+            all.page.thousandths(labels, estimate.pace_permille);
+        }
+    }
+}
+
+/// What policies in the shadow would have done.
+fn shadows(all: &mut Entities<'_, '_, BackendStats>, backends: &[BackendFacts<'_>]) {
+    let shadowed: Vec<bool> = backends.iter().map(|facts| facts.shadowed).collect();
+    if !shadowed.contains(&true) {
+        return;
+    }
+    let mut count = |name, help: &str, counter: fn(&BackendStats) -> &Counter| {
+        all.page.family(name, Kind::Counter, help);
+        for ((labels, stats), _) in all.of.iter().zip(&shadowed).filter(|(_, is)| **is) {
+            let sum = stats.iter().map(|core| counter(core).read()).sum();
+            all.page.sample(labels, sum);
+        }
+    };
+    count(
+        "weir_backend_shadow_compared_total",
+        "Picks of it that the policy in the shadow repeated.",
+        |stats| &stats.shadow_compared,
+    );
+    count(
+        "weir_backend_shadow_differed_total",
+        "Those for which the policy in the shadow would have chosen another.",
+        |stats| &stats.shadow_differed,
+    );
+    count(
+        "weir_backend_shadow_chosen_total",
+        "Times the policy in the shadow would have chosen it.",
+        |stats| &stats.shadow_chosen,
+    );
+    all.page.family(
+        "weir_backend_shadow_busy_seconds_total",
+        Kind::Counter,
+        "Expected time to an answer of those, where the adaptive policy chooses or shadows.",
+    );
+    for ((labels, stats), _) in all.of.iter().zip(&shadowed).filter(|(_, is)| **is) {
+        let sum = stats
+            .iter()
+            .map(|core| core.shadow_busy_micros.read())
+            .sum();
+        all.page.seconds(labels, sum);
+    }
 }
 
 fn connections(all: &mut Entities<'_, '_, BackendStats>) {

@@ -45,6 +45,10 @@ pub struct BackendFacts<'a> {
     pub breaker: u8,
     /// Requests (HTTP) or connections (TCP) it has now.
     pub in_flight: u32,
+    /// What the adaptive policy thinks of it, where there is one.
+    pub estimate: Option<EstimateFacts>,
+    /// Whether a policy picks in the shadow of its group's.
+    pub shadowed: bool,
     /// Its counters.
     pub stats: &'a PerCore<BackendStats>,
 }
@@ -59,6 +63,15 @@ pub struct GroupFacts<'a> {
     pub overflows: Vec<(&'static str, u64)>,
     /// What is under way of what is limited, with its name.
     pub in_use: Vec<(&'static str, u32)>,
+}
+
+/// What the adaptive policy thinks of a backend.
+#[derive(Clone, Copy, Debug)]
+pub struct EstimateFacts {
+    /// The latency to expect of one more request.
+    pub latency_micros: u64,
+    /// How it compares with its group, in thousandths.
+    pub pace_permille: u64,
 }
 
 /// What the operating system says of the process.

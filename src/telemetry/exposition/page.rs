@@ -71,6 +71,11 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// One sample in thousandths.
+    pub(super) fn thousandths(&mut self, labels: &str, value: u64) {
+        self.seconds(labels, value.saturating_mul(1000));
+    }
+
     /// The samples of one histogram: all cores together, cumulative over `bounds` (microseconds,
     /// each a lower bound of a bucket, so no bucket is split).
     pub(super) fn histogram<'a>(

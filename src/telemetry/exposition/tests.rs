@@ -78,6 +78,11 @@ fn page(world: &World) -> String {
             name: "app.internal:80",
             address: "10.0.0.1:80".into(),
             in_flight: 4,
+            estimate: Some(EstimateFacts {
+                latency_micros: 12_500,
+                pace_permille: 1250,
+            }),
+            shadowed: true,
             stats: &world.backend,
         }],
         cores: &world.cores,

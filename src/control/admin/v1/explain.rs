@@ -201,6 +201,11 @@ fn choose(body: &mut Value, group: &Group, choice: &Choice) {
             },
             "weight": backend.weight,
             "in_flight": standing.in_flight,
+            "estimate": standing.estimate.map(|estimate| json!({
+                "latency_ms": rounded(estimate.latency_micros / 1000.0),
+                "pace": rounded(estimate.pace),
+                "score": rounded(estimate.score / 1000.0),
+            })),
             "requests_max": backend.requests_max,
             "connections_max": backend.connections_max,
             "can_be_chosen": standing.can.name(),
@@ -245,6 +250,11 @@ fn why(kind: PolicyKind, choice: &Choice) -> String {
 /// Why a policy chose.
 fn why_of(kind: PolicyKind, choice: &Choice) -> String {
     match kind {
+        PolicyKind::Adaptive(adaptive) => format!(
+            "the least score, requests in flight times the latency to expect, of {} drawn, or of \
+             all of a small group",
+            adaptive.choices
+        ),
         PolicyKind::LeastConnections => "the fewest requests in flight".to_owned(),
         PolicyKind::LeastRequest { choices } => {
             format!("the least loaded of {choices} drawn by weight; each core draws its own")
@@ -267,6 +277,11 @@ fn why_of(kind: PolicyKind, choice: &Choice) -> String {
             "the next in turn by weight; each core has turns of its own".to_owned()
         }
     }
+}
+
+/// To thousandths: more would be noise.
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 1000.0).round() / 1000.0
 }
 
 fn hex(hash: u64) -> String {

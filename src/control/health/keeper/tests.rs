@@ -96,8 +96,11 @@ impl World {
     }
 
     fn hear(&mut self, sequence: u64, capacity: f64) -> Result<(), Rejection> {
-        let claim = claim(sequence, capacity);
-        let heard = self.keeper.hear(&claim, None, self.now, self.now);
+        self.hear_claim(&claim(sequence, capacity))
+    }
+
+    fn hear_claim(&mut self, claim: &Claim) -> Result<(), Rejection> {
+        let heard = self.keeper.hear(claim, None, self.now, self.now);
         heard.map(|_| ())
     }
 
@@ -213,6 +216,34 @@ fn ten_thousand_checks_are_spread_and_no_more_run_at_once_than_may() {
     let burst = world.keeper.turn(world.now);
     assert_eq!(burst.len(), CHECKS_MAX);
     assert!(world.keeper.turn(world.now).is_empty());
+}
+
+#[test]
+fn what_backends_say_of_their_times_is_compared_among_them_and_forgotten_when_they_recover() {
+    let lines = "policy = \"adaptive\"\n[group.check]\nheartbeat_timeout = \"5s\"\n";
+    let mut world = World::new(&format!("{THREE}{lines}"));
+    let pace = |world: &World, at: usize| {
+        let fading = world.group().adaptive().unwrap().fading(0);
+        world.group().backends[at].load.latency().pace(fading)
+    };
+    for sequence in 1..=20 {
+        for (at, latency) in [(0, Some(90.0)), (1, Some(30.0)), (2, None)] {
+            let claim = Claim {
+                server_id: format!("127.0.0.1:900{}", at + 1),
+                latency_ms: latency,
+                ..claim(sequence, 50.0)
+            };
+            world.hear_claim(&claim).unwrap();
+        }
+    }
+    assert!((1.3..1.6).contains(&pace(&world, 0)), "{}", pace(&world, 0));
+    assert!((0.5..0.7).contains(&pace(&world, 1)), "{}", pace(&world, 1));
+    assert_eq!(pace(&world, 2), 1.0, "it says nothing");
+    world.pass(7 * SECOND, |_| true);
+    assert_eq!(world.status(0), Status::Down);
+    world.hear(21, 50.0).unwrap();
+    assert_eq!(world.status(0), Status::Up);
+    assert_eq!(pace(&world, 0), 1.0);
 }
 
 #[test]

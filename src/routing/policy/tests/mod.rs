@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::base::id::{BackendSlot, CoreId, GroupSlot};
 use crate::routing::hashing::hash_key;
+use crate::routing::latency::Norms;
 use crate::routing::limit::{Limited, Queue};
 use crate::routing::outlier::Outlier;
 use crate::routing::retry::Retry;
@@ -14,6 +15,7 @@ use crate::routing::standing::{GroupStanding, Standing};
 use crate::routing::table::{Backend, GroupTimeouts};
 use crate::telemetry::stats::PerCore;
 
+mod adaptive;
 mod placed;
 mod promises;
 mod shares;
@@ -22,7 +24,14 @@ mod turns;
 
 const CORES: usize = 2;
 
-const POLICIES: [PolicyKind; 12] = [
+const POLICIES: [PolicyKind; 13] = [
+    PolicyKind::Adaptive(Adaptive {
+        choices: 10,
+        life_millis: 3_000,
+        tolerance_percent: 30,
+        failure_penalty: 20,
+        nodes: 1,
+    }),
     PolicyKind::LeastConnections,
     PolicyKind::LeastRequest { choices: 2 },
     PolicyKind::LeastRequest { choices: 16 },
@@ -93,8 +102,10 @@ fn group_of(
         name: Arc::from("app"),
         required: Arc::default(),
         policy: Policy::new(kind, &backends, board, standings),
+        shadow: None,
         backends,
         load: Board::new(CORES).claim(0),
+        norm: Norms::new(CORES).claim(0),
         key_seed: 1,
         timeouts: GroupTimeouts {
             connect: second,

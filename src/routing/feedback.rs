@@ -1,0 +1,125 @@
+//! What exchanges teach the policies of their group: the one that chooses and the one in its
+//! shadow.
+//!
+//! Each is told what it asks for and nothing else, so a group whose policy asks for no times pays
+//! for none.
+
+use crate::base::id::{BackendIndex, CoreId};
+use crate::routing::latency::crowd;
+use crate::routing::policy::{Adaptive, Policy, PolicyKind, estimate};
+use crate::routing::table::Group;
+
+/// What an answer showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// From handing the request over to the head of the response.
+    pub micros: u64,
+    /// The crowd the request came into: see [`Group::crowd_at`].
+    pub crowd: u8,
+    /// Its status.
+    pub status: u16,
+}
+
+/// Too much to do (RFC 6585), and said fast.
+const TOO_MANY_REQUESTS: u16 = 429;
+
+impl Group {
+    /// The policy, and the one in its shadow.
+    pub(super) fn policies(&self) -> impl Iterator<Item = &Policy> {
+        let shadow = self.shadow.as_ref().map(|shadow| &shadow.policy);
+        [Some(&self.policy), shadow].into_iter().flatten()
+    }
+
+    /// Whether one of them places by a key.
+    #[inline]
+    #[must_use]
+    pub fn needs_key(&self) -> bool {
+        self.policies().any(|policy| policy.kind().needs_key())
+    }
+
+    /// How its times are judged, if one of them is adaptive.
+    #[inline]
+    #[must_use]
+    pub fn adaptive(&self) -> Option<Adaptive> {
+        self.policies().find_map(|policy| match policy.kind() {
+            PolicyKind::Adaptive(adaptive) => Some(adaptive),
+            _ => None,
+        })
+    }
+
+    /// The crowd a request has come into that was handed to `backend` just now; 0 where it does
+    /// not matter.
+    #[inline]
+    #[must_use]
+    pub fn crowd_at(&self, backend: BackendIndex) -> u8 {
+        let Some(adaptive) = self.adaptive() else {
+            return 0;
+        };
+        let handed = self.backends[backend.index()].load.in_flight();
+        crowd(adaptive.under_way(handed.saturating_sub(1)) + 1) as u8
+    }
+
+    /// Notes what an answer took, for the policies that ask. One that says the backend has too
+    /// much to do (429) is a failure to them; others that fail are noted by [`Group::failed`]. Only
+    /// `core` itself may call it.
+    #[inline]
+    pub fn answered(&self, index: BackendIndex, core: CoreId, answer: Answer, now_micros: u64) {
+        let Some(backend) = self.backends.get(index.index()) else {
+            return;
+        };
+        let is_peak = |policy: &Policy| policy.kind() == PolicyKind::PeakEwma;
+        if self.policies().any(is_peak) {
+            backend.load.observe(core, answer.micros, now_micros);
+        }
+        if answer.status == TOO_MANY_REQUESTS {
+            self.failed(index, now_micros);
+        } else if answer.status < 500
+            && let Some(adaptive) = self.adaptive()
+        {
+            let (took, crowd) = (answer.micros.max(1) as f32, usize::from(answer.crowd));
+            self.norm.observe(core, crowd, took);
+            if let Some(usual) = self.norm.usual(core) {
+                let fading = adaptive.fading(now_micros);
+                backend.load.latency().observe(crowd, took, &usual, fading);
+            }
+        }
+    }
+
+    /// Notes that an exchange failed at `backend`, for the policies that ask.
+    pub fn failed(&self, backend: BackendIndex, now_micros: u64) {
+        if let (Some(backend), Some(adaptive)) =
+            (self.backends.get(backend.index()), self.adaptive())
+        {
+            // Any core's will do.
+            let usual = self.norm.usual(CoreId(0));
+            let fading = adaptive.fading(now_micros);
+            let penalty = f32::from(adaptive.failure_penalty);
+            backend
+                .load
+                .latency()
+                .observe_failure(penalty, usual.as_ref(), fading);
+        }
+    }
+
+    /// Counts what the policy in the shadow would have done instead of what was done.
+    pub fn compare(
+        &self,
+        core: CoreId,
+        served: BackendIndex,
+        chosen: Option<BackendIndex>,
+        now_micros: u64,
+    ) {
+        let stats = self.backends[served.index()].stats.of(core);
+        stats.shadow_compared.inc();
+        if chosen != Some(served) {
+            stats.shadow_differed.inc();
+        }
+        if let Some(chosen) = chosen {
+            let stats = self.backends[chosen.index()].stats.of(core);
+            stats.shadow_chosen.inc();
+            let expected = estimate(self, chosen, core, now_micros);
+            let micros = expected.map_or(0, |estimate| estimate.latency_micros as u64);
+            stats.shadow_busy_micros.add(micros);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Availability, then capacity, then latency: who is allowed is settled before, and among those
+//! the least product of requests under way, the one that comes included, and the time to expect.
+//!
+//! Of a large group some are drawn, one from each of as many equal parts of it, turned by a random
+//! amount: so all are distinct and everybody comes as often. With unequal weights they are drawn
+//! by weight, and repetition does no harm. A small group is looked at whole. Of equals the first
+//! drawn wins.
+//!
+//! The time to expect is that of [`crate::routing::latency`]. Within `tolerance` of what is usual
+//! in the group it counts as usual: in a group of equals the difference is noise, and following it
+//! would make the queues longer than not looking at it. An idle group is then served in turn, by
+//! chance, and one that looked slow is tried again once its time has faded into the tolerance.
+//!
+//! Nodes that do not know of each other's requests each see a part of them only. They are told how
+//! many they are: a node then takes the others to do as it does.
+//!
+//! The rule was chosen by its figures, in the model of an uneven and of an even fleet; DESIGN.md
+//! has them, and what was rejected.
+
+use super::alias::below;
+use super::least_load::EXACT_MAX;
+use super::{Adaptive, CHOICES_MAX, Choice, Lottery, PickState, Policy};
+use crate::base::id::{BackendIndex, CoreId};
+use crate::routing::latency::{CROWDS, Fading, Usual, crowd};
+use crate::routing::table::Group;
+
+/// Tries for one from each part of a group.
+const DRAWS_MAX: usize = 4;
+
+/// The rule as made for one group.
+pub(super) struct Rule {
+    adaptive: Adaptive,
+    pub(super) lottery: Lottery,
+    /// Where each part of the group begins, and its end.
+    parts: [u32; CHOICES_MAX + 1],
+    /// One by the mean weight, if the weights differ.
+    per_weight: Option<f32>,
+}
+
+impl Rule {
+    pub(super) fn new(adaptive: Adaptive, lottery: Lottery, weights: &[u16]) -> Rule {
+        let (count, choices) = (weights.len(), usize::from(adaptive.choices));
+        let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+        let is_even = matches!(lottery, Lottery::Even);
+        Rule {
+            adaptive,
+            lottery,
+            parts: std::array::from_fn(|part| (part.min(choices) * count / choices) as u32),
+            per_weight: (!is_even && total > 0).then(|| count as f32 / total as f32),
+        }
+    }
+}
+
+/// What a time to expect is measured against.
+struct Scale {
+    usual: Usual,
+    fading: Fading,
+    /// Times between these parts of the usual one are usual.
+    usual_from: f32,
+    usual_to: f32,
+}
+
+impl Adaptive {
+    /// What is usual where nobody has seen anything: any time will do, the same for all.
+    const UNSEEN: Usual = [1.0; CROWDS];
+
+    /// How times that were seen fade.
+    #[must_use]
+    pub fn fading(&self, now_micros: u64) -> Fading {
+        Fading::new(now_micros, u64::from(self.life_millis) * 1000)
+    }
+
+    /// Requests under way at a backend to which this node has handed so many.
+    #[inline]
+    #[must_use]
+    pub fn under_way(&self, handed: u32) -> u32 {
+        handed.saturating_mul(u32::from(self.nodes))
+    }
+
+    fn scale(&self, usual: Option<Usual>, now_micros: u64) -> Scale {
+        let within = 1.0 + f32::from(self.tolerance_percent) / 100.0;
+        Scale {
+            usual: usual.unwrap_or(Adaptive::UNSEEN),
+            fading: self.fading(now_micros),
+            usual_from: 1.0 / within,
+            usual_to: within,
+        }
+    }
+}
+
+impl Scale {
+    /// A time, or the usual one if it is near it.
+    #[inline]
+    fn tolerant(&self, expected: f32, crowd: usize) -> f32 {
+        let usual = self.usual[crowd];
+        let near = expected > usual * self.usual_from && expected < usual * self.usual_to;
+        if near { usual } else { expected }
+    }
+}
+
+/// What the policy thinks of one backend.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// The time to expect of one more request, in microseconds.
+    pub latency_micros: f32,
+    /// How it compares with its group: 2 is twice as slow.
+    pub pace: f32,
+    /// What is minimised.
+    pub score: f32,
+}
+
+/// What the adaptive policy of `group`, or the one in its shadow, thinks of a backend, as `core`
+/// sees it; `None` while nobody has seen an answer.
+#[must_use]
+pub fn estimate(
+    group: &Group,
+    index: BackendIndex,
+    core: CoreId,
+    now_micros: u64,
+) -> Option<Estimate> {
+    let (policy, rule) = group.policies().find_map(|policy| match &policy.rule {
+        super::Rule::Adaptive(rule) => Some((policy, rule)),
+        _ => None,
+    })?;
+    let latency = group.backends.get(index.index())?.load.latency();
+    let usual = group.norm.usual(core)?;
+    let scale = rule.adaptive.scale(Some(usual), now_micros);
+    let handed = policy.in_flight(index.0);
+    let crowd = crowd(rule.adaptive.under_way(handed).saturating_add(1));
+    Some(Estimate {
+        latency_micros: latency.expect(crowd, &scale.usual, scale.fading),
+        pace: latency.pace(scale.fading),
+        score: score(policy, rule, &scale, index.0),
+    })
+}
+
+pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState, rule: &Rule) -> Option<u32> {
+    let ready = &choice.policy.ready;
+    let usual = choice.group.norm.usual(state.core());
+    let scale = rule.adaptive.scale(usual, choice.ask.now_micros);
+    let mut best = (f32::INFINITY, None);
+    let mut consider = |index: u32| {
+        let score = score(choice.policy, rule, &scale, index);
+        if score < best.0 {
+            best = (score, Some(index));
+        }
+    };
+    if ready.len() <= EXACT_MAX {
+        let random = state.random();
+        let start = match &rule.lottery {
+            Lottery::Even => below(random, ready.len()),
+            // The first is drawn all the same: between equals the weights decide.
+            Lottery::Weighted(alias) => {
+                let first = alias.draw(random)?;
+                ready.binary_search(&first).unwrap_or(0)
+            }
+        };
+        let (before, from) = ready.split_at(start);
+        let all = from.iter().chain(before).copied();
+        all.filter(|index| choice.is_eligible(*index))
+            .for_each(&mut consider);
+        return best.1;
+    }
+    match &rule.lottery {
+        Lottery::Even => each_part(choice, state, rule, &mut consider),
+        Lottery::Weighted(alias) => {
+            for _ in 0..rule.adaptive.choices {
+                let mut draws = (0..DRAWS_MAX).filter_map(|_| alias.draw(state.random()));
+                let drawn = draws.find(|index| choice.is_eligible(*index));
+                drawn.into_iter().for_each(&mut consider);
+            }
+        }
+    }
+    best.1.or_else(|| {
+        let start = below(state.random(), ready.len()) as u32;
+        choice.first_from(start).map(|(_, index)| index)
+    })
+}
+
+/// Shows one that can be chosen from each part of the group.
+#[inline]
+fn each_part(
+    choice: &Choice<'_>,
+    state: &mut PickState,
+    rule: &Rule,
+    consider: &mut impl FnMut(u32),
+) {
+    let ready = &choice.policy.ready;
+    let turned = below(state.random(), ready.len());
+    let parts = rule
+        .parts
+        .windows(2)
+        .take(usize::from(rule.adaptive.choices));
+    for part in parts {
+        let (from, count) = (part[0] as usize, (part[1] - part[0]) as usize);
+        for _ in 0..DRAWS_MAX {
+            let at = turned + from + below(state.random(), count);
+            let at = if at < ready.len() {
+                at
+            } else {
+                at - ready.len()
+            };
+            let index = ready[at];
+            if choice.is_eligible(index) {
+                consider(index);
+                break;
+            }
+        }
+    }
+}
+
+#[inline]
+fn score(policy: &Policy, rule: &Rule, scale: &Scale, index: u32) -> f32 {
+    let slot = policy.candidates[index as usize].slot;
+    let handed = policy.board.in_flight(slot);
+    let crowd = crowd(rule.adaptive.under_way(handed).saturating_add(1));
+    let latencies = policy.board.latencies();
+    let expected = latencies.expect(slot, crowd, &scale.usual, scale.fading);
+    let felt = policy.word(index).scaled(handed);
+    let mut felt = rule.adaptive.under_way(felt) as f32;
+    if let Some(per_weight) = rule.per_weight {
+        felt /= per_weight * policy.weight(index) as f32;
+    }
+    (felt + 1.0) * scale.tolerant(expected, crowd)
+}
