@@ -13,7 +13,7 @@ pub use ctl::{
     Asking, Backend, BackendName, CTL_EXIT_CODES, Ctl, Door, Group, KeyText, KeyValue, Listener,
     Name, Noun, Route, Shard,
 };
-pub use questions::{Explain, Field, Plan, Url};
+pub use questions::{Explain, Field, Plan, Top, Url};
 
 /// How a process of weir ends. Scripts and service managers rely on these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,8 @@ pub enum Command {
     Plan(Plan),
     /// Serve traffic
     Run(Run),
+    /// Watch what a node does now
+    Top(Top),
 }
 
 /// Serving, or checking in the way other balancers spell it (`-t`).
@@ -177,6 +179,8 @@ pub enum Task {
     Plan(Box<Plan>),
     /// Serve by this file.
     Run(PathBuf),
+    /// Watch a node.
+    Top(Top),
 }
 
 impl Cli {
@@ -191,6 +195,7 @@ impl Cli {
             (Some(Command::Man(man)), _) => Some(Task::Man(man)),
             (Some(Command::Demo(demo)), _) => Some(Task::Demo(demo)),
             (Some(Command::Export(export)), _) => Some(Task::Export(export)),
+            (Some(Command::Top(top)), _) => Some(Task::Top(top)),
             (Some(Command::Run(run)), _) | (None, Some(run)) => Some(match run {
                 Run {
                     config,

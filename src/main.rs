@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Some(Task::Man(man)) => return ctl::man(&man).into(),
         Some(Task::Plan(plan)) => return ctl::plan(&plan).into(),
         Some(Task::Run(file)) => node::run(&file, None),
+        Some(Task::Top(top)) => return ctl::top(&top).into(),
         None => Exit::Usage,
     };
     exit.into()

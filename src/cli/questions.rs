@@ -1,5 +1,5 @@
 //! The command line of what asks a node what would be: a change that is not made, a request that
-//! is not sent.
+//! is not sent; and of what asks it again and again what is.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -24,6 +24,19 @@ pub struct Plan {
     /// Answer only if the node is at this epoch
     #[arg(long, value_name = "EPOCH")]
     pub if_epoch: Option<u64>,
+}
+
+/// What a node does now.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = CTL_EXIT_CODES)]
+pub struct Top {
+    /// Which node.
+    #[command(flatten)]
+    pub asking: Asking,
+    /// Milliseconds from one look to the next
+    #[arg(short, long = "interval", value_name = "MS", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(100..=60_000))]
+    pub interval_ms: u32,
 }
 
 /// What becomes of a request.

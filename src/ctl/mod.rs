@@ -8,6 +8,7 @@ mod client;
 mod papers;
 mod questions;
 mod show;
+mod top;
 mod wish;
 
 use std::fs;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 pub use papers::man;
+pub use top::run as top;
 
 use self::client::{Reply, Wish, ask};
 use self::show::{Shape, refusal, render};
