@@ -133,3 +133,38 @@ fn slots_that_are_none_are_refused() {
     let overview = api.get("/v1/overview?latency=4000000").expect(200);
     assert_eq!(overview["latencies"], json!({}));
 }
+
+#[test]
+fn the_table_is_shown_as_the_cores_have_it() {
+    let (one, two) = (Upstream::named("one"), Upstream::named("two"));
+    let settings = Settings::new()
+        .listener("web", "http")
+        .to("app")
+        .route("name = \"gpu\"\npath = \"/gpu\"\ngroup = \"app\"\nrequire = [\"gpu\"]")
+        .group("app", &[])
+        .member(&one, "id = \"one\"\nlabels = [\"gpu\"]\nrequests_max = 7")
+        .member(&two, "id = \"two\"\nweight = 3");
+    let proxy = settings.start();
+    let api = proxy.api();
+    api.ask("POST", "/v1/groups/app/backends/two/maint?wait=node", None)
+        .expect(200);
+    let shown = api.get("/v1/debug/table");
+    let table = shown.expect(200);
+    let epoch = api.get("/v1/epoch").expect(200);
+    assert_eq!(table["epoch"], epoch["published"]);
+    let listener = &table["listeners"][0];
+    assert_eq!(listener["default"]["group"], "app");
+    let part = listener["routes"][0]["to"]["index"].as_u64().unwrap() as usize;
+    assert_eq!(listener["routes"][0]["name"], "gpu");
+    let groups = table["groups"].as_array().unwrap();
+    assert_eq!((groups.len(), &groups[part]["require"]), (2, &json!(["gpu"])));
+    let ids = |group: &Value| -> Vec<Value> {
+        let backends = group["backends"].as_array().unwrap().iter();
+        backends.map(|backend| backend["id"].clone()).collect()
+    };
+    assert_eq!(ids(&groups[part]), ["one"]);
+    assert_eq!(ids(&groups[0]), ["one", "two"]);
+    let [first, second] = [0, 1].map(|at| &groups[0]["backends"][at]);
+    assert_eq!((&first["requests_max"], &first["requests_taken"]), (&json!(7), &json!(0)));
+    assert_eq!((&second["state"], &second["weight"]), (&json!("maint"), &json!(3)));
+}

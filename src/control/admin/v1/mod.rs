@@ -15,6 +15,7 @@ mod overview;
 mod pages;
 mod plan;
 mod rpc;
+mod table;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -44,6 +45,7 @@ endpoints! {
     get "/v1/epoch" => pages::epoch,
     get "/v1/status" => pages::status,
     get "/v1/overview" => overview::show,
+    get "/v1/debug/table" => table::show,
     get "/v1/export" => pages::export,
     get "/v1/openapi.json" => pages::openapi,
     get "/v1/settings" => objects::read,
