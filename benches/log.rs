@@ -69,7 +69,7 @@ impl Path {
             ("app", "10.0.0.3:80"),
         ];
         Path {
-            sender: AccessLogSender::new(producer),
+            sender: AccessLogSender::new(producer, 1),
             reader: RecordReader::new(consumer),
             texts: encoded,
             names: LogNames::new(["web"].into_iter(), backends.into_iter()),

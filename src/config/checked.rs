@@ -211,6 +211,8 @@ pub struct AccessLog {
     pub destination: LogDestination,
     /// What a line looks like.
     pub format: AccessLogFormat,
+    /// One of so many exchanges has a line, and every one that failed.
+    pub sample: u32,
 }
 
 /// Where access log lines go.

@@ -76,6 +76,7 @@ impl Config {
                     AccessLogFormat::Json => "json",
                 },
             );
+            page.raw("sample", access_log.sample);
         }
         if let Some(door) = &self.heartbeat {
             probe::print_door(door, page);

@@ -83,6 +83,7 @@ pub(super) struct Log {
 pub(super) struct AccessLog {
     pub(super) path: Text,
     pub(super) format: Text,
+    pub(super) sample: Integer,
     pub(super) at: At,
 }
 
@@ -257,6 +258,7 @@ fn read_access_log(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
         at: section.at.clone(),
         path: section.text("path", "\"/var/log/weir-access.log\"", problems),
         format: section.text("format", "\"json\"", problems),
+        sample: section.integer("sample", "100", problems),
     };
     section.finish(problems);
     access_log

@@ -76,19 +76,23 @@ impl LogHandle {
 }
 
 /// Opens the log at `path` (`-` is the standard output) and starts its thread. Returns one sender
-/// per core, in the order of the cores.
+/// per core, in the order of the cores; each keeps one of `sample` records.
 ///
 /// # Errors
 /// When the file cannot be opened or the thread cannot be started.
 pub fn start(
     path: &Path,
     format: LineFormat,
+    sample: u32,
     cores: usize,
 ) -> io::Result<(LogHandle, Vec<AccessLogSender>)> {
     let file = open(path)?;
     let (senders, readers): (Vec<_>, Vec<_>) = (0..cores)
         .map(|_| RingBuffer::new(LOG_RING_BYTES))
-        .map(|(producer, consumer)| (AccessLogSender::new(producer), RecordReader::new(consumer)))
+        .map(|(producer, consumer)| {
+            let sender = AccessLogSender::new(producer, sample);
+            (sender, RecordReader::new(consumer))
+        })
         .unzip();
     let (commands, receiver) = sync_channel(4);
     let (done, finished) = sync_channel(1);
@@ -340,7 +344,7 @@ mod tests {
     fn lines_of_all_cores_are_in_the_file_after_finish() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("access.log");
-        let (log, mut senders) = start(&path, LineFormat::Json, 2).unwrap();
+        let (log, mut senders) = start(&path, LineFormat::Json, 1, 2).unwrap();
         log.rename(LogNames::new(
             ["web"].into_iter(),
             [("g", "b:1")].into_iter(),
@@ -366,7 +370,7 @@ mod tests {
             dir.path().join("access.log"),
             dir.path().join("access.log.1"),
         );
-        let (log, mut senders) = start(&path, LineFormat::Combined, 1).unwrap();
+        let (log, mut senders) = start(&path, LineFormat::Combined, 1, 1).unwrap();
         assert!(push(&mut senders[0], "/before"));
         until("first line", || log.stats().lines.read() == 1);
         fs::rename(&path, &old).unwrap();
@@ -383,7 +387,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("access.log");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let (log, mut senders) = start(&path, LineFormat::Combined, 1).unwrap();
+        let (log, mut senders) = start(&path, LineFormat::Combined, 1, 1).unwrap();
         assert!(push(&mut senders[0], "/lost"));
         until("loss", || log.stats().lost.read() == 1);
         fs::remove_file(&path).unwrap();
@@ -398,12 +402,12 @@ mod tests {
 
     #[test]
     fn an_impossible_path_is_an_error_at_start_and_harmless_at_reopen() {
-        assert!(start(Path::new("/nonexistent/log"), LineFormat::Json, 1).is_err());
+        assert!(start(Path::new("/nonexistent/log"), LineFormat::Json, 1, 1).is_err());
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("logs");
         fs::create_dir(&folder).unwrap();
         let path = folder.join("access.log");
-        let (log, mut senders) = start(&path, LineFormat::Json, 1).unwrap();
+        let (log, mut senders) = start(&path, LineFormat::Json, 1, 1).unwrap();
         fs::rename(&folder, dir.path().join("moved")).unwrap();
         log.reopen();
         assert!(push(&mut senders[0], "/still"));

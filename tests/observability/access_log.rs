@@ -258,3 +258,24 @@ fn quoted(text: &str) -> (String, &str) {
     }
     panic!("no closing quote in {text:?}");
 }
+
+#[test]
+fn a_sample_keeps_one_of_so_many_and_all_that_failed() {
+    let upstream = Upstream::http(|request| match request.target() {
+        "/broken" => Answer::new(500, "", b""),
+        _ => Answer::text("fine"),
+    });
+    let log = "[access_log]\npath = \"DIRECTORY/access.log\"\nsample = 10";
+    let proxy = Settings::http_to(&[&upstream]).section(log).start();
+    let mut client = proxy.client();
+    for _ in 0..40 {
+        client.get("/");
+    }
+    for _ in 0..3 {
+        client.get("/broken");
+    }
+    let lines = proxy.wait_for_log_lines(7);
+    let broken = lines.iter().filter(|line| json(line)["status"] == 500);
+    assert_eq!(broken.count(), 3);
+    proxy.wait_for_metric("weir_listener_requests_total", &[], 43.0);
+}

@@ -216,6 +216,7 @@ fn check_access_log(raw: &raw::AccessLog, problems: &mut Problems<'_>) -> Option
     Some(AccessLog {
         destination,
         format,
+        sample: values::number(&raw.sample, 1, 1..=1_000_000, problems),
     })
 }
 

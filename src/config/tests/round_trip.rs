@@ -137,7 +137,7 @@ fn any_node() -> BoxedStrategy<String> {
         ],
     );
     let access = key(
-        "[access_log]\nformat = \"combined\"\npath",
+        "[access_log]\nformat = \"combined\"\nsample = 100\npath",
         &["\"-\"", "'/tmp/a \"b\"\\c.log'", "\"/tmp/\\u00e4\\n.log\""],
     );
     lines(vec![

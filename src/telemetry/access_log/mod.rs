@@ -87,20 +87,39 @@ pub fn request_id(number: u64) -> [u8; 16] {
 /// A worker's end of the log.
 pub struct AccessLogSender {
     ring: Producer<u8>,
+    sample: u32,
+    /// Records of good ends until the next one that is kept.
+    until_next: u32,
+}
+
+/// Whether a record is kept whatever the sample: nobody looks for what went well.
+fn is_failure(record: &AccessRecord) -> bool {
+    record.fault.is_some() || record.status >= 500
 }
 
 impl AccessLogSender {
-    /// A sender into `ring`.
+    /// A sender into `ring` that keeps one of `sample` records, and all that tell of a failure.
     #[must_use]
-    pub fn new(ring: Producer<u8>) -> Self {
-        AccessLogSender { ring }
+    pub fn new(ring: Producer<u8>, sample: u32) -> Self {
+        AccessLogSender {
+            ring,
+            sample,
+            until_next: 1,
+        }
     }
 
-    /// Queues one record with its texts (see [`encode_texts`]; empty if there are none). Returns
-    /// false, and queues nothing, when the ring is full: the caller counts the drop.
+    /// Queues one record with its texts (see [`encode_texts`]; empty if there are none), unless the
+    /// sample leaves it out. Returns false, and queues nothing, when the ring is full: the caller counts the drop.
     #[must_use]
     #[inline]
     pub fn push(&mut self, record: &AccessRecord, texts: &[u8]) -> bool {
+        if self.sample > 1 && !is_failure(record) {
+            self.until_next -= 1;
+            if self.until_next > 0 {
+                return true;
+            }
+            self.until_next = self.sample;
+        }
         let total = HEADER_BYTES + texts.len();
         // The cached figure spares the reader's cache line; it can only be too low.
         if self.ring.cached_slots() < total && self.ring.slots() < total {

@@ -106,7 +106,7 @@ fn json_names_every_fact_once() {
 #[test]
 fn a_full_ring_takes_nothing_of_a_record_and_recovers() {
     let (producer, consumer) = RingBuffer::new(330);
-    let mut sender = AccessLogSender::new(producer);
+    let mut sender = AccessLogSender::new(producer, 1);
     let mut reader = RecordReader::new(consumer);
     let texts = encoded(&TEXTS);
     assert!(sender.push(&record(), &texts));
@@ -129,7 +129,7 @@ fn a_full_ring_takes_nothing_of_a_record_and_recovers() {
 #[test]
 fn a_reader_that_stops_goes_on_where_it_stopped() {
     let (producer, consumer) = RingBuffer::new(4096);
-    let mut sender = AccessLogSender::new(producer);
+    let mut sender = AccessLogSender::new(producer, 1);
     let mut reader = RecordReader::new(consumer);
     for epoch in 0..5 {
         assert!(sender.push(&AccessRecord { epoch, ..record() }, &[]));
@@ -227,7 +227,7 @@ proptest! {
         sizes in proptest::collection::vec((0_usize..300, any::<[u64; 6]>(), any::<u128>()), 1..60)
     ) {
         let (producer, consumer) = RingBuffer::new(1500);
-        let mut sender = AccessLogSender::new(producer);
+        let mut sender = AccessLogSender::new(producer, 1);
         let mut reader = RecordReader::new(consumer);
         let mut wanted = std::collections::VecDeque::new();
         for (size, [a, b, c, d, e, f], address) in sizes {
@@ -259,4 +259,25 @@ proptest! {
         });
         prop_assert!(wanted.is_empty());
     }
+}
+
+#[test]
+fn a_sample_is_one_of_so_many_and_every_failure() {
+    let (producer, consumer) = RingBuffer::new(1 << 16);
+    let mut sender = AccessLogSender::new(producer, 4);
+    for number in 1..=12 {
+        let record = AccessRecord {
+            request_number: number,
+            status: if number == 6 { 503 } else { 200 },
+            fault: (number == 8).then_some(Fault::Overload),
+            ..record()
+        };
+        assert!(sender.push(&record, &encoded(&TEXTS)));
+    }
+    let mut kept = Vec::new();
+    RecordReader::new(consumer).drain(|record, _| {
+        kept.push(record.request_number);
+        true
+    });
+    assert_eq!(kept, [1, 5, 6, 8, 11]);
 }
