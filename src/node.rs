@@ -317,10 +317,11 @@ fn start_access_log(config: &Config, cores: usize) -> io::Result<AccessLog> {
         AccessLogFormat::Combined => LineFormat::Combined,
         AccessLogFormat::Json => LineFormat::Json,
     };
-    let (handle, senders) = access_log::start(path, format, wanted.sample, cores).map_err(|error| {
-        let text = format!("access log {}: {error}", path.display());
-        io::Error::new(error.kind(), text)
-    })?;
+    let (handle, senders) =
+        access_log::start(path, format, wanted.sample, cores).map_err(|error| {
+            let text = format!("access log {}: {error}", path.display());
+            io::Error::new(error.kind(), text)
+        })?;
     Ok((Some(handle), senders.into_iter().map(Some).collect()))
 }
 

@@ -157,7 +157,10 @@ fn the_table_is_shown_as_the_cores_have_it() {
     let part = listener["routes"][0]["to"]["index"].as_u64().unwrap() as usize;
     assert_eq!(listener["routes"][0]["name"], "gpu");
     let groups = table["groups"].as_array().unwrap();
-    assert_eq!((groups.len(), &groups[part]["require"]), (2, &json!(["gpu"])));
+    assert_eq!(
+        (groups.len(), &groups[part]["require"]),
+        (2, &json!(["gpu"]))
+    );
     let ids = |group: &Value| -> Vec<Value> {
         let backends = group["backends"].as_array().unwrap().iter();
         backends.map(|backend| backend["id"].clone()).collect()
@@ -165,6 +168,12 @@ fn the_table_is_shown_as_the_cores_have_it() {
     assert_eq!(ids(&groups[part]), ["one"]);
     assert_eq!(ids(&groups[0]), ["one", "two"]);
     let [first, second] = [0, 1].map(|at| &groups[0]["backends"][at]);
-    assert_eq!((&first["requests_max"], &first["requests_taken"]), (&json!(7), &json!(0)));
-    assert_eq!((&second["state"], &second["weight"]), (&json!("maint"), &json!(3)));
+    assert_eq!(
+        (&first["requests_max"], &first["requests_taken"]),
+        (&json!(7), &json!(0))
+    );
+    assert_eq!(
+        (&second["state"], &second["weight"]),
+        (&json!("maint"), &json!(3))
+    );
 }
