@@ -48,7 +48,7 @@ pub enum Policy {
 
 impl Policy {
     /// The words of all of them, as the file has them.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "round_robin",
         "weighted_round_robin",
         "random",
@@ -56,6 +56,7 @@ impl Policy {
         "weighted_least_connections",
         "least_request",
         "peak_ewma",
+        "adaptive",
         "maglev",
         "ring_hash",
         "rendezvous",
