@@ -299,11 +299,8 @@ impl<D: Driver> Worker<D> {
             }
         };
         backend.stats.of(core).connections_open.up();
-        let up = RelayUp {
-            slot: backend.slot,
-            _permits: permits,
-        };
-        let mut conn = Conn::new(fd, Role::RelayUp(up));
+        let (slot, _permits) = (backend.slot, permits);
+        let mut conn = Conn::new(fd, Role::RelayUp(RelayUp { slot, _permits }));
         conn.peer = Some(down);
         conn.finish_when_sent = finish;
         let up = self.add(conn);

@@ -9,9 +9,10 @@
 //! | `/v1/...` | operators and programs | JSON; `/v1/openapi.json` describes it |
 //!
 //! All but `/v1` is open to whoever reaches the address; `/v1` asks for the token where there is
-//! one, and the dashboard, which is nothing but program text, shows what it gets from there. It runs on the control thread beside planning, so a page costs no worker anything, and
-//! it holds that thread up by no more than bounds allow: connections, bytes of a body, waiting
-//! changes, time.
+//! one, and the dashboard, which is nothing but program text, shows what it gets from there. It
+//! runs on the control thread beside planning, so a page costs no worker anything, and it holds
+//! that thread up by no more than bounds allow: connections, bytes of a body, waiting changes,
+//! time.
 
 mod dashboard;
 mod doors;

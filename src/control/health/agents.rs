@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use crate::base::id::BackendSlot;
 use crate::control::health::checks::not_connected;
-use crate::control::health::keeper::{Due, Keeper, What};
+use crate::control::health::due::{Due, What};
+use crate::control::health::keeper::Keeper;
 use crate::control::health::member::{Member, Scene};
 use crate::control::health::rules::Rules;
 use crate::health::Moment;

@@ -12,7 +12,7 @@ use crate::base::id::{BackendSlot, GroupSlot};
 use crate::base::limits::CHECKS_MAX;
 use crate::config::Config;
 use crate::control::document::{Document, Family, HEALTH_KEY};
-use crate::control::health::checks::Ask;
+use crate::control::health::due::{Due, What, Whom};
 use crate::control::health::member::{Member, Scene};
 use crate::control::health::rules::{Opened, Rules};
 use crate::health::Moment;
@@ -25,32 +25,6 @@ use crate::telemetry::stats::ControlStats;
 
 /// How often time alone is looked at: silence, the end of ejections, slow starts.
 pub(super) const TICK: Duration = Duration::from_millis(200);
-
-/// A check to be made, or an agent to be asked.
-pub(super) struct Due {
-    pub(super) slot: BackendSlot,
-    /// Whom: the slot may have changed hands when the result comes.
-    pub(super) address: SocketAddr,
-    /// Where it is asked.
-    pub(super) asked: SocketAddr,
-    pub(super) what: What,
-    pub(super) timeout: Duration,
-}
-
-/// What is asked.
-pub(super) enum What {
-    /// The agent, after this was sent.
-    Agent(Option<Arc<str>>),
-    /// The backend itself.
-    Check(Arc<Ask>),
-}
-
-/// Who is asked.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Whom {
-    Agent(BackendSlot),
-    Backend(BackendSlot),
-}
 
 /// The keeper.
 pub(super) struct Keeper {

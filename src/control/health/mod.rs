@@ -9,6 +9,7 @@ mod breakers;
 mod checks;
 mod counts;
 mod door;
+mod due;
 mod heartbeats;
 mod keeper;
 mod member;
@@ -25,7 +26,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
 use crate::control::document::Document;
-use crate::control::health::keeper::{Due, Keeper, What};
+use crate::control::health::due::{Due, What};
+use crate::control::health::keeper::Keeper;
 use crate::health::Moment;
 use crate::health::heartbeat::Rejection;
 use crate::link::Report;

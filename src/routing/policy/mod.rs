@@ -8,8 +8,8 @@
 //!
 //! Who can be chosen, strictly in this order: a backend that is ready, has a weight and was not
 //! tried for this exchange; is not taken out by its agent; is available and not suspended, unless
-//! its group is in panic; is below
-//! its hard limits and what it says it can take. Only among those the policy chooses. The first
+//! its group is in panic; is below its hard limits and what it says it can take. Only among those
+//! the policy chooses. The first
 //! two are settled when the table is made. When nobody is left the answer says whether that is
 //! because of limits, so that waiting may help. It is exact: a policy that found nobody by its own
 //! rule looks at all that are left, in constant time while few are full or tried, in time linear
