@@ -8,12 +8,14 @@ use clap::{Args, Parser, Subcommand};
 
 mod ctl;
 mod questions;
+mod sim;
 
 pub use ctl::{
     Asking, Backend, BackendName, CTL_EXIT_CODES, Ctl, Door, Group, KeyText, KeyValue, Listener,
     Name, Noun, Route, Shard,
 };
 pub use questions::{Explain, Field, Plan, Top, Url};
+pub use sim::Sim;
 
 /// How a process of weir ends. Scripts and service managers rely on these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,8 @@ pub enum Command {
     Run(Run),
     /// Watch what a node does now
     Top(Top),
+    /// Try policies on an imagined fleet, in virtual time
+    Sim(Sim),
 }
 
 /// Serving, or checking in the way other balancers spell it (`-t`).
@@ -181,6 +185,8 @@ pub enum Task {
     Run(PathBuf),
     /// Watch a node.
     Top(Top),
+    /// Simulate.
+    Sim(Sim),
 }
 
 impl Cli {
@@ -196,6 +202,7 @@ impl Cli {
             (Some(Command::Demo(demo)), _) => Some(Task::Demo(demo)),
             (Some(Command::Export(export)), _) => Some(Task::Export(export)),
             (Some(Command::Top(top)), _) => Some(Task::Top(top)),
+            (Some(Command::Sim(sim)), _) => Some(Task::Sim(sim)),
             (Some(Command::Run(run)), _) | (None, Some(run)) => Some(match run {
                 Run {
                     config,

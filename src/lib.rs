@@ -15,4 +15,6 @@ pub mod link;
 pub mod node;
 pub mod routing;
 pub mod runtime;
+pub mod sim;
+pub mod simulate;
 pub mod telemetry;

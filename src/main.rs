@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use weir::cli::{Cli, Exit, Task};
-use weir::{ctl, demo, node};
+use weir::{ctl, demo, node, simulate};
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().task() {
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Some(Task::Plan(plan)) => return ctl::plan(&plan).into(),
         Some(Task::Run(file)) => node::run(&file, None),
         Some(Task::Top(top)) => return ctl::top(&top).into(),
+        Some(Task::Sim(sim)) => simulate::run(&sim),
         None => Exit::Usage,
     };
     exit.into()

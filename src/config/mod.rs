@@ -12,7 +12,7 @@ mod members;
 mod print;
 pub mod problem;
 mod raw;
-mod reader;
+pub(crate) mod reader;
 #[cfg(test)]
 pub(crate) mod tests;
 mod units;
@@ -50,7 +50,7 @@ pub fn token_mistake(text: &str) -> Option<&'static str> {
 }
 
 /// One problem per line: what a parser says after its first stumble is mostly echo.
-fn note_syntax(errors: &[toml::de::Error], problems: &mut Problems<'_>) {
+pub(crate) fn note_syntax(errors: &[toml::de::Error], problems: &mut Problems<'_>) {
     let mut line_before = 0;
     for error in errors {
         let at = At {

@@ -44,7 +44,7 @@ pub struct ConfigErrors {
 
 impl At {
     /// The same place, one key deeper.
-    pub(super) fn key(&self, key: &str) -> At {
+    pub(crate) fn key(&self, key: &str) -> At {
         let dot = if self.key.is_empty() { "" } else { "." };
         At {
             offset: self.offset,
@@ -72,9 +72,9 @@ impl std::error::Error for ConfigErrors {}
 /// A place in the file: byte offset and path of the key. A table of a list is told by its name,
 /// or by its position from 1: `listener[web].timeouts.head`, `group[#2].backends[#1]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct At {
-    pub(super) offset: usize,
-    pub(super) key: String,
+pub(crate) struct At {
+    pub(crate) offset: usize,
+    pub(crate) key: String,
 }
 
 struct Note {
@@ -84,7 +84,7 @@ struct Note {
 }
 
 /// Where checks leave what they find.
-pub(super) struct Problems<'t> {
+pub(crate) struct Problems<'t> {
     text: &'t str,
     /// Offsets of line ends, to find the line of a place without reading the text again.
     newlines: Vec<usize>,
@@ -95,12 +95,12 @@ pub(super) struct Problems<'t> {
 }
 
 impl<'t> Problems<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str) -> Self {
         Problems::behind(text, 0)
     }
 
     /// Problems of a text that was read behind so many bytes of something else.
-    pub(super) fn behind(text: &'t str, prefix: usize) -> Self {
+    pub(crate) fn behind(text: &'t str, prefix: usize) -> Self {
         Problems {
             text,
             newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
@@ -111,14 +111,14 @@ impl<'t> Problems<'t> {
     }
 
     /// The line of a place, to point at it in the text of another problem.
-    pub(super) fn line(&self, at: &At) -> usize {
+    pub(crate) fn line(&self, at: &At) -> usize {
         let offset = at.offset.saturating_sub(self.prefix);
         1 + self.newlines.partition_point(|end| *end < offset)
     }
 
     /// Whether an error was noted for this key, or an element of it, at this place or later: a
     /// value of the wrong type is not missing as well.
-    pub(super) fn noted(&self, at: &At) -> bool {
+    pub(crate) fn noted(&self, at: &At) -> bool {
         self.errors.iter().any(|note| {
             let under = |rest: &str| rest.is_empty() || rest.starts_with('[');
             note.at.offset >= at.offset && note.at.key.strip_prefix(&at.key).is_some_and(under)
@@ -126,23 +126,23 @@ impl<'t> Problems<'t> {
     }
 
     /// Whether an error was noted for anything inside the table at this place.
-    pub(super) fn noted_below(&self, at: &At) -> bool {
+    pub(crate) fn noted_below(&self, at: &At) -> bool {
         self.errors.iter().any(|note| {
             let rest = note.at.key.strip_prefix(&at.key);
             note.at.offset >= at.offset && rest.is_some_and(|rest| rest.starts_with('.'))
         })
     }
 
-    pub(super) fn error(&mut self, at: &At, what: impl Into<String>, fix: impl Into<String>) {
+    pub(crate) fn error(&mut self, at: &At, what: impl Into<String>, fix: impl Into<String>) {
         self.errors.push(note(at, what.into(), fix.into()));
     }
 
-    pub(super) fn warning(&mut self, at: &At, what: impl Into<String>, fix: impl Into<String>) {
+    pub(crate) fn warning(&mut self, at: &At, what: impl Into<String>, fix: impl Into<String>) {
         self.warnings.push(note(at, what.into(), fix.into()));
     }
 
     /// The warnings, if there is no error.
-    pub(super) fn finish(self, file: &str) -> Result<Vec<Problem>, ConfigErrors> {
+    pub(crate) fn finish(self, file: &str) -> Result<Vec<Problem>, ConfigErrors> {
         if self.errors.is_empty() {
             Ok(self.placed(&self.warnings, file))
         } else {
@@ -151,7 +151,7 @@ impl<'t> Problems<'t> {
     }
 
     /// Everything noted, with lines and columns.
-    pub(super) fn into_errors(self, file: &str) -> ConfigErrors {
+    pub(crate) fn into_errors(self, file: &str) -> ConfigErrors {
         ConfigErrors {
             errors: self.placed(&self.errors, file),
             warnings: self.placed(&self.warnings, file),
@@ -180,7 +180,7 @@ impl<'t> Problems<'t> {
 }
 
 /// The candidate nearest to `word`, if one is near enough to be what was meant.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -10,30 +10,30 @@ use super::problem::{At, Problems, nearest};
 
 /// A value of the file and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Written<T> {
-    pub(super) value: T,
-    pub(super) at: At,
+pub(crate) struct Written<T> {
+    pub(crate) value: T,
+    pub(crate) at: At,
 }
 
 /// A value that may be a number or a text.
 #[derive(Clone, Debug)]
-pub(super) enum Scalar {
+pub(crate) enum Scalar {
     Integer(i64),
     Text(String),
 }
 
 /// One table of the file while it is being read.
-pub(super) struct Section<'t, 'd> {
+pub(crate) struct Section<'t, 'd> {
     table: &'t DeTable<'d>,
     /// Where the table stands.
-    pub(super) at: At,
+    pub(crate) at: At,
     asked: Vec<&'static str>,
 }
 
 type Value<'t, 'd> = &'t DeValue<'d>;
 
 impl<'t, 'd> Section<'t, 'd> {
-    pub(super) fn root(document: &'t Spanned<DeTable<'d>>) -> Self {
+    pub(crate) fn root(document: &'t Spanned<DeTable<'d>>) -> Self {
         let at = At {
             offset: document.span().start,
             key: String::new(),
@@ -49,7 +49,7 @@ impl<'t, 'd> Section<'t, 'd> {
         }
     }
 
-    pub(super) fn text(
+    pub(crate) fn text(
         &mut self,
         key: &'static str,
         example: &str,
@@ -63,7 +63,7 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 
     /// A text that must carry a unit; a bare number gets a fix of its own.
-    pub(super) fn duration(
+    pub(crate) fn duration(
         &mut self,
         key: &'static str,
         problems: &mut Problems<'_>,
@@ -76,7 +76,7 @@ impl<'t, 'd> Section<'t, 'd> {
         self.text(key, "\"30s\"", problems)
     }
 
-    pub(super) fn integer(
+    pub(crate) fn integer(
         &mut self,
         key: &'static str,
         example: &str,
@@ -89,7 +89,24 @@ impl<'t, 'd> Section<'t, 'd> {
         }
     }
 
-    pub(super) fn boolean(
+    /// A number with or without a fraction.
+    pub(crate) fn number(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        problems: &mut Problems<'_>,
+    ) -> Option<Written<f64>> {
+        let (value, at) = self.take(key)?;
+        let float = value
+            .as_float()
+            .and_then(|float| float.as_str().parse().ok());
+        match float.or_else(|| integer_of(value).map(|integer| integer as f64)) {
+            Some(value) => Some(Written { value, at }),
+            None => wrong_type(value, &at, "a number", key, example, problems),
+        }
+    }
+
+    pub(crate) fn boolean(
         &mut self,
         key: &'static str,
         problems: &mut Problems<'_>,
@@ -101,7 +118,7 @@ impl<'t, 'd> Section<'t, 'd> {
         }
     }
 
-    pub(super) fn scalar(
+    pub(crate) fn scalar(
         &mut self,
         key: &'static str,
         example: &str,
@@ -119,7 +136,7 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 
     /// A list of texts; one text alone is a list of one.
-    pub(super) fn texts(
+    pub(crate) fn texts(
         &mut self,
         key: &'static str,
         example: &str,
@@ -159,13 +176,13 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 
     /// Any value, for keys that take several shapes.
-    pub(super) fn value(&mut self, key: &'static str) -> Option<Written<Value<'t, 'd>>> {
+    pub(crate) fn value(&mut self, key: &'static str) -> Option<Written<Value<'t, 'd>>> {
         let (value, at) = self.take(key)?;
         Some(Written { value, at })
     }
 
     /// A table inside this one.
-    pub(super) fn section(
+    pub(crate) fn section(
         &mut self,
         key: &'static str,
         problems: &mut Problems<'_>,
@@ -182,7 +199,7 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 
     /// A list of tables inside this one.
-    pub(super) fn sections(
+    pub(crate) fn sections(
         &mut self,
         key: &'static str,
         problems: &mut Problems<'_>,
@@ -205,7 +222,7 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 
     /// Notes every key that was never asked for.
-    pub(super) fn finish(self, problems: &mut Problems<'_>) {
+    pub(crate) fn finish(self, problems: &mut Problems<'_>) {
         for (key, _) in self.table {
             let name: &str = key.get_ref();
             if self.asked.contains(&name) {
@@ -233,7 +250,7 @@ impl<'t, 'd> Section<'t, 'd> {
 }
 
 /// The integer a value is; one that does not fit is as far out of every range as the largest.
-pub(super) fn integer_of(value: &DeValue<'_>) -> Option<i64> {
+pub(crate) fn integer_of(value: &DeValue<'_>) -> Option<i64> {
     let integer = value.as_integer()?;
     let end = if integer.as_str().starts_with('-') {
         i64::MIN
@@ -244,7 +261,7 @@ pub(super) fn integer_of(value: &DeValue<'_>) -> Option<i64> {
 }
 
 /// What a value is, for people.
-pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
+pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::Array(_) => "a list",
         DeValue::Boolean(_) => "true or false",
@@ -257,7 +274,7 @@ pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 /// The elements of a list with their places, tables told by their name or id.
-pub(super) fn elements<'t, 'd>(
+pub(crate) fn elements<'t, 'd>(
     value: &'t DeValue<'d>,
     at: &At,
 ) -> impl Iterator<Item = (&'t DeValue<'d>, At)> {

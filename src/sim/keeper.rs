@@ -1,0 +1,315 @@
+//! Keeps what one node thinks of its backends: the machines of `health`, and the standings the
+//! picks read.
+//!
+//! The machines are the real ones, and so are the rules, from the checked configuration. What
+//! joins them is short and stands here once more: in the product it belongs to the control plane,
+//! which brings the checks it has made over sockets and the pages of the admin interface with it.
+
+use crate::base::fault::Fault;
+use crate::base::id::BackendIndex;
+use crate::config::checked::{Check, CheckKind};
+use crate::health::Moment;
+use crate::health::breaker::{Breaker, Step};
+use crate::health::ejection::{Ejection, EjectionTimes};
+use crate::health::outlier::{self, Enough, Sample};
+use crate::health::panic::panics;
+use crate::health::probe::{Found, Pace, Probe};
+use crate::health::ramp;
+use crate::routing::outlier::{Outlier, Suspension};
+use crate::routing::standing::{Cause, RAMP_FULL, Standing};
+use crate::routing::table::{Backend, Group};
+
+/// How often time alone is looked at, as in the product.
+pub(super) const TICK: f64 = 0.2;
+
+/// The keeper of one node.
+pub(super) struct Keeper {
+    check: Check,
+    pace: Pace,
+    times: EjectionTimes,
+    members: Vec<Member>,
+    judged: Moment,
+    /// Some machine is not at rest.
+    restless: bool,
+}
+
+struct Member {
+    probe: Option<Probe>,
+    down: bool,
+    breaker: Breaker,
+    ejection: Ejection,
+    by_connects: bool,
+    passes: u32,
+    ramp_since: Option<Moment>,
+    totals: Totals,
+}
+
+impl Keeper {
+    pub(super) fn new(group: &Group, check: &Check) -> Keeper {
+        let outlier = &group.outlier;
+        let pace = Pace {
+            interval: check.interval,
+            fast: check.interval_fast,
+            stable: check.interval_stable,
+            down_max: check.interval_down_max,
+            rise: check.rise,
+            fall: check.fall,
+        };
+        let probe = |backend: &Backend| {
+            let probe = || Probe::new(backend.identity, &pace, Moment::ZERO);
+            check.kind.is_some().then(probe)
+        };
+        let member = |backend| Member {
+            probe: probe(backend),
+            down: false,
+            breaker: Breaker::default(),
+            ejection: Ejection::default(),
+            by_connects: false,
+            passes: 0,
+            ramp_since: None,
+            totals: Totals::default(),
+        };
+        Keeper {
+            times: EjectionTimes {
+                base: outlier.base_ejection,
+                max: outlier.ejection_max,
+                interval: outlier.interval,
+            },
+            members: group.backends.iter().map(member).collect(),
+            judged: outlier.interval,
+            restless: false,
+            check: check.clone(),
+            pace,
+        }
+    }
+
+    /// Whether anything compares backends by what is counted of them.
+    pub(super) fn compares(outlier: &Outlier) -> bool {
+        outlier.success_rate_stdev_factor > 0
+            || outlier.failure_percentage > 0
+            || outlier.latency_stdev_factor > 0
+    }
+
+    /// A core has suspended a backend.
+    pub(super) fn suspended(
+        &mut self,
+        group: &Group,
+        index: BackendIndex,
+        cause: Cause,
+        now: Moment,
+    ) {
+        self.eject(group, index, cause == Cause::ConnectFailures, now);
+        self.judge_panic(group);
+    }
+
+    /// A trial is over.
+    pub(super) fn tried(&mut self, group: &Group, index: BackendIndex, passed: bool, now: Moment) {
+        let ended = if passed { (1, 0) } else { (0, 1) };
+        let member = &mut self.members[index.index()];
+        let ejection = &mut member.ejection;
+        match member.breaker.tried(ended, ejection, &self.times, now) {
+            Step::Close => self.readmit(group, index.index(), now),
+            Step::Open(_) => group.backends[index.index()].standing.grant_trials(0),
+            Step::Nothing | Step::Try(_) => {}
+        }
+        self.judge_panic(group);
+    }
+
+    /// Time has passed. `answers` tells whether a check of a backend passes now.
+    pub(super) fn tick(&mut self, group: &Group, now: Moment, answers: &dyn Fn(usize) -> bool) {
+        if self.check.kind.is_some() {
+            self.make_checks(group, now, answers);
+        }
+        if self.restless {
+            self.restless = false;
+            for at in 0..self.members.len() {
+                self.tick_member(group, at, now);
+            }
+            self.judge_panic(group);
+        }
+        if now >= self.judged {
+            self.judged = now + group.outlier.interval;
+            self.compare(group, now);
+        }
+    }
+
+    fn tick_member(&mut self, group: &Group, at: usize, now: Moment) {
+        let member = &mut self.members[at];
+        let trials = group.outlier.trials;
+        match member.breaker.tick(&mut member.ejection, trials, now) {
+            Step::Close => self.readmit(group, at, now),
+            Step::Try(count) => group.backends[at].standing.grant_trials(count),
+            Step::Nothing | Step::Open(_) => {}
+        }
+        let member = &mut self.members[at];
+        if let Some(since) = member.ramp_since {
+            let passed = now.saturating_sub(since);
+            if ramp::percent(passed, self.check.slow_start, 1.0) == RAMP_FULL {
+                member.ramp_since = None;
+            }
+            self.tell(group, at, now);
+        }
+        let member = &self.members[at];
+        self.restless |= member.ramp_since.is_some() || member.breaker != Breaker::Closed;
+    }
+
+    fn make_checks(&mut self, group: &Group, now: Moment, answers: &dyn Fn(usize) -> bool) {
+        for at in 0..self.members.len() {
+            let pace = self.pace;
+            let Some(probe) = &mut self.members[at].probe else {
+                continue;
+            };
+            if probe.due() > now {
+                continue;
+            }
+            let passed = answers(at);
+            let took = passed.then_some(Moment::from_millis(1));
+            probe.record(took, &pace, now);
+            let down = probe.opinion() == Found::Down;
+            let member = &mut self.members[at];
+            member.passes = if passed { member.passes + 1 } else { 0 };
+            let was_up = !member.down && member.breaker == Breaker::Closed;
+            member.down = down;
+            let lifts = match self.check.kind {
+                Some(CheckKind::Http(_)) => true,
+                Some(CheckKind::Tcp) => member.by_connects,
+                None => false,
+            };
+            if lifts && member.passes >= self.check.rise && member.breaker != Breaker::Closed {
+                self.readmit(group, at, now);
+            }
+            self.settle(group, at, was_up, now);
+        }
+        self.judge_panic(group);
+    }
+
+    fn eject(&mut self, group: &Group, index: BackendIndex, by_connects: bool, now: Moment) {
+        let member = &mut self.members[index.index()];
+        group.backends[index.index()].standing.suspend();
+        member.breaker.open(&mut member.ejection, &self.times, now);
+        member.by_connects = by_connects;
+        member.passes = 0;
+        if let Some(probe) = &mut member.probe {
+            probe.suspect(&self.pace, now);
+        }
+        self.restless = true;
+    }
+
+    fn readmit(&mut self, group: &Group, at: usize, now: Moment) {
+        let member = &mut self.members[at];
+        member.breaker.close(&mut member.ejection, now);
+        group.backends[at].standing.readmit();
+        self.settle(group, at, false, now);
+    }
+
+    /// Begins a slow start if it has come back, and tells the cores.
+    fn settle(&mut self, group: &Group, at: usize, was_up: bool, now: Moment) {
+        let slow = !self.check.slow_start.is_zero();
+        let member = &mut self.members[at];
+        let is_up = !member.down && member.breaker == Breaker::Closed;
+        if is_up && !was_up && slow {
+            member.ramp_since = Some(now);
+            self.restless = true;
+        }
+        self.tell(group, at, now);
+    }
+
+    fn tell(&self, group: &Group, at: usize, now: Moment) {
+        let member = &self.members[at];
+        let ramp = member.ramp_since.map_or(RAMP_FULL, |since| {
+            ramp::percent(now.saturating_sub(since), self.check.slow_start, 1.0)
+        });
+        group.backends[at].standing.set(Standing {
+            available: !member.down,
+            ramp,
+            capacity: None,
+        });
+    }
+
+    fn compare(&mut self, group: &Group, now: Moment) {
+        if !Keeper::compares(&group.outlier) {
+            return;
+        }
+        let samples: Vec<Sample> = group
+            .backends
+            .iter()
+            .zip(&mut self.members)
+            .map(|(backend, member)| {
+                let totals = Totals::of(backend);
+                let before = std::mem::replace(&mut member.totals, totals);
+                totals.since(before)
+            })
+            .collect();
+        for (at, _) in outlier::outliers(&samples, &rules_of(&group.outlier)) {
+            let index = BackendIndex(at as u32);
+            if group.suspend(index) == Suspension::Done {
+                self.eject(group, index, false, now);
+            }
+        }
+        self.judge_panic(group);
+    }
+
+    fn judge_panic(&mut self, group: &Group) {
+        let up = |member: &&Member| !member.down && member.breaker == Breaker::Closed;
+        let available = self.members.iter().filter(up).count();
+        let threshold = group.outlier.panic_threshold;
+        let panicking = panics(available, self.members.len(), threshold);
+        group.standing.set_panicking(panicking);
+    }
+}
+
+fn rules_of(outlier: &Outlier) -> outlier::Rules {
+    let factor = |thousandths: u32| (thousandths > 0).then(|| f64::from(thousandths) / 1000.0);
+    let by_rate = Enough {
+        hosts: outlier.success_rate_minimum_hosts,
+        requests: outlier.success_rate_request_volume,
+    };
+    let by_failures = Enough {
+        hosts: outlier.failure_percentage_minimum_hosts,
+        requests: outlier.failure_percentage_request_volume,
+    };
+    let percentage = outlier.failure_percentage;
+    outlier::Rules {
+        success_rate: factor(outlier.success_rate_stdev_factor).map(|factor| (factor, by_rate)),
+        failure_percentage: (percentage > 0).then_some((percentage, by_failures)),
+        latency: factor(outlier.latency_stdev_factor).map(|factor| (factor, by_rate)),
+    }
+}
+
+/// What was counted of a backend so far.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    requests: u64,
+    failures: u64,
+    answers: u64,
+    micros: u64,
+}
+
+impl Totals {
+    fn of(backend: &Backend) -> Totals {
+        let mut totals = Totals::default();
+        for core in backend.stats.iter() {
+            for (status, count) in core.requests.iter() {
+                totals.answers += count;
+                totals.failures += if status >= 500 { count } else { 0 };
+            }
+            let late = core.faults[Fault::UpstreamTimeout as usize].read();
+            let broken = late + core.connect_failures.read();
+            totals.failures += broken;
+            totals.requests += broken;
+            totals.micros += core.latency.sum_micros();
+        }
+        totals.requests += totals.answers;
+        totals
+    }
+
+    fn since(self, before: Totals) -> Sample {
+        let answers = self.answers - before.answers;
+        Sample {
+            requests: self.requests - before.requests,
+            failures: self.failures - before.failures,
+            latency_micros: (answers > 0)
+                .then(|| (self.micros - before.micros) as f64 / answers as f64),
+        }
+    }
+}
