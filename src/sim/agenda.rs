@@ -191,7 +191,9 @@ mod tests {
                 let known = (0..).zip(&plain);
                 let least = known
                     .filter_map(|(place, at)| Some(((*at)?, place)))
-                    .min_by(|left: &(f64, u32), right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
+                    .min_by(|left: &(f64, u32), right| {
+                        left.0.total_cmp(&right.0).then(left.1.cmp(&right.1))
+                    });
                 prop_assert_eq!(moments.first(), least);
             }
         }

@@ -86,6 +86,18 @@ fn read(
         settings: Settings::default(),
         entrants: Vec::new(),
     };
+    complete(&mut section, &mut scenario, plain, problems);
+    section.finish(problems);
+    scenario
+}
+
+/// What depends on the fleet: traffic, failures, and who is compared on it.
+fn complete(
+    section: &mut Section<'_, '_>,
+    scenario: &mut Scenario,
+    plain: &toml::Table,
+    problems: &mut Problems<'_>,
+) {
     let full = scenario.capacity() / scenario.work.mean();
     match section.section("traffic", problems) {
         Some(section) => scenario.traffic = traffic::read(section, full, problems),
@@ -101,6 +113,7 @@ fn read(
     scenario.settings = Settings(group.cloned().unwrap_or_default());
     let tables = plain.get("entrant").and_then(toml::Value::as_array);
     let entrants = section.sections("entrant", problems).into_iter();
+    let nodes = scenario.nodes;
     scenario.entrants = entrants
         .enumerate()
         .filter_map(|(at, section)| {
@@ -108,8 +121,6 @@ fn read(
             policies::read_entrant(section, table, nodes, problems)
         })
         .collect();
-    section.finish(problems);
-    scenario
 }
 
 /// The keys of `[nodes]`, on top of what holds without them.
