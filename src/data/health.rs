@@ -19,27 +19,6 @@ use crate::routing::standing::{Cause, GroupTrial, Outcome};
 use crate::routing::table::{Backend, Group};
 use crate::runtime::driver::Driver;
 
-/// What the status of an answer shows.
-pub(super) fn outcome_of(status: u16) -> Outcome {
-    match status {
-        502..=504 => Outcome::GatewayFailed,
-        500.. => Outcome::ServerFailed,
-        _ => Outcome::Answered,
-    }
-}
-
-/// Whether an exchange may go to `backend`, and whether it takes a trial of it with that. In panic
-/// all may be used; who is half-open is tried by that, or a panic of all of them would never end.
-pub(super) fn may_enter(group: &Group, backend: &Backend) -> Option<bool> {
-    if !backend.standing.word().is_suspended() {
-        return Some(false);
-    }
-    match backend.standing.take_trial() {
-        true => Some(true),
-        false => group.standing.is_panicking().then_some(false),
-    }
-}
-
 /// The fault of a request that the breaker of its group refuses.
 pub(super) fn fault_of(overflow: Overflow) -> Fault {
     match overflow {
@@ -204,11 +183,14 @@ mod tests {
     #[test]
     fn every_status_speaks_for_or_against() {
         let against: Vec<u16> = (100..1000)
-            .filter(|status| outcome_of(*status) != Outcome::Answered)
+            .filter(|status| Outcome::of_status(*status) != Outcome::Answered)
             .collect();
         assert_eq!(against, (500..1000).collect::<Vec<u16>>());
-        let gateway = [502, 503, 504].map(outcome_of);
+        let gateway = [502, 503, 504].map(Outcome::of_status);
         assert_eq!(gateway, [Outcome::GatewayFailed; 3]);
-        assert_eq!([500, 501, 505].map(outcome_of), [Outcome::ServerFailed; 3]);
+        assert_eq!(
+            [500, 501, 505].map(Outcome::of_status),
+            [Outcome::ServerFailed; 3]
+        );
     }
 }

@@ -12,7 +12,6 @@ use crate::data::bulk::is_bulk;
 use crate::data::client::Input;
 use crate::data::conn::Role;
 use crate::data::exchange::{Answered, response_limits};
-use crate::data::health::outcome_of;
 use crate::data::marks::{self, Marks};
 use crate::data::request::request_id_text;
 use crate::data::upstream::UpstreamState;
@@ -203,7 +202,7 @@ impl<D: Driver> Worker<D> {
             group.answered(index, core, answer, turn.unix_micros());
         }
         let ended = exchange.end_trial(head.status() < 500);
-        let report = exchange.observe(outcome_of(head.status()), turn);
+        let report = exchange.observe(Outcome::of_status(head.status()), turn);
         let upstream = exchange.upstream;
         let replay = exchange.replay.take();
         self.tell(ended);

@@ -17,7 +17,6 @@ use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange};
-use crate::data::health::outcome_of;
 use crate::data::upstream::{Again, Upstream, UpstreamState};
 use crate::data::worker::Worker;
 use crate::routing::standing::Outcome;
@@ -194,7 +193,7 @@ impl<D: Driver> Worker<D> {
             return false;
         }
         let latency = now.saturating_sub(exchange.handed_micros);
-        let Some(left) = self.go_elsewhere(client, outcome_of(status)) else {
+        let Some(left) = self.go_elsewhere(client, Outcome::of_status(status)) else {
             return false;
         };
         let (table, group, index) = left;

@@ -6,7 +6,6 @@ use rustix::io::Errno;
 
 use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId};
-use crate::data::health::may_enter;
 use crate::data::relay::RelayDown;
 use crate::data::worker::Now;
 use crate::routing::limit::Permit;
@@ -67,7 +66,7 @@ impl RelayDown {
                     continue;
                 }
             };
-            let Some(trial) = may_enter(group, backend) else {
+            let Some(trial) = group.may_enter(backend) else {
                 continue;
             };
             let stats = backend.stats.of(means.core);

@@ -11,7 +11,7 @@ use crate::base::id::{BackendIndex, BackendSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, NEVER, Role};
-use crate::data::health::{fault_of, may_enter};
+use crate::data::health::fault_of;
 use crate::data::place::Affinity;
 use crate::data::worker::{Worker, ticks};
 use crate::routing::breaker::Rights;
@@ -173,7 +173,7 @@ impl<D: Driver> Worker<D> {
             let fresh = matches!(search.again, Some(Again::Fresh(_)));
             let entered = match fresh {
                 true => Some(false),
-                false => may_enter(group, backend),
+                false => group.may_enter(backend),
             };
             let Some(trial) = entered else {
                 continue;

@@ -7,7 +7,8 @@
 use crate::base::id::{BackendIndex, CoreId};
 use crate::routing::latency::crowd;
 use crate::routing::policy::{Adaptive, Policy, PolicyKind, estimate};
-use crate::routing::table::Group;
+use crate::routing::standing::Outcome;
+use crate::routing::table::{Backend, Group};
 
 /// What an answer showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +21,36 @@ pub struct Answer {
     pub status: u16,
 }
 
+impl Outcome {
+    /// What the status of an answer shows.
+    #[must_use]
+    pub fn of_status(status: u16) -> Outcome {
+        match status {
+            502..=504 => Outcome::GatewayFailed,
+            500.. => Outcome::ServerFailed,
+            _ => Outcome::Answered,
+        }
+    }
+}
+
 /// Too much to do (RFC 6585), and said fast.
 const TOO_MANY_REQUESTS: u16 = 429;
 
 impl Group {
+    /// Whether an exchange may go to `backend`, and whether it takes a trial of it with that. In
+    /// panic all may be used; who is half-open is tried by that, or a panic of all of them would
+    /// never end.
+    #[must_use]
+    pub fn may_enter(&self, backend: &Backend) -> Option<bool> {
+        if !backend.standing.word().is_suspended() {
+            return Some(false);
+        }
+        match backend.standing.take_trial() {
+            true => Some(true),
+            false => self.standing.is_panicking().then_some(false),
+        }
+    }
+
     /// The policy, and the one in its shadow.
     pub(super) fn policies(&self) -> impl Iterator<Item = &Policy> {
         let shadow = self.shadow.as_ref().map(|shadow| &shadow.policy);

@@ -74,6 +74,8 @@ struct Request {
     last: Option<u32>,
     /// Requests that were at the backend when it came there.
     met: u32,
+    /// The crowd it came into, as the policy counts it.
+    crowd: u8,
     arrived: f64,
     handed: f64,
     work: f64,

@@ -6,6 +6,7 @@
 use super::{Event, Request, World, place_of};
 use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId};
+use crate::routing::feedback::Answer;
 use crate::routing::hashing::hash_key;
 use crate::routing::policy::{Ask, Tried, pick};
 use crate::routing::standing::Outcome as Shown;
@@ -64,6 +65,7 @@ impl World<'_> {
                 backend: None,
                 last: None,
                 met: 0,
+                crowd: 0,
                 arrived: 0.0,
                 handed: 0.0,
                 work: 0.0,
@@ -88,6 +90,7 @@ impl World<'_> {
             backend: None,
             last: None,
             met: 0,
+            crowd: 0,
             arrived: self.now,
             handed: self.now,
             work,
@@ -140,10 +143,9 @@ impl World<'_> {
             };
             let backend = &group.backends[index.index()];
             passed.insert(index);
-            let trial = group.needs_trial(backend);
-            if trial && !backend.standing.take_trial() {
+            let Some(trial) = group.may_enter(backend) else {
                 continue;
-            }
+            };
             let give_back = || {
                 if trial {
                     backend.standing.give_back_trial();
@@ -229,7 +231,10 @@ impl World<'_> {
             generation: request.generation,
         };
         let view = request.view as usize;
-        self.balancers[view].enter(BackendIndex(site as u32), core);
+        let index = BackendIndex(site as u32);
+        self.balancers[view].enter(index, core);
+        let crowd = self.balancers[view].group().crowd_at(index);
+        self.requests[id as usize].crowd = crowd;
         self.deadlines.push_back((self.now + self.timeout, job));
         let there = &mut self.sites[site];
         match there.mood {
@@ -258,6 +263,7 @@ impl World<'_> {
         let micros = self.micros();
         let request = &self.requests[id as usize];
         let (view, core) = (request.view as usize, CoreId(request.core));
+        let request_crowd = request.crowd;
         let Some(index) = request.backend else { return };
         let took = self.now - request.handed;
         let latency = (took * 1e6) as u64;
@@ -274,7 +280,12 @@ impl World<'_> {
             self.show(id, index, Shown::of_status(status));
             return self.dispatch(id, Some(Failed::Error));
         }
-        group.timed(index, core, latency, micros);
+        let answer = Answer {
+            micros: latency,
+            crowd: request_crowd,
+            status,
+        };
+        group.answered(index, core, answer, micros);
         self.show(id, index, Shown::of_status(status));
         self.over(id, (status >= 500).then_some(Failed::Error));
     }
@@ -320,12 +331,15 @@ impl World<'_> {
 
     /// Notes what a try has shown of a backend.
     pub(super) fn show(&mut self, id: u32, index: BackendIndex, shown: Shown) {
-        let now = self.moment();
+        let (now, micros) = (self.moment(), self.micros());
         let request = &mut self.requests[id as usize];
         let trial = std::mem::take(&mut request.trial);
         let balancer = &mut self.balancers[request.view as usize];
         let table = balancer.table();
         let group = &table.groups[0];
+        if !matches!(shown, Shown::Answered | Shown::Connected) {
+            group.failed(index, micros);
+        }
         let cause = group.observe(index, shown);
         if trial {
             let passed = matches!(shown, Shown::Answered | Shown::Connected);
