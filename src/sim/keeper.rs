@@ -10,7 +10,7 @@ use crate::base::id::BackendIndex;
 use crate::config::checked::{Check, CheckKind};
 use crate::health::Moment;
 use crate::health::breaker::{Breaker, Step};
-use crate::health::ejection::{Ejection, EjectionTimes};
+use crate::health::ejection::{Ejection, EjectionTimes, Growth};
 use crate::health::outlier::{self, Enough, Sample};
 use crate::health::panic::panics;
 use crate::health::probe::{Found, Pace, Probe};
@@ -74,6 +74,7 @@ impl Keeper {
                 base: outlier.base_ejection,
                 max: outlier.ejection_max,
                 interval: outlier.interval,
+                growth: Growth::Linear,
             },
             members: group.backends.iter().map(member).collect(),
             judged: outlier.interval,
@@ -222,7 +223,7 @@ impl Keeper {
         group.backends[at].standing.set(Standing {
             available: !member.down,
             ramp,
-            capacity: None,
+            ..Standing::default()
         });
     }
 
