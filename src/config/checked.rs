@@ -24,7 +24,7 @@ mod probe;
 mod route;
 mod shard;
 
-pub use admin::{Admin, Secret, Store, Token};
+pub use admin::{Admin, MetricsDetail, Secret, Store, Token};
 pub use affinity::{Queue, SameSite, Sticky, StickyCookie};
 pub use dns::{Dns, DnsResolver};
 pub use group::{

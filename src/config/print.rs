@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::checked::{
     AccessLogFormat, Admin, Config, DnsResolver, Forwarded, Listener, LogDestination, LogFormat,
-    LogLevel, Protocol, Token, Workers,
+    LogLevel, MetricsDetail, Protocol, Token, Workers,
 };
 use super::units::{duration_text, size_text};
 
@@ -157,6 +157,14 @@ fn print_admin(admin: &Admin, page: &mut Page) {
         Some(Token::Text(token)) => page.text("token", &token.0),
         None => {}
     }
+    page.text(
+        "metrics_detail",
+        match admin.metrics_detail {
+            MetricsDetail::Backend => "backend",
+            MetricsDetail::Group => "group",
+            MetricsDetail::Listener => "listener",
+        },
+    );
 }
 
 fn print_limits(listener: &Listener, page: &mut Page) {

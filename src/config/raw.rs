@@ -59,6 +59,7 @@ pub(super) struct Admin {
     pub(super) token: Text,
     pub(super) token_file: Text,
     pub(super) at: At,
+    pub(super) metrics_detail: Text,
 }
 
 pub(super) struct Store {
@@ -219,6 +220,7 @@ fn read_admin(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Admi
         unix: section.text("unix", "\"/run/weir.sock\"", problems),
         token: section.text("token", "\"a-long-random-text\"", problems),
         token_file: section.text("token_file", "\"/etc/weir/token\"", problems),
+        metrics_detail: section.text("metrics_detail", "\"group\"", problems),
     };
     section.finish(problems);
     admin

@@ -33,7 +33,7 @@ use crate::control::health::Health;
 use crate::control::look::Looked;
 use crate::control::orders::{Order, Orders};
 use crate::control::plans::Plans;
-use crate::control::publisher::{Phase, Publisher};
+use crate::control::publisher::{Phase, Progress, Publisher};
 use crate::control::resolver::{self, Follower};
 use crate::control::store::{Revision, Store, StoreError};
 use crate::control::truth::Truth;
@@ -41,6 +41,7 @@ use crate::engine::planner::Resolved;
 use crate::link::control_side::Cores;
 use crate::runtime::kick_waiter::KickWaiter;
 use crate::runtime::memory;
+use crate::telemetry::exposition::Detail;
 use crate::telemetry::stats::ControlStats;
 
 mod changing;
@@ -69,6 +70,15 @@ struct Ending {
     deadline: Instant,
     stopped: bool,
     died: Vec<CoreId>,
+}
+
+/// An epoch that is on its way to the cores.
+#[derive(Clone, Copy)]
+struct Awaited {
+    epoch: Epoch,
+    published: Instant,
+    /// When it is late.
+    late: Instant,
 }
 
 enum Event {
@@ -119,8 +129,8 @@ pub(super) struct Control {
     log: Option<LogHandle>,
     on_ready: Option<Box<dyn FnOnce(Ready)>>,
     admin: Option<SocketAddr>,
-    /// An epoch not adopted everywhere yet, and when that is late.
-    awaited: Option<(Epoch, Instant)>,
+    /// An epoch not adopted everywhere yet.
+    awaited: Option<Awaited>,
     /// When to give back memory that changes left free.
     trim_at: Option<Instant>,
     ending: Option<Ending>,
@@ -151,6 +161,7 @@ impl Control {
             cores: setup.core_stats,
             control: Arc::clone(&stats),
             log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
+            detail: Detail::default(),
             shares: Shares::default(),
             started: SystemTime::now(),
             config_path: setup.config_path.clone(),
@@ -302,17 +313,7 @@ impl Control {
                 handle: self.handle.clone(),
             });
         }
-        if let Some((epoch, late)) = self.awaited {
-            let stragglers = progress.stragglers(epoch);
-            if stragglers.is_empty() {
-                self.awaited = None;
-                tracing::info!(epoch = epoch.0, "adopted");
-                self.trim_at.get_or_insert(Instant::now() + TRIM_AFTER);
-            } else if Instant::now() >= late && self.ending.is_none() {
-                self.awaited = Some((epoch, Instant::now() + 10 * ADOPTION_EXPECTED));
-                tracing::warn!(epoch = epoch.0, cores = %Cores(&stragglers), "not adopted");
-            }
-        }
+        self.follow_epoch(&progress);
         let died = progress.died();
         match &mut self.ending {
             Some(ending) => ending.died = died,
@@ -339,6 +340,28 @@ impl Control {
         } else {
             Outcome::Died(ending.died.clone())
         })
+    }
+
+    /// Notes when every core serves by the newest epoch, and warns where that takes long.
+    fn follow_epoch(&mut self, progress: &Progress) {
+        let Some(awaited) = self.awaited else {
+            return;
+        };
+        let Awaited {
+            epoch, published, ..
+        } = awaited;
+        let stragglers = progress.stragglers(epoch);
+        if stragglers.is_empty() {
+            self.awaited = None;
+            let micros = u64::try_from(published.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.stats.adoption.record_micros(micros);
+            tracing::info!(epoch = epoch.0, "adopted");
+            self.trim_at.get_or_insert(Instant::now() + TRIM_AFTER);
+        } else if Instant::now() >= awaited.late && self.ending.is_none() {
+            let late = Instant::now() + 10 * ADOPTION_EXPECTED;
+            self.awaited = Some(Awaited { late, ..awaited });
+            tracing::warn!(epoch = epoch.0, cores = %Cores(&stragglers), "not adopted");
+        }
     }
 
     fn trim_when_due(&mut self) {

@@ -11,24 +11,31 @@ use crate::telemetry::exposition::ProcessFacts;
 /// The facts now; what cannot be read is zero.
 #[must_use]
 pub fn facts(started: SystemTime) -> ProcessFacts {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     let started = started
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     ProcessFacts {
         cpu_micros: u64::try_from(cpu.tv_sec * 1_000_000 + cpu.tv_nsec / 1000).unwrap_or(0),
-        resident_bytes: resident_bytes(),
+        resident_bytes: kib_of(&status, "VmRSS:") * 1024,
+        virtual_bytes: kib_of(&status, "VmSize:") * 1024,
+        threads: number_of(&status, "Threads:"),
         open_fds: open_fds(),
         max_fds: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
         started_unix_micros: u64::try_from(started.as_micros()).unwrap_or(0),
     }
 }
 
-fn resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+fn kib_of(status: &str, key: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok());
+    kib.unwrap_or(0)
+}
+
+fn number_of(status: &str, key: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    line.and_then(|rest| rest.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Since Linux 6.2 the size of the directory is the number of descriptors; before that it is 0
@@ -52,6 +59,8 @@ mod tests {
             facts.open_fds >= 3 && facts.open_fds <= facts.max_fds,
             "{facts:?}"
         );
+        assert!(facts.virtual_bytes >= facts.resident_bytes);
+        assert!(facts.threads >= 1);
         assert!(facts.cpu_micros > 0);
         assert!(facts.started_unix_micros > 1_700_000_000_000_000);
     }

@@ -11,7 +11,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::base::id::{BackendIndex, BackendSlot, CoreId};
+use crate::control::health::Health;
 use crate::engine::registry::{BackendEntry, ListenerEntry, Registry};
+use crate::health::verdict::Status;
 use crate::routing::breaker::Overflow;
 use crate::routing::limit::Limited;
 use crate::routing::policy::estimate;
@@ -96,7 +98,8 @@ impl View {
 
     /// The groups for the metrics page.
     #[must_use]
-    pub fn group_facts(&self) -> Vec<GroupFacts<'_>> {
+    pub fn group_facts(&self, health: &Health) -> Vec<GroupFacts<'_>> {
+        let statuses = health.statuses();
         let facts = self.table.whole_groups().map(|group| {
             let breaker = &group.breaker;
             let limited = [
@@ -108,8 +111,18 @@ impl View {
             let in_use = limited.map(|(name, _, what)| (name, breaker.gate.taken(what)));
             let pending = [("pending", group.queue.waiting())];
             let overflows = Overflow::ALL.map(|what| (what.name(), breaker.overflows.read(what)));
+            let backends = group.backends.iter();
+            let mine: Vec<Status> = backends
+                .filter_map(|backend| statuses.get(&backend.slot).copied())
+                .collect();
+            let backends = Status::ALL.map(|status| {
+                let count = mine.iter().filter(|mine| **mine == status).count();
+                (status.name(), count as u64)
+            });
             GroupFacts {
                 name: &group.name,
+                panics: health.is_panicking(group.slot),
+                backends: backends.into(),
                 breaker: group.standing.breaker() as u8,
                 overflows: overflows.into(),
                 in_use: pending.into_iter().chain(in_use).collect(),

@@ -69,6 +69,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Status; 4] = [Status::Down, Status::Drain, Status::Maint, Status::Up];
+
     /// Its word in pages and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

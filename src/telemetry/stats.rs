@@ -221,6 +221,8 @@ pub struct LogStats {
 pub struct ControlStats {
     /// Epochs published.
     pub published: Counter,
+    /// From the publication of a table to its use by every core.
+    pub adoption: LatencyHistogram,
     /// Reloads that led to a new epoch.
     pub reloads: Counter,
     /// Reloads refused because the configuration was wrong or an address could not be bound.

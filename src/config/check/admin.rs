@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
-use super::super::checked::{Admin, Secret, Store, Token};
+use super::super::checked::{Admin, MetricsDetail, Secret, Store, Token};
 use super::super::problem::Problems;
 use super::super::raw;
 use super::address::{self, Listening};
-use super::values::{missing, path};
+use super::values::{choice, missing, path};
 
 /// Characters of a token; fewer can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
 const TOKEN_BYTES_MAX: usize = 512;
+
+/// The words of `admin.metrics_detail`, the finest first.
+const METRICS_DETAILS: [(&str, MetricsDetail); 3] = [
+    ("backend", MetricsDetail::Backend),
+    ("group", MetricsDetail::Group),
+    ("listener", MetricsDetail::Listener),
+];
 
 pub(super) fn check(
     raw: &raw::Admin,
@@ -36,6 +43,12 @@ pub(super) fn check(
     let fix = "write unix = \"/run/weir.sock\"";
     let unix = raw.unix.as_ref();
     let unix = unix.and_then(|written| path(written, fix, problems));
+    let metrics_detail = choice(
+        &raw.metrics_detail,
+        MetricsDetail::Backend,
+        &METRICS_DETAILS,
+        problems,
+    );
     if raw.address.is_none() && raw.unix.is_none() {
         missing(&raw.at, "address", "\"127.0.0.1:9901\"", problems);
         return None;
@@ -44,6 +57,7 @@ pub(super) fn check(
         address,
         unix,
         token,
+        metrics_detail,
     })
 }
 

@@ -14,6 +14,19 @@ pub struct Admin {
     pub unix: Option<PathBuf>,
     /// What a client must show.
     pub token: Option<Token>,
+    /// How finely the metrics page tells backends apart.
+    pub metrics_detail: MetricsDetail,
+}
+
+/// How finely the metrics page tells backends apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsDetail {
+    /// Each by itself.
+    Backend,
+    /// Those of a group added up.
+    Group,
+    /// Not at all.
+    Listener,
 }
 
 /// Where the token of the admin interface is.

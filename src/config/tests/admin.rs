@@ -33,6 +33,24 @@ fn an_address_or_a_socket_will_do() {
 }
 
 #[test]
+fn metrics_are_as_fine_as_is_said() {
+    let detail = |keys: &str| admin(&format!("address = \"127.0.0.1:1\"\n{keys}"));
+    for (keys, wanted) in [
+        ("", MetricsDetail::Backend),
+        ("metrics_detail = \"backend\"", MetricsDetail::Backend),
+        ("metrics_detail = \"group\"", MetricsDetail::Group),
+        ("metrics_detail = \"listener\"", MetricsDetail::Listener),
+    ] {
+        assert_eq!(detail(keys).unwrap().metrics_detail, wanted);
+    }
+    let wrong = detail("metrics_detail = \"groups\"").unwrap_err();
+    assert!(
+        wrong[0].contains("admin.metrics_detail: unknown value \"groups\"; fix: write \"group\""),
+        "{wrong:?}"
+    );
+}
+
+#[test]
 fn who_is_reached_by_others_asks_for_a_token() {
     let open = admin("address = \"0.0.0.0:9901\"").unwrap_err();
     assert!(

@@ -124,6 +124,8 @@ fn any_node() -> BoxedStrategy<String> {
             "\"[::1]:9902\"\nunix = \"/run/a b.sock\"",
             "\"0.0.0.0:9903\"\ntoken = \"0123456789abcdef\"",
             "\"0.0.0.0:9903\"\ntoken_file = \"/etc/token\"",
+            "\"127.0.0.1:9901\"\nmetrics_detail = \"group\"",
+            "\"127.0.0.1:9901\"\nmetrics_detail = \"listener\"",
         ],
     );
     let level = key(

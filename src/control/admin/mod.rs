@@ -2,7 +2,7 @@
 //!
 //! | path | for | answer |
 //! |---|---|---|
-//! | `/metrics` | Prometheus | text format 0.0.4 |
+//! | `/metrics` | Prometheus | text format 0.0.4, or OpenMetrics where it asks for that |
 //! | `/live` | a supervisor | 200 while every core runs |
 //! | `/ready` | whoever sends traffic here | 200 from the first epoch on every core to the drain |
 //! | `/ui/` | people | the dashboard, a page over `/v1`; `/` leads there |
@@ -32,7 +32,7 @@ use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::extract::State;
 use axum::extract::connect_info::Connected;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::IncomingStream;
@@ -40,16 +40,18 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use self::token::Token;
-use crate::config::checked::Admin;
+use crate::config::checked::{Admin, MetricsDetail};
 use crate::control::handle::Handle;
 use crate::control::process;
 use crate::control::publisher::{Phase, Progress};
 use crate::control::view::View;
-use crate::telemetry::exposition::{self, Facts};
+use crate::telemetry::exposition::{self, Detail, Dialect, Facts};
 use crate::telemetry::stats::{ControlStats, CoreStats, LogStats};
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What was last found of how shard rules share keys out.
 #[derive(Default)]
@@ -69,6 +71,8 @@ pub struct Sources {
     pub control: Arc<ControlStats>,
     /// What the log thread counts.
     pub log: Option<Arc<LogStats>>,
+    /// How finely the metrics page tells backends apart.
+    pub detail: Detail,
     /// What shard rules share out.
     pub shares: Shares,
     /// Start of the process.
@@ -84,6 +88,12 @@ pub struct Sources {
 /// When the address, the socket or the token cannot be had; the message names it.
 pub async fn start(admin: &Admin, sources: Sources) -> io::Result<Option<SocketAddr>> {
     let token = token::read(admin.token.as_ref())?;
+    let detail = match admin.metrics_detail {
+        MetricsDetail::Backend => Detail::Backend,
+        MetricsDetail::Group => Detail::Group,
+        MetricsDetail::Listener => Detail::Listener,
+    };
+    let sources = Sources { detail, ..sources };
     let router = router(Arc::new(sources), token);
     if let Some(path) = &admin.unix {
         serve(doors::unix(path)?, router.clone());
@@ -138,25 +148,32 @@ fn router(sources: Arc<Sources>, token: Option<Token>) -> Router {
         .with_state(sources)
 }
 
-async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
+async fn metrics(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Response {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let mut accepted = accepted.filter_map(|value| value.to_str().ok());
+    let (dialect, kind) = match accepted.any(|value| value.contains("application/openmetrics-text"))
+    {
+        true => (Dialect::OpenMetrics, OPENMETRICS),
+        false => (Dialect::Text, "text/plain; version=0.0.4; charset=utf-8"),
+    };
     let view = sources.view.load();
     let view = view.as_ref();
     let text = exposition::render(&Facts {
         version: VERSION,
         epoch: sources.progress.borrow().published.0,
+        dialect,
+        detail: sources.detail,
         listeners: view.map(|view| view.listener_facts()).unwrap_or_default(),
-        groups: view.map(|view| view.group_facts()).unwrap_or_default(),
+        groups: view
+            .map(|view| view.group_facts(sources.handle.health()))
+            .unwrap_or_default(),
         backends: view.map(|view| view.backend_facts()).unwrap_or_default(),
         cores: &sources.cores,
         control: &sources.control,
         log: sources.log.as_deref(),
         process: process::facts(sources.started),
     });
-    answer(
-        StatusCode::OK,
-        "text/plain; version=0.0.4; charset=utf-8",
-        text,
-    )
+    answer(StatusCode::OK, kind, text)
 }
 
 async fn live(State(sources): State<Arc<Sources>>) -> Response {

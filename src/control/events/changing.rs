@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{ADOPTION_EXPECTED, Control, Event};
+use super::{ADOPTION_EXPECTED, Awaited, Control, Event};
 use crate::config::{Config, Members};
 use crate::control::change::{Change, Done, Refusal, Snapshot};
 use crate::control::document::{Document, Section, judge, rejudge};
@@ -341,7 +341,12 @@ impl Control {
         });
         self.unpublished = None;
         self.stats.published.inc();
-        self.awaited = Some((epoch, Instant::now() + ADOPTION_EXPECTED));
+        let published = Instant::now();
+        self.awaited = Some(Awaited {
+            epoch,
+            published,
+            late: published + ADOPTION_EXPECTED,
+        });
         tracing::info!(epoch = epoch.0, "published");
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::base::id::BackendSlot;
 use crate::control::health::Health;
 use crate::control::health::member::Member;
 use crate::health::Moment;
-use crate::health::verdict::{Reason, Source};
+use crate::health::verdict::{Reason, Source, Status};
 
 /// What is thought of a backend, in short.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +54,15 @@ impl Health {
                 (*slot, brief)
             })
             .collect()
+    }
+
+    /// What every backend is.
+    #[must_use]
+    pub fn statuses(&self) -> BTreeMap<BackendSlot, Status> {
+        let keeper = self.keeper();
+        let members = keeper.members.iter();
+        let each = members.map(|(slot, member)| (*slot, member.record.judgement().status));
+        each.collect()
     }
 
     /// The last `most` transitions of all backends, the latest first.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::fault::Fault;
 use crate::telemetry::counter::{Counter, Gauge};
 use crate::telemetry::exposition::page::{Kind, Page, labels};
-use crate::telemetry::exposition::{BackendFacts, GroupFacts, ListenerFacts};
+use crate::telemetry::exposition::{BackendFacts, Detail, GroupFacts, ListenerFacts};
 use crate::telemetry::stats::{BackendStats, PerCore, StatusCounts};
 
 /// Bounds for listeners: 0.5 ms to 67 s, doubling.
@@ -30,14 +30,19 @@ const fn powers_of_two<const N: usize>(first: u32, step: u32) -> [u64; N] {
 /// Entities of one sort, each with its labels, and how to write a family of them.
 struct Entities<'p, 'a, T> {
     page: &'p mut Page,
-    of: Vec<(String, &'a PerCore<T>)>,
+    of: Vec<(String, Vec<&'a PerCore<T>>)>,
+}
+
+/// Every core of every one that is told together.
+fn cores<'a, T>(stats: &[&'a PerCore<T>]) -> impl Iterator<Item = &'a T> {
+    stats.iter().flat_map(|stats| stats.iter())
 }
 
 impl<T> Entities<'_, '_, T> {
     fn counter(&mut self, name: &'static str, help: &str, counter: fn(&T) -> &Counter) {
         self.page.family(name, Kind::Counter, help);
         for (labels, stats) in &self.of {
-            let sum = stats.iter().map(|core| counter(core).read()).sum();
+            let sum = cores(stats).map(|core| counter(core).read()).sum();
             self.page.sample(labels, sum);
         }
     }
@@ -45,7 +50,7 @@ impl<T> Entities<'_, '_, T> {
     fn gauge(&mut self, name: &'static str, help: &str, gauge: fn(&T) -> &Gauge) {
         self.page.family(name, Kind::Gauge, help);
         for (labels, stats) in &self.of {
-            let sum = stats.iter().map(|core| u64::from(gauge(core).read())).sum();
+            let sum = cores(stats).map(|core| u64::from(gauge(core).read())).sum();
             self.page.sample(labels, sum);
         }
     }
@@ -54,7 +59,7 @@ impl<T> Entities<'_, '_, T> {
         self.page.family(name, Kind::Counter, help);
         for (labels, stats) in &self.of {
             let mut sums = BTreeMap::<u16, u64>::new();
-            for (code, count) in stats.iter().flat_map(|core| counts(core).iter()) {
+            for (code, count) in cores(stats).flat_map(|core| counts(core).iter()) {
                 *sums.entry(code).or_default() += count;
             }
             for (code, count) in sums {
@@ -74,8 +79,7 @@ impl<T> Entities<'_, '_, T> {
         self.page.family(name, Kind::Counter, help);
         for (labels, stats) in &self.of {
             for fault in Fault::ALL {
-                let sum = stats
-                    .iter()
+                let sum = cores(stats)
                     .map(|core| counts(core)[fault as usize].read())
                     .sum();
                 if zeros || sum > 0 {
@@ -89,7 +93,7 @@ impl<T> Entities<'_, '_, T> {
 pub(super) fn listeners(page: &mut Page, listeners: &[ListenerFacts<'_>]) {
     let of = listeners.iter().map(|facts| {
         let pairs = [("listener", facts.name), ("address", &*facts.address)];
-        (labels(&pairs), facts.stats)
+        (labels(&pairs), vec![facts.stats])
     });
     let mut all = Entities {
         page,
@@ -138,7 +142,7 @@ pub(super) fn listeners(page: &mut Page, listeners: &[ListenerFacts<'_>]) {
         all.page.histogram(
             labels,
             &LISTENER_BOUNDS,
-            stats.iter().map(|core| &core.latency),
+            cores(stats).map(|core| &core.latency),
         );
     }
 }
@@ -176,35 +180,112 @@ pub(super) fn breakers(page: &mut Page, groups: &[GroupFacts<'_>]) {
     }
 }
 
-pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
-    let of = backends.iter().map(|facts| {
-        let pairs = [
-            ("group", facts.group),
-            ("backend", facts.name),
-            ("address", &*facts.address),
-        ];
-        (labels(&pairs), facts.stats)
+pub(super) fn groups(page: &mut Page, groups: &[GroupFacts<'_>]) {
+    let of: Vec<String> = groups
+        .iter()
+        .map(|group| labels(&[("group", group.name)]))
+        .collect();
+    page.family(
+        "weir_group_backends",
+        Kind::Gauge,
+        "Backends of a group by what this node thinks of them.",
+    );
+    for (labels, group) in of.iter().zip(groups) {
+        for (status, count) in &group.backends {
+            page.sample_by(labels, "status", status, *count);
+        }
+    }
+    page.family(
+        "weir_group_panics",
+        Kind::Gauge,
+        "1 if a group uses all its backends because too few are well.",
+    );
+    for (labels, group) in of.iter().zip(groups) {
+        page.sample(labels, u64::from(group.panics));
+    }
+}
+
+/// Backends that are told as one: their labels, their counters, and what is not counted.
+struct Told<'a> {
+    labels: String,
+    stats: Vec<&'a PerCore<BackendStats>>,
+    in_flight: u64,
+    up: u64,
+}
+
+fn told<'a>(backends: &[BackendFacts<'a>], detail: Detail) -> Vec<Told<'a>> {
+    let each = backends.iter().map(|facts| {
+        let pairs = match detail {
+            Detail::Backend => &[
+                ("group", facts.group),
+                ("backend", facts.name),
+                ("address", &*facts.address),
+            ][..],
+            Detail::Group | Detail::Listener => &[("group", facts.group)][..],
+        };
+        Told {
+            labels: labels(pairs),
+            stats: vec![facts.stats],
+            in_flight: u64::from(facts.in_flight),
+            up: u64::from(facts.up),
+        }
     });
-    let mut all = Entities {
-        page,
-        of: of.collect(),
-    };
-    all.page.family(
+    match detail {
+        Detail::Backend => each.collect(),
+        Detail::Listener => Vec::new(),
+        Detail::Group => {
+            let mut groups = BTreeMap::<String, Told<'a>>::new();
+            for one in each {
+                match groups.get_mut(&one.labels) {
+                    Some(whole) => {
+                        whole.stats.extend(one.stats);
+                        whole.in_flight += one.in_flight;
+                        whole.up += one.up;
+                    }
+                    None => drop(groups.insert(one.labels.clone(), one)),
+                }
+            }
+            groups.into_values().collect()
+        }
+    }
+}
+
+pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>], detail: Detail) {
+    let told = told(backends, detail);
+    if told.is_empty() && detail == Detail::Listener {
+        return;
+    }
+    page.family(
         "weir_backend_in_flight",
         Kind::Gauge,
         "Requests or TCP connections there now.",
     );
-    for ((labels, _), facts) in all.of.iter().zip(backends) {
-        all.page.sample(labels, u64::from(facts.in_flight));
+    for one in &told {
+        page.sample(&one.labels, one.in_flight);
     }
-    all.page.family(
+    page.family(
         "weir_backend_up",
         Kind::Gauge,
         "1 if nothing this node knows of its health speaks against it.",
     );
-    for ((labels, _), facts) in all.of.iter().zip(backends) {
-        all.page.sample(labels, u64::from(facts.up));
+    for one in &told {
+        page.sample(&one.labels, one.up);
     }
+    let of = told.into_iter().map(|one| (one.labels, one.stats));
+    let mut all = Entities {
+        page,
+        of: of.collect(),
+    };
+    if detail == Detail::Backend {
+        breakers_of_backends(&mut all, backends);
+        estimates(&mut all, backends);
+        shadows(&mut all, backends);
+    }
+    connections(&mut all);
+    outcomes(&mut all);
+}
+
+fn breakers_of_backends(all: &mut Entities<'_, '_, BackendStats>, backends: &[BackendFacts<'_>]) {
     all.page.family(
         "weir_breaker_backend_state",
         Kind::Gauge,
@@ -213,10 +294,6 @@ pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>]) {
     for ((labels, _), facts) in all.of.iter().zip(backends) {
         all.page.sample(labels, u64::from(facts.breaker));
     }
-    estimates(&mut all, backends);
-    shadows(&mut all, backends);
-    connections(&mut all);
-    outcomes(&mut all);
 }
 
 /// What the adaptive policy thinks, for the backends it thinks of.
@@ -357,7 +434,7 @@ fn outcomes(all: &mut Entities<'_, '_, BackendStats>) {
         all.page.histogram(
             labels,
             &BACKEND_BOUNDS,
-            stats.iter().map(|core| &core.latency),
+            cores(stats).map(|core| &core.latency),
         );
     }
 }

@@ -1,4 +1,4 @@
-//! All metrics of one node as a page in the Prometheus text format 0.0.4.
+//! All metrics of one node as a page, in the Prometheus text format 0.0.4 or as OpenMetrics.
 //!
 //! Pure: what was counted goes in, text comes out. Counters of cores are summed, because which
 //! core served a client is an accident; only what describes a core itself has a `core` label.
@@ -9,17 +9,33 @@
 //! latencies are counted in, so the cumulative counts are exact. Latencies are cut to whole
 //! microseconds, and a value of exactly a bound counts in the next bucket.
 
+mod control;
 mod entities;
 mod page;
 
 use std::sync::Arc;
 
+use crate::base::id::CoreId;
 use crate::telemetry::counter::Counter;
-use crate::telemetry::exposition::entities::{backends, breakers, listeners};
-use crate::telemetry::exposition::page::{Kind, Page, labels};
+use crate::telemetry::exposition::control::node;
+use crate::telemetry::exposition::entities::{backends, breakers, groups, listeners};
+pub use crate::telemetry::exposition::page::Dialect;
+use crate::telemetry::exposition::page::{Kind, Page};
 use crate::telemetry::stats::{
-    BackendStats, ControlStats, CoreStats, HealthStats, ListenerStats, LogStats, PerCore,
+    BackendStats, ControlStats, CoreStats, ListenerStats, LogStats, PerCore,
 };
+
+/// How finely the page tells things apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// Each backend by itself.
+    #[default]
+    Backend,
+    /// The backends of a group added up.
+    Group,
+    /// No backends, only how many of each group are up.
+    Listener,
+}
 
 /// One listener and its counters.
 pub struct ListenerFacts<'a> {
@@ -57,6 +73,10 @@ pub struct BackendFacts<'a> {
 pub struct GroupFacts<'a> {
     /// Name from the configuration.
     pub name: &'a str,
+    /// Whether all its backends are used, because too few are well.
+    pub panics: bool,
+    /// How many of its backends are of each status.
+    pub backends: Vec<(&'static str, u64)>,
     /// 0 closed, 1 half-open, 2 open.
     pub breaker: u8,
     /// How often each limit was met, with its name.
@@ -81,6 +101,10 @@ pub struct ProcessFacts {
     pub cpu_micros: u64,
     /// Memory in RAM.
     pub resident_bytes: u64,
+    /// Memory that has addresses.
+    pub virtual_bytes: u64,
+    /// Threads.
+    pub threads: u64,
     /// Open descriptors.
     pub open_fds: u64,
     /// Most descriptors allowed.
@@ -95,6 +119,10 @@ pub struct Facts<'a> {
     pub version: &'a str,
     /// The newest epoch published.
     pub epoch: u64,
+    /// How the page is written.
+    pub dialect: Dialect,
+    /// How much of it there is.
+    pub detail: Detail,
     /// Listeners that have counters.
     pub listeners: Vec<ListenerFacts<'a>>,
     /// Groups of the present table.
@@ -115,117 +143,25 @@ pub struct Facts<'a> {
 #[must_use]
 pub fn render(facts: &Facts<'_>) -> String {
     // Rough sizes of one listener's and one backend's lines, to grow rarely.
-    let bytes = 8192 + 6000 * facts.listeners.len() + 4000 * facts.backends.len();
-    let mut page = Page::with_capacity(bytes);
+    let shown = match facts.detail {
+        Detail::Backend => facts.backends.len(),
+        Detail::Group => facts.groups.len(),
+        Detail::Listener => 0,
+    };
+    let bytes = 12_288 + 6000 * facts.listeners.len() + 500 * facts.groups.len() + 4000 * shown;
+    let mut page = Page::with_capacity(bytes, facts.dialect);
     node(&mut page, facts);
     cores(&mut page, facts.cores);
+    traffic_of_cores(&mut page, facts);
     listeners(&mut page, &facts.listeners);
+    groups(&mut page, &facts.groups);
     breakers(&mut page, &facts.groups);
-    backends(&mut page, &facts.backends);
+    backends(&mut page, &facts.backends, facts.detail);
     if let Some(log) = facts.log {
         access_log(&mut page, log);
     }
     process(&mut page, &facts.process);
     page.into_text()
-}
-
-fn node(page: &mut Page, facts: &Facts<'_>) {
-    page.family(
-        "weir_build_info",
-        Kind::Gauge,
-        "Always 1; the version is a label.",
-    );
-    page.sample(&labels(&[("version", facts.version)]), 1);
-    let mut single = |name, kind, help, value| {
-        page.family(name, kind, help);
-        page.sample("", value);
-    };
-    single(
-        "weir_epoch",
-        Kind::Gauge,
-        "Newest epoch published to the cores.",
-        facts.epoch,
-    );
-    let control = facts.control;
-    single(
-        "weir_epochs_published_total",
-        Kind::Counter,
-        "Epochs published to the cores.",
-        control.published.read(),
-    );
-    single(
-        "weir_resolve_failures_total",
-        Kind::Counter,
-        "Names that could not be resolved.",
-        control.resolve_failures.read(),
-    );
-    single(
-        "weir_backends_file_failures_total",
-        Kind::Counter,
-        "Times a file of backends could not be used.",
-        control.file_failures.read(),
-    );
-    health(page, &control.health);
-    page.family(
-        "weir_reloads_total",
-        Kind::Counter,
-        "Reloads of the configuration by result.",
-    );
-    page.sample_by("", "result", "ok", control.reloads.read());
-    page.sample_by("", "result", "refused", control.reload_failures.read());
-}
-
-fn health(page: &mut Page, stats: &HealthStats) {
-    let families = [
-        (
-            "weir_checks_total",
-            "Active checks by result.",
-            "result",
-            stats.checks.iter().collect::<Vec<_>>(),
-        ),
-        (
-            "weir_agent_checks_total",
-            "Questions to the agents of backends by what came of them.",
-            "result",
-            stats.agents.iter().collect(),
-        ),
-        (
-            "weir_breaker_transitions_total",
-            "Times the breaker of a group came to a state.",
-            "to",
-            stats.breakers.iter().collect(),
-        ),
-        (
-            "weir_backend_ejections_total",
-            "Backends ejected because of their traffic, by cause.",
-            "cause",
-            stats.ejections.iter().collect(),
-        ),
-        (
-            "weir_backend_transitions_total",
-            "Times a backend became up, down, draining or in maintenance, by whose word.",
-            "source",
-            stats.transitions.iter().collect(),
-        ),
-        (
-            "weir_heartbeats_total",
-            "Heartbeats believed, whole or without their figures.",
-            "result",
-            stats.heartbeats.iter().collect(),
-        ),
-        (
-            "weir_heartbeats_rejected_total",
-            "Heartbeats refused, by reason.",
-            "reason",
-            stats.rejected.iter().collect(),
-        ),
-    ];
-    for (name, help, label, counts) in families {
-        page.family(name, Kind::Counter, help);
-        for (word, count) in counts {
-            page.sample_by("", label, word, count);
-        }
-    }
 }
 
 fn cores(page: &mut Page, cores: &[Arc<CoreStats>]) {
@@ -274,6 +210,39 @@ fn cores(page: &mut Page, cores: &[Arc<CoreStats>]) {
     );
 }
 
+/// What each core has of all listeners: how evenly the kernel deals connections out.
+fn traffic_of_cores(page: &mut Page, facts: &Facts<'_>) {
+    let mut each = |name, kind, help, value: fn(&ListenerStats) -> u64| {
+        page.family(name, kind, help);
+        for (index, core) in (0..facts.cores.len()).zip((0..).map(CoreId)) {
+            let listeners = facts.listeners.iter();
+            let sum = listeners
+                .map(|listener| value(listener.stats.of(core)))
+                .sum();
+            let index = itoa::Buffer::new().format(index).to_owned();
+            page.sample_by("", "core", &index, sum);
+        }
+    };
+    each(
+        "weir_core_connections",
+        Kind::Gauge,
+        "Connections of clients open on this core.",
+        |stats| u64::from(stats.connections_open.read()),
+    );
+    each(
+        "weir_core_connections_total",
+        Kind::Counter,
+        "Connections this core accepted.",
+        |stats| stats.connections.read(),
+    );
+    each(
+        "weir_core_requests_total",
+        Kind::Counter,
+        "Requests this core answered.",
+        |stats| stats.requests.iter().map(|(_, count)| count).sum(),
+    );
+}
+
 fn access_log(page: &mut Page, log: &LogStats) {
     let mut single = |name, help, counter: &Counter| {
         page.family(name, Kind::Counter, help);
@@ -301,7 +270,7 @@ fn access_log(page: &mut Page, log: &LogStats) {
     );
 }
 
-/// These five have the names every Prometheus client library gives them.
+/// These have the names Prometheus client libraries give them.
 fn process(page: &mut Page, process: &ProcessFacts) {
     page.family(
         "process_cpu_seconds_total",
@@ -324,6 +293,12 @@ fn process(page: &mut Page, process: &ProcessFacts) {
         "Memory in RAM.",
         process.resident_bytes,
     );
+    single(
+        "process_virtual_memory_bytes",
+        "Memory that has addresses.",
+        process.virtual_bytes,
+    );
+    single("process_threads", "Threads.", process.threads);
     single("process_open_fds", "Open descriptors.", process.open_fds);
     single(
         "process_max_fds",

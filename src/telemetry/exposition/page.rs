@@ -1,12 +1,24 @@
-//! The grammar of the Prometheus text format 0.0.4: families, labels, numbers.
+//! The grammar of the Prometheus text format 0.0.4 and of OpenMetrics 1.0: families, labels,
+//! numbers. They differ in how a family of counters is called and in the end of the page.
 
 use crate::telemetry::histogram::LatencyHistogram;
+
+/// How a page is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// What every scraper understands.
+    #[default]
+    Text,
+    /// What a scraper asks for by `Accept: application/openmetrics-text`.
+    OpenMetrics,
+}
 
 /// A page of metrics being written.
 #[derive(Default)]
 pub(super) struct Page {
     text: String,
     name: &'static str,
+    dialect: Dialect,
 }
 
 /// Kinds of families.
@@ -18,20 +30,28 @@ pub(super) enum Kind {
 }
 
 impl Page {
-    pub(super) fn with_capacity(bytes: usize) -> Self {
+    pub(super) fn with_capacity(bytes: usize, dialect: Dialect) -> Self {
         Page {
             text: String::with_capacity(bytes),
             name: "",
+            dialect,
         }
     }
 
-    pub(super) fn into_text(self) -> String {
+    pub(super) fn into_text(mut self) -> String {
+        if self.dialect == Dialect::OpenMetrics {
+            self.text.push_str("# EOF\n");
+        }
         self.text
     }
 
     /// Begins a family; samples that follow belong to it.
     pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) {
         self.name = name;
+        let name = match (self.dialect, kind) {
+            (Dialect::OpenMetrics, Kind::Counter) => name.strip_suffix("_total").unwrap_or(name),
+            _ => name,
+        };
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",

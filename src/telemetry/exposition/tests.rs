@@ -57,34 +57,43 @@ fn world() -> World {
 }
 
 fn page(world: &World) -> String {
+    page_of(world, Detail::Backend, Dialect::Text)
+}
+
+fn page_of(world: &World, detail: Detail, dialect: Dialect) -> String {
+    let backend = |name: &'static str, up| BackendFacts {
+        up,
+        breaker: 2,
+        group: "app",
+        name,
+        address: "10.0.0.1:80".into(),
+        in_flight: 4,
+        estimate: Some(EstimateFacts {
+            latency_micros: 12_500,
+            pace_permille: 1250,
+        }),
+        shadowed: true,
+        stats: &world.backend,
+    };
     render(&Facts {
         version: "1.2.3",
+        detail,
+        dialect,
+        groups: vec![GroupFacts {
+            name: "app",
+            panics: false,
+            backends: vec![("down", 1), ("up", 1)],
+            breaker: 1,
+            overflows: vec![("errors", 3)],
+            in_use: vec![("requests", 5)],
+        }],
         epoch: 7,
         listeners: vec![ListenerFacts {
             name: "web \"quoted\\\"\nnext",
             address: "[::]:80".into(),
             stats: &world.listener,
         }],
-        groups: vec![GroupFacts {
-            name: "app",
-            breaker: 1,
-            overflows: vec![("errors", 3)],
-            in_use: vec![("requests", 5)],
-        }],
-        backends: vec![BackendFacts {
-            up: true,
-            breaker: 2,
-            group: "app",
-            name: "app.internal:80",
-            address: "10.0.0.1:80".into(),
-            in_flight: 4,
-            estimate: Some(EstimateFacts {
-                latency_micros: 12_500,
-                pace_permille: 1250,
-            }),
-            shadowed: true,
-            stats: &world.backend,
-        }],
+        backends: vec![backend("app.internal:80", true), backend("other", false)],
         cores: &world.cores,
         control: &world.control,
         log: Some(&world.log),
@@ -139,6 +148,105 @@ fn counts_are_summed_over_cores_and_labelled() {
     has(&page, "weir_build_info{version=\"1.2.3\"} 1");
     has(&page, "process_cpu_seconds_total 1.500000");
     has(&page, "process_start_time_seconds 1753700000.000001");
+}
+
+#[test]
+fn groups_are_told_with_their_backends_by_status() {
+    let page = page(&world());
+    has(
+        &page,
+        "weir_group_backends{group=\"app\",status=\"down\"} 1",
+    );
+    has(&page, "weir_group_panics{group=\"app\"} 0");
+    has(&page, "weir_core_requests_total{core=\"1\"} 2");
+    has(&page, "weir_core_connections{core=\"0\"} 3");
+    has(&page, "weir_core_connections_total{core=\"0\"} 10");
+}
+
+#[test]
+fn less_detail_adds_up_and_loses_nothing() {
+    let world = world();
+    let page = page_of(&world, Detail::Group, Dialect::Text);
+    has(&page, "weir_backend_in_flight{group=\"app\"} 8");
+    has(&page, "weir_backend_up{group=\"app\"} 1");
+    has(
+        &page,
+        "weir_backend_requests_total{group=\"app\",code=\"200\"} 4",
+    );
+    let faults = "weir_backend_faults_total{group=\"app\",fault=\"upstream_timeout\"} 4";
+    has(&page, faults);
+    has(
+        &page,
+        "weir_backend_response_duration_seconds_count{group=\"app\"} 36",
+    );
+    assert!(!page.contains("backend=\""));
+    let least = page_of(&world, Detail::Listener, Dialect::Text);
+    assert!(!least.contains("weir_backend_requests_total"));
+    has(&least, "weir_group_backends{group=\"app\",status=\"up\"} 1");
+}
+
+/// What OpenMetrics asks for and the text format does not: families of counters without `_total`,
+/// and an end.
+#[test]
+fn openmetrics_differs_in_names_of_families_and_ends() {
+    let world = world();
+    let text = page(&world);
+    let open = page_of(&world, Detail::Backend, Dialect::OpenMetrics);
+    let open = open.strip_suffix("# EOF\n").expect("an end");
+    let samples = |page: &str| -> Vec<String> {
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(samples(open), samples(&text));
+    let mut counters = 0;
+    for line in open.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        assert!(!name.ends_with("_total"), "{line}");
+        let is_counter = text.contains(&format!("# TYPE {name}_total counter"));
+        assert_eq!(kind == "counter", is_counter, "{line}");
+        counters += u32::from(is_counter);
+    }
+    assert!(counters > 20);
+}
+
+/// Names of ours in a rule or a dashboard, with what histograms add taken off.
+fn names_in(text: &str) -> HashSet<String> {
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':');
+    let words = text.split(word).filter(|word| {
+        (word.starts_with("weir_") || word.starts_with("process_")) && !word.contains(':')
+    });
+    words
+        .map(|word| {
+            let histogram = ["_bucket", "_sum", "_count"];
+            let base = histogram.iter().find_map(|end| word.strip_suffix(end));
+            base.unwrap_or(word).to_owned()
+        })
+        .collect()
+}
+
+const RULES: &str = include_str!("../../../tuning/alerts.yml");
+const DASHBOARD: &str = include_str!("../../../tuning/grafana.json");
+
+#[test]
+fn alerts_and_dashboard_ask_for_what_there_is() {
+    let page = page(&world());
+    let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let families: HashSet<&str> = families
+        .filter_map(|line| Some(line.split_once(' ')?.0))
+        .collect();
+    for (file, text) in [("alerts.yml", RULES), ("grafana.json", DASHBOARD)] {
+        let names = names_in(text);
+        assert!(names.len() > 8, "{file} names metrics: {names:?}");
+        for name in names {
+            assert!(families.contains(&*name), "{file}: {name}");
+        }
+    }
+    let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).expect("JSON");
+    assert!(
+        dashboard["panels"]
+            .as_array()
+            .is_some_and(|panels| panels.len() > 8)
+    );
 }
 
 #[test]
@@ -269,8 +377,7 @@ fn the_page_passes_a_lint() {
 /// another.
 #[test]
 fn promtool_finds_nothing_to_criticise() {
-    let promtool = std::env::var("WEIR_PROMTOOL").unwrap_or_else(|_| "promtool".into());
-    let mut child = std::process::Command::new(promtool)
+    let mut child = promtool()
         .args(["check", "metrics"])
         .stdin(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
@@ -285,4 +392,21 @@ fn promtool_finds_nothing_to_criticise() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn promtool_understands_the_alerts() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tuning/alerts.yml");
+    let checked = promtool().args(["check", "rules", file]).output();
+    let checked = checked.expect("promtool is needed for this test");
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(
+        checked.status.success() && said.contains("SUCCESS"),
+        "{said}"
+    );
+}
+
+fn promtool() -> std::process::Command {
+    let promtool = std::env::var("WEIR_PROMTOOL").unwrap_or_else(|_| "promtool".into());
+    std::process::Command::new(promtool)
 }
