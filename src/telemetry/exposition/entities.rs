@@ -332,7 +332,7 @@ fn shadows(all: &mut Entities<'_, '_, BackendStats>, backends: &[BackendFacts<'_
     let mut count = |name, help: &str, counter: fn(&BackendStats) -> &Counter| {
         all.page.family(name, Kind::Counter, help);
         for ((labels, stats), _) in all.of.iter().zip(&shadowed).filter(|(_, is)| **is) {
-            let sum = stats.iter().map(|core| counter(core).read()).sum();
+            let sum = cores(stats).map(|core| counter(core).read()).sum();
             all.page.sample(labels, sum);
         }
     };
@@ -357,8 +357,7 @@ fn shadows(all: &mut Entities<'_, '_, BackendStats>, backends: &[BackendFacts<'_
         "Expected time to an answer of those, where the adaptive policy chooses or shadows.",
     );
     for ((labels, stats), _) in all.of.iter().zip(&shadowed).filter(|(_, is)| **is) {
-        let sum = stats
-            .iter()
+        let sum = cores(stats)
             .map(|core| core.shadow_busy_micros.read())
             .sum();
         all.page.seconds(labels, sum);
