@@ -42,18 +42,23 @@ pub enum ToWorker<T = Arc<Table>> {
     },
     /// Accept nothing new, finish what runs within this time, then stop.
     Drain(Duration),
+    /// Another process accepts on the same sockets now: as [`ToWorker::Drain`], but nobody has to
+    /// go elsewhere, so clients that are idle are let ask once more.
+    HandOver(Duration),
     /// Stop at once.
     Stop,
 }
 
-/// A bound and listening socket (SO_REUSEPORT) for one core.
+/// A bound and listening socket (SO_REUSEPORT) for one core. A core may have several of one
+/// listener, if it was handed over by a process with more cores.
 pub struct ListenSocket {
     /// Whose it is.
     pub listener: ListenerSlot,
     /// Where it is bound, port resolved.
     pub address: SocketAddr,
-    /// The socket.
-    pub fd: OwnedFd,
+    /// The socket. The core owns it; the control thread keeps a weak reference, to hand a
+    /// duplicate to another process.
+    pub fd: Arc<OwnedFd>,
 }
 
 /// What a worker tells the control thread.

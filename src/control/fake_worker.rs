@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub(super) fn start(ends: Vec<WorkerEnd>, habit: Habit) -> Vec<JoinHandle<()>> {
 fn run(end: WorkerEnd, habit: Habit) {
     let kicked = end.kicked.clone();
     let mut side = WorkerSide::<Live>::new(end);
-    let mut sockets = HashMap::<ListenerSlot, OwnedFd>::new();
+    let mut sockets = HashMap::<ListenerSlot, Arc<OwnedFd>>::new();
     loop {
         kicked.clear();
         while let Some(message) = side.next_message() {
@@ -48,8 +49,8 @@ fn run(end: WorkerEnd, habit: Habit) {
                     sockets.retain(|slot, _| table.listener(*slot).is_some());
                     side.adopt(table);
                 }
-                ToWorker::Drain(_) if habit == Habit::NeverDrains => {}
-                ToWorker::Drain(_) => return side.stopped(0),
+                ToWorker::Drain(_) | ToWorker::HandOver(_) if habit == Habit::NeverDrains => {}
+                ToWorker::Drain(_) | ToWorker::HandOver(_) => return side.stopped(0),
                 ToWorker::Stop => return side.stopped(1),
             }
         }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -83,7 +84,7 @@ pub fn open(
         sockets.push(ListenSocket {
             listener,
             address: bound,
-            fd,
+            fd: Arc::new(fd),
         });
     }
     Ok(sockets)
@@ -156,7 +157,8 @@ mod tests {
     fn accepted_sockets_inherit_nodelay_and_the_listener_does_not_block() {
         let sockets = open(ListenerSlot(0), "web", address("127.0.0.1:0"), 128, 1).unwrap();
         let bound = sockets[0].address;
-        let listener = TcpListener::from(sockets.into_iter().next().unwrap().fd);
+        let fd = Arc::into_inner(sockets.into_iter().next().unwrap().fd);
+        let listener = TcpListener::from(fd.unwrap());
         assert_eq!(
             listener.accept().unwrap_err().kind(),
             io::ErrorKind::WouldBlock

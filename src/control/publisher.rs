@@ -179,6 +179,13 @@ impl Publisher {
         self.side.drain(within);
     }
 
+    /// Tells every core that another process accepts on its sockets now, and to end once what runs
+    /// is finished, within `within`.
+    pub fn hand_over(&mut self, within: Duration) {
+        self.show(|progress| progress.phase = Phase::Draining);
+        self.side.hand_over(within);
+    }
+
     /// Tells every core to end at once.
     pub fn stop(&mut self) {
         self.show(|progress| progress.phase = Phase::Draining);

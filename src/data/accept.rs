@@ -5,7 +5,8 @@
 //! process is out of descriptors, the accept is cancelled and started again as soon as a
 //! connection of this core ends, or at the next housekeeping.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -25,9 +26,12 @@ use crate::runtime::driver::Driver;
 use crate::runtime::net;
 
 impl<D: Driver> Worker<D> {
-    /// A connection came in.
-    pub(super) fn accepted(&mut self, slot: ListenerSlot, fd: OwnedFd) {
+    /// A connection came in by the socket at `at`.
+    pub(super) fn accepted(&mut self, at: usize, fd: OwnedFd) {
         let core = self.core;
+        let Some(slot) = self.sockets.get(at).map(|socket| socket.listener) else {
+            return self.driver.close(fd);
+        };
         let Some(state) = self.listener_mut(slot) else {
             return self.driver.close(fd);
         };
@@ -46,7 +50,7 @@ impl<D: Driver> Worker<D> {
         stats.connections.inc();
         stats.connections_open.up();
         if is_full(listener) {
-            self.stop_accepting(slot);
+            self.pause_accepting(slot);
         }
         match relay_to {
             None => self.begin_client(listener, fd),
@@ -114,19 +118,21 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Accepting ended: on request, or because the kernel could not go on.
-    pub(super) fn accept_ended(&mut self, slot: ListenerSlot, error: Errno) {
+    /// Accepting on the socket at `at` ended: on request, or because the kernel could not go on.
+    pub(super) fn accept_ended(&mut self, at: usize, error: Errno) {
         let core = self.core;
-        let Some(state) = self.listener_mut(slot) else {
+        let Some(socket) = self.sockets.get_mut(at) else {
             return;
         };
-        state.accepting = false;
-        state.cancelled = false;
-        let closing = state.removed;
+        socket.accepting = false;
+        socket.cancelled = false;
+        let (slot, closing) = (socket.listener, socket.closing);
         match error {
             Errno::CANCELED | Errno::AGAIN => {}
             error => {
-                if let Some(listener) = state.table.listener(slot) {
+                if let Some(state) = self.listener(slot)
+                    && let Some(listener) = state.table.listener(slot)
+                {
                     listener.stats.of(core).accept_errors.inc();
                 }
                 tracing::warn!(%error, listener = slot.0, "accept failed");
@@ -135,68 +141,103 @@ impl<D: Driver> Worker<D> {
                 return;
             }
         }
-        if closing || self.draining.is_some() {
-            return self.close_listener(slot);
+        if closing {
+            return self.close_socket(at);
         }
-        self.accept_again(slot);
+        self.accept_on(at);
     }
 
-    /// Accepts on a listener if it may.
+    /// Accepts on the sockets of a listener, as far as it may.
     pub(super) fn accept_again(&mut self, slot: ListenerSlot) {
+        for at in 0..self.sockets.len() {
+            if self.sockets[at].listener == slot {
+                self.accept_on(at);
+            }
+        }
+    }
+
+    /// Accepts on the socket at `at` if it may.
+    pub(super) fn accept_on(&mut self, at: usize) {
         if self.draining.is_some() || self.accept_paused {
             return;
         }
-        let Some(state) = self.listener_mut(slot) else {
+        let Some(socket) = self.sockets.get(at) else {
             return;
         };
-        if state.accepting || state.removed {
+        if socket.accepting || socket.closing {
             return;
         }
-        let room = state
-            .table
+        let slot = socket.listener;
+        let room = self
             .listener(slot)
+            .and_then(|state| state.table.listener(slot))
             .is_some_and(|listener| !is_full(listener));
-        if let (true, Some(fd)) = (room, state.raw_fd()) {
-            state.accepting = true;
-            self.driver.accept(slot.0, fd);
+        let socket = &mut self.sockets[at];
+        if let (true, Some(fd)) = (room, &socket.fd) {
+            socket.accepting = true;
+            self.driver.accept(at as u32, fd.as_raw_fd());
         }
     }
 
-    /// Accepts again wherever there is room: called by housekeeping.
+    /// Accepts again wherever there is room, and closes what could not be closed: called by
+    /// housekeeping.
     pub(super) fn accept_everywhere(&mut self) {
         self.accept_paused = false;
-        for index in 0..self.listeners.len() {
-            self.accept_again(ListenerSlot(index as u32));
+        for at in 0..self.sockets.len() {
+            if self.sockets[at].closing && !self.sockets[at].accepting {
+                self.close_socket(at);
+            }
+            self.accept_on(at);
         }
     }
 
-    /// Accepts nothing more on a listener; a removed or draining one is closed afterwards.
-    pub(super) fn stop_accepting(&mut self, slot: ListenerSlot) {
-        let draining = self.draining.is_some();
-        let Some(state) = self.listener_mut(slot) else {
-            return;
-        };
-        if state.accepting && !state.cancelled {
-            state.cancelled = true;
-            self.driver.cancel_accept(slot.0);
-        } else if !state.accepting && (state.removed || draining) {
-            self.close_listener(slot);
+    /// Accepts nothing on a listener until [`Worker::accept_again`].
+    fn pause_accepting(&mut self, slot: ListenerSlot) {
+        for at in 0..self.sockets.len() {
+            if self.sockets[at].listener == slot {
+                self.cancel_accept(at);
+            }
+        }
+    }
+
+    /// Accepts nothing more on a listener and closes its sockets.
+    pub(super) fn close_sockets(&mut self, slot: ListenerSlot) {
+        for at in 0..self.sockets.len() {
+            let socket = &mut self.sockets[at];
+            if socket.listener != slot || socket.closing {
+                continue;
+            }
+            socket.closing = true;
+            if socket.accepting {
+                self.cancel_accept(at);
+            } else {
+                self.close_socket(at);
+            }
+        }
+    }
+
+    fn cancel_accept(&mut self, at: usize) {
+        let socket = &mut self.sockets[at];
+        if socket.accepting && !socket.cancelled {
+            socket.cancelled = true;
+            self.driver.cancel_accept(at as u32);
         }
     }
 
     /// Serves what is left in the backlog, then closes the socket: closing it with connections
     /// in it would reset them.
-    fn close_listener(&mut self, slot: ListenerSlot) {
-        let Some(socket) = self
-            .listener_mut(slot)
-            .and_then(|state| state.take_socket())
-        else {
+    fn close_socket(&mut self, at: usize) {
+        let Some(socket) = self.sockets[at].fd.take() else {
             return;
         };
         while let Ok(fd) = net::accept(&socket) {
-            self.accepted(slot, fd);
+            self.accepted(at, fd);
         }
-        self.driver.close(socket);
+        match Arc::try_unwrap(socket) {
+            Ok(fd) => self.driver.close(fd),
+            // The control thread duplicates it at this moment; housekeeping comes back to it.
+            Err(held) => self.sockets[at].fd = Some(held),
+        }
     }
 }
 

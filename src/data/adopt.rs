@@ -3,7 +3,7 @@
 //! A table is pinned by the exchanges that began with it and by the listeners it was the last to
 //! have; `link::worker_side` gives it back when the last of them lets it go.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::base::id::{BackendIndex, GroupIndex, GroupSlot, ListenerSlot};
@@ -25,25 +25,29 @@ pub(super) type Pinned = worker_side::Pinned<Arc<Table>>;
 pub(super) struct ListenerState {
     /// The last table that had this listener.
     pub(super) table: Pinned,
-    /// The socket; `None` after it was closed.
-    socket: Option<OwnedFd>,
-    /// An accept is under way.
-    pub(super) accepting: bool,
-    /// The accept was asked to end.
-    pub(super) cancelled: bool,
     /// Connections of this core.
     pub(super) open: u32,
     /// No longer in the table: what runs is finished, nothing new is accepted.
     pub(super) removed: bool,
 }
 
-impl ListenerState {
-    pub(super) fn raw_fd(&self) -> Option<RawFd> {
-        self.socket.as_ref().map(AsRawFd::as_raw_fd)
-    }
+/// A socket this core accepts on; of most listeners there is one. Its position among all of them is
+/// what the driver knows it by.
+pub(super) struct Socket {
+    pub(super) listener: ListenerSlot,
+    /// `None` after it was closed; its position is then free, unless an accept is under way.
+    pub(super) fd: Option<Arc<OwnedFd>>,
+    /// An accept is under way.
+    pub(super) accepting: bool,
+    /// The accept was asked to end.
+    pub(super) cancelled: bool,
+    /// Nothing is to be accepted on it any more.
+    pub(super) closing: bool,
+}
 
-    pub(super) fn take_socket(&mut self) -> Option<OwnedFd> {
-        self.socket.take()
+impl Socket {
+    pub(super) fn is_gone(&self) -> bool {
+        self.fd.is_none() && !self.accepting
     }
 }
 
@@ -113,15 +117,30 @@ impl<D: Driver> Worker<D> {
 
     fn open_listener(&mut self, table: &Pinned, socket: ListenSocket) {
         let slot = socket.listener;
-        self.listeners[slot.index()] = Some(ListenerState {
+        let state = self.listeners[slot.index()].get_or_insert_with(|| ListenerState {
             table: Pinned::clone(table),
-            socket: Some(socket.fd),
-            accepting: false,
-            cancelled: false,
             open: 0,
             removed: false,
         });
-        self.accept_again(slot);
+        state.removed = false;
+        let fresh = Socket {
+            listener: slot,
+            fd: Some(socket.fd),
+            accepting: false,
+            cancelled: false,
+            closing: false,
+        };
+        let at = match self.sockets.iter().position(Socket::is_gone) {
+            Some(free) => {
+                self.sockets[free] = fresh;
+                free
+            }
+            None => {
+                self.sockets.push(fresh);
+                self.sockets.len() - 1
+            }
+        };
+        self.accept_on(at);
     }
 
     fn remove_listeners(&mut self, table: &Pinned) {
@@ -132,7 +151,7 @@ impl<D: Driver> Worker<D> {
             }
             if let Some(state) = self.listener_mut(slot).filter(|state| !state.removed) {
                 state.removed = true;
-                self.stop_accepting(slot);
+                self.close_sockets(slot);
                 self.close_idle_clients(Some(slot));
             }
         }
@@ -140,10 +159,13 @@ impl<D: Driver> Worker<D> {
 
     /// Lets go of removed listeners whose last connection has ended, and so of their tables.
     pub(super) fn forget_listeners(&mut self) {
-        for listener in &mut self.listeners {
+        let sockets = &self.sockets;
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
             listener.take_if(|state| {
-                let deaf = state.socket.is_none() && !state.accepting;
-                state.removed && deaf && state.open == 0
+                let of_it = |socket: &&Socket| socket.listener.index() == index;
+                state.removed
+                    && state.open == 0
+                    && sockets.iter().filter(of_it).all(Socket::is_gone)
             });
         }
     }

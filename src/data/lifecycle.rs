@@ -11,17 +11,24 @@ use crate::runtime::driver::Driver;
 
 impl<D: Driver> Worker<D> {
     /// Accepts nothing new and ends when what runs is finished, `within` at most.
-    pub(super) fn drain(&mut self, within: Duration) {
+    ///
+    /// A client that is idle may be about to ask, and to close its connection now would fail that
+    /// request. Where the node goes away that cannot be helped; where another process has taken
+    /// over, it asks once more, is told `Connection: close`, and comes back there.
+    pub(super) fn drain(&mut self, within: Duration, handed_over: bool) {
         if self.draining.is_some() {
             return;
         }
         self.draining = Some(Draining {
             deadline_tick: self.now.tick + ticks(within),
+            handed_over,
         });
         for index in 0..self.listeners.len() {
-            self.stop_accepting(ListenerSlot(index as u32));
+            self.close_sockets(ListenerSlot(index as u32));
         }
-        self.close_idle_clients(None);
+        if !handed_over {
+            self.close_idle_clients(None);
+        }
     }
 
     /// Stops once the drain is over or late.
@@ -29,11 +36,7 @@ impl<D: Driver> Worker<D> {
         let Some(draining) = &self.draining else {
             return;
         };
-        let accepting = self
-            .listeners
-            .iter()
-            .flatten()
-            .any(|listener| listener.accepting);
+        let accepting = self.sockets.iter().any(|socket| socket.accepting);
         let clients: u64 = self
             .listeners
             .iter()
@@ -41,6 +44,10 @@ impl<D: Driver> Worker<D> {
             .map(|listener| u64::from(listener.open))
             .sum();
         let late = self.now.tick >= draining.deadline_tick;
+        if late && draining.handed_over {
+            // They have had their time, and nothing of theirs is cut.
+            self.close_idle_clients(None);
+        }
         if (clients == 0 && !accepting) || late {
             self.stop();
         }

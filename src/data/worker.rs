@@ -5,11 +5,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 
-use crate::base::id::{BackendIndex, CoreId, GroupIndex, ListenerSlot};
+use crate::base::id::{BackendIndex, CoreId, GroupIndex};
 use crate::base::slab::{Key, Slab};
 use crate::base::wheel::Wheel;
 use crate::data::WorkerSetup;
-use crate::data::adopt::ListenerState;
+use crate::data::adopt::{ListenerState, Socket};
 use crate::data::bulk::Pipes;
 use crate::data::conn::{Conn, Role};
 use crate::data::queue::{self, Queues};
@@ -64,6 +64,8 @@ impl Now {
 /// The end of a worker's life.
 pub(super) struct Draining {
     pub(super) deadline_tick: u64,
+    /// Another process accepts on the same sockets.
+    pub(super) handed_over: bool,
 }
 
 /// One core's data plane over a driver.
@@ -79,6 +81,8 @@ pub(super) struct Worker<D> {
     pub(super) stats: Arc<CoreStats>,
     /// By listener slot.
     pub(super) listeners: Vec<Option<ListenerState>>,
+    /// What is accepted on.
+    pub(super) sockets: Vec<Socket>,
     /// By group slot.
     pub(super) picks: Vec<PickState>,
     /// By group slot.
@@ -129,6 +133,7 @@ impl<D: Driver> Worker<D> {
             log: setup.access_log,
             stats: setup.stats,
             listeners: Vec::new(),
+            sockets: Vec::new(),
             picks: Vec::new(),
             shadows: Vec::new(),
             budgets: Vec::new(),
@@ -160,10 +165,8 @@ impl<D: Driver> Worker<D> {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Accepted { listener, fd } => self.accepted(ListenerSlot(listener), fd),
-            Event::AcceptEnded { listener, error } => {
-                self.accept_ended(ListenerSlot(listener), error);
-            }
+            Event::Accepted { listener, fd } => self.accepted(listener as usize, fd),
+            Event::AcceptEnded { listener, error } => self.accept_ended(listener as usize, error),
             Event::Kicked => {}
             Event::Received { key, result, more } => self.received(key, result, more),
             Event::Sent {
@@ -372,7 +375,8 @@ impl<D: Driver> Worker<D> {
         while let Some(message) = self.link.next_message() {
             match message {
                 ToWorker::Adopt { table, sockets } => self.adopt(table, sockets),
-                ToWorker::Drain(within) => self.drain(within),
+                ToWorker::Drain(within) => self.drain(within, false),
+                ToWorker::HandOver(within) => self.drain(within, true),
                 ToWorker::Stop => self.stop(),
             }
         }

@@ -179,6 +179,13 @@ impl<P: Parts> ControlSide<P> {
         ends.for_each(|end| end.send(ToWorker::Drain(within)));
     }
 
+    /// Tells every core that another process accepts on its sockets now, and to end once what runs
+    /// is finished, within `within`.
+    pub fn hand_over(&mut self, within: Duration) {
+        let ends = self.ends.iter_mut();
+        ends.for_each(|end| end.send(ToWorker::HandOver(within)));
+    }
+
     /// Tells every core to end at once.
     pub fn stop(&mut self) {
         let ends = self.ends.iter_mut();

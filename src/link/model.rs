@@ -308,7 +308,7 @@ impl Worker {
                     self.adopt(table, fresh)?;
                     fresh = false;
                 }
-                ToWorker::Drain(_) => self.draining = true,
+                ToWorker::Drain(_) | ToWorker::HandOver(_) => self.draining = true,
                 ToWorker::Stop => return ControlFlow::Break(()),
             }
         }
