@@ -33,6 +33,8 @@ pub enum Exit {
     Start = 4,
     /// A worker died while serving: a defect of weir.
     Worker = 5,
+    /// Nothing was taken over; the weir that runs goes on.
+    Takeover = 6,
 }
 
 impl From<Exit> for ExitCode {
@@ -49,6 +51,12 @@ Exit codes:
   3  the machine lacks something (io_uring, locked memory, CPUs)
   4  could not start (an address is in use, a file cannot be opened)
   5  a worker died
+  6  nothing was taken over; the weir that runs goes on
+
+Signals:
+  HUP   read the configuration again and reopen the logs; USR1  reopen the logs
+  USR2  start the program anew, which takes over without a connection lost
+  TERM  finish what runs, then end (at once if told twice); INT  end at once
 
 Environment:
   WEIR_LOG    log filter, stronger than [log] level, e.g. WEIR_LOG=weir=debug
@@ -106,6 +114,11 @@ pub struct Run {
     /// Check the configuration and print it with every default filled in
     #[arg(short = 'T', long = "print")]
     pub print: bool,
+    /// Take over from the weir that runs at [upgrade] socket: its listening sockets, its store and
+    /// what it knows of backends; it then finishes what runs and ends. Where none runs this one
+    /// just starts
+    #[arg(long, conflicts_with_all = ["check", "print"])]
+    pub takeover: bool,
 }
 
 /// Checking.
@@ -181,12 +194,21 @@ pub enum Task {
     Man(Man),
     /// Plan a transaction.
     Plan(Box<Plan>),
-    /// Serve by this file.
-    Run(PathBuf),
+    /// Serve.
+    Run(Start),
     /// Watch a node.
     Top(Top),
     /// Simulate.
     Sim(Sim),
+}
+
+/// Serving: by what, and in whose place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Take over from the weir that runs.
+    pub takeover: bool,
 }
 
 impl Cli {
@@ -208,7 +230,8 @@ impl Cli {
                     config,
                     check: false,
                     print: false,
-                } => Task::Run(config),
+                    takeover,
+                } => Task::Run(Start { config, takeover }),
                 Run { config, print, .. } => Task::Check(Check { config, print }),
             }),
             (None, None) => None,
@@ -250,8 +273,15 @@ mod tests {
 
     #[test]
     fn running_is_what_is_left() {
-        assert!(matches!(task("weir run -c f"), Some(Task::Run(_))));
-        assert!(matches!(task("weir -c f"), Some(Task::Run(_))));
+        for (line, takeover) in [
+            ("weir run -c f", false),
+            ("weir -c f", false),
+            ("weir run -c f --takeover", true),
+        ] {
+            let config = "f".into();
+            let start = Start { config, takeover };
+            assert!(matches!(task(line), Some(Task::Run(found)) if found == start));
+        }
         assert!(matches!(task("weir demo"), Some(Task::Demo(_))));
         for line in [
             "weir export -c f",
@@ -267,6 +297,7 @@ mod tests {
         for line in [
             "weir run",
             "weir run -c f --nonsense",
+            "weir run -t -c f --takeover",
             "weir -t",
             "weir export",
             "weir export -c f --admin 127.0.0.1:1",

@@ -36,7 +36,7 @@ pub fn run(demo: &Demo) -> Exit {
         Ok(stage) => {
             let file = stage.file();
             let shown = file.clone();
-            node::run(&file, Some(Box::new(move |ready| explain(&ready, &shown))))
+            node::show(&file, Box::new(move |ready| explain(&ready, &shown)))
         }
         Err(error) => {
             eprintln!("weir demo cannot start: {error}");

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Some(Task::Export(export)) => node::export(&export),
         Some(Task::Man(man)) => return ctl::man(&man).into(),
         Some(Task::Plan(plan)) => return ctl::plan(&plan).into(),
-        Some(Task::Run(file)) => node::run(&file, None),
+        Some(Task::Run(start)) => node::run(&start),
         Some(Task::Top(top)) => return ctl::top(&top).into(),
         Some(Task::Sim(sim)) => simulate::run(&sim),
         None => Exit::Usage,

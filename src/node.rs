@@ -16,13 +16,15 @@ use std::thread::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
 use crate::base::id::CoreId;
-use crate::cli::{Exit, Export};
+use crate::cli::{Exit, Export, Start};
 use crate::config::checked::{AccessLogFormat, LogDestination, LogFormat, LogLevel, Workers};
 use crate::config::{self, Config};
 use crate::control::access_log::{self, LogHandle};
 use crate::control::core::{ControlSetup, Outcome, Ready};
 use crate::control::export;
 use crate::control::files;
+use crate::control::listen;
+use crate::control::takeover::{self, Claim, NotTaken};
 use crate::control::truth::{self, NoTruth, Truth};
 use crate::data::{self, IoKind, WorkerSetup};
 use crate::link::control_side::ControlEnd;
@@ -103,9 +105,19 @@ fn files_mistakes(config: &Config) -> Vec<String> {
     mistakes
 }
 
-/// Serves by a file until told to end.
+/// Serves by a file until told to end, in place of another process if that is wanted.
 #[must_use]
-pub fn run(file: &Path, on_ready: Option<OnReady>) -> Exit {
+pub fn run(start: &Start) -> Exit {
+    begin(&start.config, start.takeover, None)
+}
+
+/// Serves by a file until told to end, and says when it does; no other process takes over from it.
+#[must_use]
+pub fn show(file: &Path, on_ready: OnReady) -> Exit {
+    begin(file, false, Some(on_ready))
+}
+
+fn begin(file: &Path, takeover: bool, on_ready: Option<OnReady>) -> Exit {
     let Some((text, config)) = load(file) else {
         return Exit::Config;
     };
@@ -122,6 +134,13 @@ pub fn run(file: &Path, on_ready: Option<OnReady>) -> Exit {
             return Exit::Machine;
         }
     };
+    let claim = match claim(&config, takeover) {
+        Ok(claim) => claim,
+        Err(error) => {
+            eprintln!("weir takes nothing over: {error}");
+            return Exit::Takeover;
+        }
+    };
     let truth = match establish(&text, &config) {
         Ok(truth) => truth,
         Err(error) => {
@@ -133,12 +152,38 @@ pub fn run(file: &Path, on_ready: Option<OnReady>) -> Exit {
         }
     };
     raise_descriptors(&truth.config);
-    match serve(truth, file.to_owned(), &cpus, io, on_ready) {
+    let setting = Setting {
+        config_path: file.to_owned(),
+        claim,
+        on_ready,
+    };
+    match serve(truth, setting, &cpus, io) {
         Ok(outcome) => ended(&outcome),
         Err(error) => {
             eprintln!("weir cannot start: {error}");
             Exit::Start
         }
+    }
+}
+
+/// What another process hands over, if one is to. Where nobody answers this one just starts, so
+/// that a supervisor can always start it with `--takeover`; but not beside somebody who listens on
+/// the same addresses and cannot be asked.
+fn claim(config: &Config, takeover: bool) -> Result<Option<Claim>, NotTaken> {
+    let upgrade = &config.upgrade;
+    let claimed = takeover::claim(upgrade.socket.as_deref(), takeover, upgrade.timeout);
+    match claimed {
+        Err(NotTaken::Nobody(path, error)) => {
+            let mut addresses = config.listeners.iter().map(|listener| listener.address);
+            match addresses.find(|address| listen::is_shared(*address)) {
+                Some(address) => Err(NotTaken::Unreachable(path, address)),
+                None => {
+                    tracing::info!(path = %path.display(), %error, "nobody to take over from");
+                    Ok(None)
+                }
+            }
+        }
+        other => other,
     }
 }
 
@@ -267,14 +312,15 @@ fn raise_descriptors(config: &Config) {
     }
 }
 
-/// Starts the threads and becomes the control thread.
-fn serve(
-    truth: Truth,
+/// Around what is true: where it is written, and who is to know.
+struct Setting {
     config_path: PathBuf,
-    cpus: &[usize],
-    io: IoKind,
+    claim: Option<Claim>,
     on_ready: Option<OnReady>,
-) -> io::Result<Outcome> {
+}
+
+/// Starts the threads and becomes the control thread.
+fn serve(truth: Truth, setting: Setting, cpus: &[usize], io: IoKind) -> io::Result<Outcome> {
     let kick = Kick::new()?;
     let (access_log, senders) = start_access_log(&truth.config, cpus.len())?;
     let mut started = Started::default();
@@ -284,16 +330,19 @@ fn serve(
     tracing::info!(workers = cpus.len(), ?cpus, "started");
     let outcome = crate::control::core::run(ControlSetup {
         truth,
-        config_path,
+        config_path: setting.config_path,
         ends: started.ends,
         kick,
         core_stats: started.stats,
         access_log,
-        on_ready,
+        claim: setting.claim,
+        // A demonstration started anew would be another one.
+        upgrades: setting.on_ready.is_none(),
+        on_ready: setting.on_ready,
         signals: true,
         orders: None,
     })?;
-    if matches!(outcome, Outcome::Ended { .. }) {
+    if matches!(outcome, Outcome::Ended { .. } | Outcome::Kept(_)) {
         for worker in started.workers {
             // Each has said that it ends; joining lets it close what it holds.
             let _ = worker.join();
@@ -363,6 +412,7 @@ impl Started {
 fn ended(outcome: &Outcome) -> Exit {
     match outcome {
         Outcome::Ended { .. } => Exit::Ok,
+        Outcome::Kept(_) => Exit::Takeover,
         Outcome::Died(_) | Outcome::Stuck(_) => Exit::Worker,
     }
 }

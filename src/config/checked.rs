@@ -23,6 +23,7 @@ mod policy;
 mod probe;
 mod route;
 mod shard;
+mod upgrade;
 
 pub use admin::{Admin, MetricsDetail, Secret, Store, Token};
 pub use affinity::{Queue, SameSite, Sticky, StickyCookie};
@@ -39,6 +40,7 @@ pub use shard::{
     Destination, HashAlgorithm, IntegerRange, KeySource, Shard, ShardFunction, ShardHash,
     ShardKeys, ShardOutcome, ShardRef, TextRange,
 };
+pub use upgrade::Upgrade;
 
 /// One whole configuration file.
 #[derive(Clone, Debug)]
@@ -59,6 +61,8 @@ pub struct Config {
     pub hash_seed: u64,
     /// How it ends.
     pub shutdown: Shutdown,
+    /// How another process takes over.
+    pub upgrade: Upgrade,
     /// How names of backends are followed.
     pub dns: Dns,
     /// Listeners in the order of the file.
@@ -87,6 +91,7 @@ impl PartialEq for Config {
             store,
             hash_seed,
             shutdown,
+            upgrade,
             dns,
             listeners,
             shards,
@@ -102,6 +107,7 @@ impl PartialEq for Config {
             && *store == other.store
             && *hash_seed == other.hash_seed
             && *shutdown == other.shutdown
+            && *upgrade == other.upgrade
             && *dns == other.dns
             && *listeners == other.listeners
             && *shards == other.shards

@@ -87,6 +87,11 @@ impl Config {
         }
         page.section("[shutdown]");
         page.duration("drain_timeout", self.shutdown.drain_timeout);
+        page.section("[upgrade]");
+        if let Some(socket) = &self.upgrade.socket {
+            page.text("socket", &socket.to_string_lossy());
+        }
+        page.duration("timeout", self.upgrade.timeout);
         page.section("[dns]");
         page.text(
             "resolver",

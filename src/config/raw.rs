@@ -14,6 +14,7 @@ mod health;
 mod probe;
 mod route;
 mod shard;
+mod upgrade;
 
 pub(super) use adaptive::Adaptive;
 pub(super) use affinity::{Queue, Sticky};
@@ -24,6 +25,7 @@ pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{
     Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,
 };
+pub(super) use upgrade::Upgrade;
 
 pub(super) type Text = Option<Written<String>>;
 pub(super) type Texts = Option<Written<Vec<Written<String>>>>;
@@ -40,6 +42,7 @@ pub(super) struct File {
     pub(super) store: Option<Store>,
     pub(super) hash_seed: Integer,
     pub(super) drain_timeout: Text,
+    pub(super) upgrade: Upgrade,
     pub(super) dns: Dns,
     pub(super) listeners: Vec<Listener>,
     pub(super) shards: Vec<Shard>,
@@ -151,6 +154,10 @@ impl File {
             drain_timeout: root
                 .section("shutdown", problems)
                 .and_then(|section| read_one_duration(section, "drain_timeout", problems)),
+            upgrade: root
+                .section("upgrade", problems)
+                .map(|section| upgrade::read(section, problems))
+                .unwrap_or_default(),
             dns: root
                 .section("dns", problems)
                 .map(|section| read_dns(section, problems))

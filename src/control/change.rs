@@ -53,6 +53,8 @@ pub enum Refusal {
     Ending,
     /// An object that must not be there.
     Exists(ObjectPath),
+    /// Another process is taking over, or has just failed to.
+    HandingOver,
     /// The result would have these mistakes.
     Invalid(Vec<Mistake>),
     /// An address cannot be listened on.
@@ -94,10 +96,9 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What the store holds at the start, before anything is found.
+    /// What the store holds at the start, before anything is found, at the first epoch.
     #[must_use]
-    pub fn first(revision: Revision, process: &Section, document: &Document) -> Self {
-        let epoch = revision.epoch();
+    pub fn first(revision: Revision, epoch: Epoch, process: &Section, document: &Document) -> Self {
         Snapshot {
             revision,
             epoch,

@@ -13,6 +13,7 @@ use crate::control::events::Control;
 use crate::control::handle::Handle;
 use crate::control::orders::Order;
 use crate::control::resolver;
+use crate::control::takeover::Claim;
 use crate::control::truth::Truth;
 use crate::link::control_side::ControlEnd;
 use crate::runtime::kick::Kick;
@@ -38,7 +39,11 @@ pub struct ControlSetup {
     pub access_log: Option<LogHandle>,
     /// Called once, when every core serves the first epoch.
     pub on_ready: Option<Box<dyn FnOnce(Ready)>>,
-    /// Whether this process' signals are orders.
+    /// What was taken over from another process.
+    pub claim: Option<Claim>,
+    /// Whether a signal may start another process that takes over from this one.
+    pub upgrades: bool,
+    /// Whether this process' signals are orders, and its supervisor is told how it is.
     pub signals: bool,
     /// Orders from elsewhere, for tests and embedding.
     pub orders: Option<mpsc::Receiver<Order>>,
@@ -65,6 +70,8 @@ pub enum Outcome {
         /// Connections cut.
         cut: usize,
     },
+    /// The process that was to be taken over from goes on, because of this.
+    Kept(String),
     /// These cores did not end in time.
     Stuck(Vec<CoreId>),
 }

@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,31 +22,35 @@ use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::config::{Config, Members};
 use crate::control::access_log::LogHandle;
-use crate::control::admin::{self, Shares, Sources};
+use crate::control::admin::{Interface, Shares, Sources};
 use crate::control::change::{Change, Snapshot};
 use crate::control::core::{ControlSetup, Outcome, Ready};
 use crate::control::document::{Document, Section};
 use crate::control::files::{Files, Reading, Stamp};
 use crate::control::handle::Handle;
-use crate::control::health::Health;
+use crate::control::health::{Door, Health};
 use crate::control::look::Looked;
+use crate::control::notify::Notifier;
 use crate::control::orders::{Order, Orders};
 use crate::control::plans::Plans;
 use crate::control::publisher::{Phase, Progress, Publisher};
 use crate::control::resolver::{self, Follower};
 use crate::control::store::{Revision, Store, StoreError};
+use crate::control::takeover::{Claim, State, Step};
 use crate::control::truth::Truth;
 use crate::engine::planner::Resolved;
 use crate::link::control_side::Cores;
 use crate::runtime::kick_waiter::KickWaiter;
 use crate::runtime::memory;
 use crate::telemetry::exposition::Detail;
-use crate::telemetry::stats::ControlStats;
+use crate::telemetry::stats::{ControlStats, CoreStats};
 
 mod changing;
 mod finding;
+mod upgrading;
 
 use changing::{Underway, progressed};
+use upgrading::{Upgrade, admin_sockets};
 
 /// How often the cores are looked at without a kick; a thread that dies may not kick any more.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -91,13 +94,15 @@ enum Event {
     Order(Order),
     Looked(Option<Box<Looked>>),
     Unpublished,
+    Upgrade(Step),
 }
 
 pub(super) struct Control {
     started_with: Config,
     config: Config,
     config_path: PathBuf,
-    store: Arc<dyn Store>,
+    /// Closed while another process takes over.
+    store: Option<Arc<dyn Store>>,
     /// Whether the store outlives the process, and the file is read for the process alone.
     lasting: bool,
     revision: Revision,
@@ -128,7 +133,15 @@ pub(super) struct Control {
     stats: Arc<ControlStats>,
     log: Option<LogHandle>,
     on_ready: Option<Box<dyn FnOnce(Ready)>>,
-    admin: Option<SocketAddr>,
+    interface: Interface,
+    heartbeats: Option<Door>,
+    upgrade: Upgrade,
+    notifier: Notifier,
+    /// A reload the supervisor was told of.
+    reloading: bool,
+    /// Every core has served.
+    serves: bool,
+    core_stats: Vec<Arc<CoreStats>>,
     /// An epoch not adopted everywhere yet.
     awaited: Option<Awaited>,
     /// When to give back memory that changes left free.
@@ -141,7 +154,10 @@ impl Control {
         let orders = Orders::new(setup.signals, setup.orders)?;
         let stats = Arc::new(ControlStats::default());
         let publisher = Publisher::new(setup.ends);
-        let plans = Plans::new(publisher.cores());
+        let mut claim = setup.claim;
+        let mut handed = claim.as_mut().map(Claim::take).unwrap_or_default();
+        let listeners = std::mem::take(&mut handed.listeners);
+        let plans = Plans::new(publisher.cores(), listeners);
         let Truth {
             store,
             lasting,
@@ -150,15 +166,15 @@ impl Control {
             config,
             revision,
         } = setup.truth;
-        let snapshot = Snapshot::first(revision, &process, &document);
-        let health = Health::new(&stats);
+        let snapshot = first_snapshot(revision, &process, &document, &handed.state);
+        let health = Health::with_age(&stats, handed.state.age);
         let (handle, changes) =
             Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
         let sources = Sources {
             handle: handle.clone(),
             view: plans.view(),
             progress: publisher.watch(),
-            cores: setup.core_stats,
+            cores: setup.core_stats.clone(),
             control: Arc::clone(&stats),
             log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
             detail: Detail::default(),
@@ -166,15 +182,24 @@ impl Control {
             started: SystemTime::now(),
             config_path: setup.config_path.clone(),
         };
-        let admin = match &config.admin {
-            Some(admin) => admin::start(admin, sources).await?,
+        let interface = match &config.admin {
+            Some(admin) => {
+                let sockets = admin_sockets(&mut handed);
+                Interface::open(admin, sources, sockets).await?
+            }
+            None => Interface::default(),
+        };
+        let heartbeats = match &config.heartbeat {
+            Some(door) => Some(Door::open(door, handed.heartbeat.take()).await?),
             None => None,
         };
+        let mut upgrade = Upgrade::new(setup.upgrades, claim);
+        upgrade.open_door(&config, handed.door.take())?;
         let follower = Follower::new(&config.dns);
         let mut control = Control {
             started_with: config.clone(),
             config_path: setup.config_path,
-            store,
+            store: Some(store),
             lasting,
             revision,
             process,
@@ -200,26 +225,54 @@ impl Control {
             stats,
             log: setup.access_log,
             on_ready: setup.on_ready,
-            admin,
+            interface,
+            heartbeats,
+            upgrade,
+            notifier: Notifier::new(setup.signals),
+            reloading: false,
+            serves: false,
+            core_stats: setup.core_stats,
             awaited: None,
             trim_at: None,
             ending: None,
         };
-        control.begin_life().await?;
+        control.begin_life(&handed.state).await?;
         Ok(control)
     }
 
     /// Opens what hears of backends, and publishes the first table.
-    async fn begin_life(&mut self) -> io::Result<()> {
+    async fn begin_life(&mut self, before: &State) -> io::Result<()> {
         self.look
             .set_missed_tick_behavior(MissedTickBehavior::Delay);
-        if let Some(door) = &self.config.heartbeat {
-            self.health.open(door).await?;
+        // Who has taken over is not asked before the other process has ended.
+        if !self.upgrade.is_taking() {
+            self.hear_all();
         }
         self.look_first().await;
-        self.publish_first().map_err(io::Error::other)?;
+        self.publish_first(before).map_err(io::Error::other)?;
         self.health.start();
         Ok(())
+    }
+
+    /// Answers pages and takes heartbeats in, from now on.
+    fn hear_all(&mut self) {
+        self.interface.answer();
+        if let Some(door) = &mut self.heartbeats {
+            door.listen(&self.health);
+        }
+    }
+
+    /// Everything is there, and whoever waits for it is told.
+    fn open_for_all(&mut self) {
+        self.hear_all();
+        self.notifier.ready(self.handle.snapshot().epoch);
+        if let Some(on_ready) = self.on_ready.take() {
+            on_ready(Ready {
+                listeners: self.plans.listening(),
+                admin: self.interface.address(),
+                handle: self.handle.clone(),
+            });
+        }
     }
 
     pub(super) async fn live(mut self) -> io::Result<Outcome> {
@@ -246,15 +299,17 @@ impl Control {
             Event::Order(order) => self.obey(order),
             Event::Looked(looked) => self.looked(looked.map(|looked| *looked)),
             Event::Unpublished => self.publish_facts(),
+            Event::Upgrade(step) => self.step_upgrade(step),
         }
-        if self.underway.is_none() && std::mem::take(&mut self.reload_wanted) {
-            self.reload();
-        }
+        self.reload_when_due();
+        self.freeze_when_idle();
         self.publisher.receive();
         for report in self.publisher.take_reports() {
             self.health.reported(report);
         }
         self.trim_when_due();
+        let turns = self.core_stats.iter().map(|core| core.turns.read());
+        self.notifier.alive(Instant::now(), turns);
         Ok(self.follow())
     }
 
@@ -262,16 +317,18 @@ impl Control {
         let deadline = self.ending.as_ref().map(|ending| ending.deadline);
         let idle = self.underway.is_none();
         // What waits for the store has the next epoch.
-        let free = !self.underway.as_ref().is_some_and(Underway::has_epoch);
+        let has_epoch = self.underway.as_ref().is_some_and(Underway::has_epoch);
+        let free = !has_epoch && !self.upgrade.is_frozen();
         tokio::select! {
             kicked = self.kicks.kicked() => kicked.map(|()| Event::Kicked),
             _ = self.look.tick() => Ok(Event::Kicked),
             order = self.orders.next() => Ok(Event::Order(order)),
             Some(change) = self.changes.recv(), if idle => Ok(Event::Change(change)),
             round = self.follower.next(&self.resolved), if free => Ok(Event::Found(round)),
-            reading = self.files.next(), if idle => Ok(Event::FileRead(reading)),
+            reading = self.files.next(), if idle && free => Ok(Event::FileRead(reading)),
             () = at(self.unpublished), if free => Ok(Event::Unpublished),
             event = progressed(&mut self.underway) => Ok(event),
+            Some(step) = self.upgrade.next() => Ok(Event::Upgrade(step)),
             () = at(deadline) => Ok(Event::Deadline),
         }
     }
@@ -289,9 +346,25 @@ impl Control {
                 if self.ending.is_some() {
                     return;
                 }
+                self.reloading = true;
+                self.notifier.reloading();
                 self.reload();
             }
             Order::ReopenLogs => self.reopen_logs(),
+            Order::Upgrade => self.upgrade(),
+        }
+    }
+
+    /// Reads the file again if that had to wait, and says when a reload is over.
+    fn reload_when_due(&mut self) {
+        if self.underway.is_some() || self.upgrade.is_frozen() {
+            return;
+        }
+        if std::mem::take(&mut self.reload_wanted) {
+            self.reload();
+        }
+        if self.underway.is_none() && std::mem::take(&mut self.reloading) {
+            self.notifier.ready(self.handle.snapshot().epoch);
         }
     }
 
@@ -304,14 +377,11 @@ impl Control {
     /// Draws the consequences of what the cores have told. Answers how it all ended, once it has.
     fn follow(&mut self) -> Option<Outcome> {
         let progress = self.publisher.watch().borrow().clone();
-        if progress.phase == Phase::Serving
-            && let Some(on_ready) = self.on_ready.take()
-        {
-            on_ready(Ready {
-                listeners: self.plans.listening(),
-                admin: self.admin,
-                handle: self.handle.clone(),
-            });
+        if progress.phase == Phase::Serving && !std::mem::replace(&mut self.serves, true) {
+            match self.upgrade.is_taking() {
+                true => self.conclude_when_taking(),
+                false => self.open_for_all(),
+            }
         }
         self.follow_epoch(&progress);
         let died = progress.died();
@@ -333,12 +403,12 @@ impl Control {
         if !progress.running().is_empty() {
             return None;
         }
-        Some(if ending.died.is_empty() {
-            Outcome::Ended {
+        Some(match (&self.upgrade.kept, &ending.died[..]) {
+            (Some(why), []) => Outcome::Kept(why.clone()),
+            (None, []) => Outcome::Ended {
                 cut: progress.cut(),
-            }
-        } else {
-            Outcome::Died(ending.died.clone())
+            },
+            (_, died) => Outcome::Died(died.to_vec()),
         })
     }
 
@@ -372,6 +442,8 @@ impl Control {
     }
 
     fn begin_end(&mut self, within: Duration, died: Vec<CoreId>) {
+        self.break_off();
+        self.notifier.stopping();
         self.publisher.drain(within);
         self.ending = Some(Ending {
             deadline: Instant::now() + within + GRACE,
@@ -381,6 +453,7 @@ impl Control {
     }
 
     fn stop_now(&mut self) {
+        self.break_off();
         self.publisher.stop();
         let died = self.publisher.watch().borrow().died();
         self.ending = Some(Ending {
@@ -411,6 +484,25 @@ impl Control {
         tracing::info!(?outcome, "ended");
         outcome
     }
+}
+
+/// What is in effect at first: above the epochs of a process that was taken over from, and since
+/// when it was there if it is the same configuration, so that conditions of clients still hold.
+fn first_snapshot(
+    revision: Revision,
+    process: &Section,
+    document: &Document,
+    before: &State,
+) -> Snapshot {
+    let mut epoch = revision.epoch();
+    if before.epoch > Epoch(0) {
+        epoch = epoch.max(before.epoch.next());
+    }
+    let mut snapshot = Snapshot::first(revision, epoch, process, document);
+    if before.epoch > Epoch(0) && before.content_hash == snapshot.content_hash() {
+        snapshot.since = before.since;
+    }
+    snapshot
 }
 
 async fn at(deadline: Option<Instant>) {

@@ -61,7 +61,10 @@ impl std::error::Error for ListenError {
     }
 }
 
-/// One socket for each of `cores` cores. With port 0 the kernel chooses one port for all.
+/// Sockets for `cores` cores, in their order and then from the first again: those another process
+/// has handed over, and one more for each core that has none of them. A socket that was handed over
+/// is kept even where there are more of them than cores, because connections wait in each. With
+/// port 0 the kernel chooses one port for all.
 ///
 /// # Errors
 /// When any of them cannot be had; then none stays open.
@@ -70,12 +73,18 @@ pub fn open(
     name: &str,
     address: SocketAddr,
     backlog: u32,
-    cores: usize,
+    (cores, handed): (usize, Vec<OwnedFd>),
 ) -> Result<Vec<ListenSocket>, ListenError> {
     let mut address = address;
+    let mut handed = handed.into_iter().fuse();
     let mut sockets = Vec::with_capacity(cores);
-    for _ in 0..cores {
-        let (fd, bound) = open_one(address, backlog).map_err(|source| ListenError {
+    loop {
+        let opened = match handed.next() {
+            Some(fd) => open_handed(fd, address, backlog),
+            None if sockets.len() < cores => open_one(address, backlog),
+            None => return Ok(sockets),
+        };
+        let (fd, bound) = opened.map_err(|source| ListenError {
             listener: name.to_owned(),
             address,
             source,
@@ -87,7 +96,17 @@ pub fn open(
             fd: Arc::new(fd),
         });
     }
-    Ok(sockets)
+}
+
+/// Everything is as the other process has set it, but the backlog may be another.
+fn open_handed(
+    fd: OwnedFd,
+    address: SocketAddr,
+    backlog: u32,
+) -> io::Result<(OwnedFd, SocketAddr)> {
+    let socket = Socket::from(fd);
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok((socket.into(), address))
 }
 
 fn open_one(address: SocketAddr, backlog: u32) -> io::Result<(OwnedFd, SocketAddr)> {
@@ -138,7 +157,7 @@ mod tests {
     #[test]
     fn each_core_has_its_socket_on_the_same_port() {
         for ip in ["127.0.0.1:0", "[::1]:0"] {
-            let sockets = open(ListenerSlot(3), "web", address(ip), 128, 3).unwrap();
+            let sockets = open(ListenerSlot(3), "web", address(ip), 128, (3, vec![])).unwrap();
             let bound = sockets[0].address;
             assert_ne!(bound.port(), 0);
             assert!(
@@ -155,7 +174,14 @@ mod tests {
 
     #[test]
     fn accepted_sockets_inherit_nodelay_and_the_listener_does_not_block() {
-        let sockets = open(ListenerSlot(0), "web", address("127.0.0.1:0"), 128, 1).unwrap();
+        let sockets = open(
+            ListenerSlot(0),
+            "web",
+            address("127.0.0.1:0"),
+            128,
+            (1, vec![]),
+        )
+        .unwrap();
         let bound = sockets[0].address;
         let fd = Arc::into_inner(sockets.into_iter().next().unwrap().fd);
         let listener = TcpListener::from(fd.unwrap());
@@ -174,17 +200,48 @@ mod tests {
     }
 
     #[test]
+    fn what_is_handed_over_is_kept_and_what_is_missing_is_opened() {
+        let first = open(
+            ListenerSlot(0),
+            "web",
+            address("127.0.0.1:0"),
+            16,
+            (2, vec![]),
+        )
+        .unwrap();
+        let bound = first[0].address;
+        let handed = || -> Vec<OwnedFd> {
+            let duplicates = first.iter().map(|socket| socket.fd.try_clone().unwrap());
+            duplicates.collect()
+        };
+        for (cores, sockets) in [(1, 2), (2, 2), (3, 3)] {
+            let taken = open(ListenerSlot(1), "web", bound, 32, (cores, handed())).unwrap();
+            assert_eq!(taken.len(), sockets, "{cores} cores");
+            assert!(taken.iter().all(|socket| socket.address == bound));
+        }
+        // A connection that waits is there for whoever has the socket, when the others are gone.
+        let _client = TcpStream::connect(bound).unwrap();
+        let taken = handed();
+        drop(first);
+        let accepted = taken.into_iter().filter(|fd| {
+            let listener = TcpListener::from(fd.try_clone().unwrap());
+            listener.accept().is_ok()
+        });
+        assert_eq!(accepted.count(), 1);
+    }
+
+    #[test]
     fn both_wildcards_can_be_had_at_once() {
-        let v6 = open(ListenerSlot(0), "six", address("[::]:0"), 16, 1).unwrap();
+        let v6 = open(ListenerSlot(0), "six", address("[::]:0"), 16, (1, vec![])).unwrap();
         let v4 = SocketAddr::from(([0, 0, 0, 0], v6[0].address.port()));
-        assert!(open(ListenerSlot(1), "four", v4, 16, 1).is_ok());
+        assert!(open(ListenerSlot(1), "four", v4, 16, (1, vec![])).is_ok());
     }
 
     #[test]
     fn errors_name_listener_address_and_remedy() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let bound = taken.local_addr().unwrap();
-        let error = open(ListenerSlot(0), "web", bound, 128, 2)
+        let error = open(ListenerSlot(0), "web", bound, 128, (2, vec![]))
             .err()
             .unwrap()
             .to_string();
@@ -195,7 +252,7 @@ mod tests {
         );
         assert_eq!(error, wanted);
         let foreign = address("192.0.2.1:8080");
-        let error = open(ListenerSlot(0), "web", foreign, 128, 1)
+        let error = open(ListenerSlot(0), "web", foreign, 128, (1, vec![]))
             .err()
             .unwrap()
             .to_string();

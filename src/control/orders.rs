@@ -17,6 +17,8 @@ pub enum Order {
     ReopenLogs,
     /// End at once. SIGINT.
     Stop,
+    /// Start the program anew and hand everything over to it. SIGUSR2.
+    Upgrade,
 }
 
 /// Where orders come from.
@@ -30,6 +32,7 @@ struct Signals {
     interrupt: Signal,
     terminate: Signal,
     user1: Signal,
+    user2: Signal,
 }
 
 impl Orders {
@@ -55,6 +58,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 }
@@ -68,6 +72,7 @@ async fn by_signal(signals: &mut Option<Signals>) -> Order {
         Some(()) = signals.interrupt.recv() => Order::Stop,
         Some(()) = signals.terminate.recv() => Order::Drain,
         Some(()) = signals.user1.recv() => Order::ReopenLogs,
+        Some(()) = signals.user2.recv() => Order::Upgrade,
         else => pending().await,
     }
 }

@@ -5,9 +5,12 @@
 //! cannot be stored, leaves no trace. Between planning and publishing there is the store: a table
 //! that could not be bound is never stored, one that could not be stored is never published.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 
@@ -57,16 +60,33 @@ impl std::error::Error for Refused {}
 pub struct Plans {
     registry: Registry,
     view: Arc<ArcSwapOption<View>>,
+    /// Sockets another process has handed over, for the first plan.
+    handed: BTreeMap<SocketAddr, Vec<OwnedFd>>,
+    /// Sockets the cores accept on, those of one address in the order of cores.
+    sockets: Vec<(SocketAddr, Weak<OwnedFd>)>,
 }
 
 impl Plans {
-    /// No plan yet, for `cores` cores.
+    /// No plan yet, for `cores` cores; the first one uses the sockets that were handed over.
     #[must_use]
-    pub fn new(cores: usize) -> Self {
+    pub fn new(cores: usize, handed: BTreeMap<SocketAddr, Vec<OwnedFd>>) -> Self {
         Plans {
             registry: Registry::new(cores),
             view: Arc::default(),
+            handed,
+            sockets: Vec::new(),
         }
+    }
+
+    /// Duplicates of all sockets the cores accept on, those of one address in the order of cores.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub fn duplicates(&self) -> io::Result<Vec<(SocketAddr, OwnedFd)>> {
+        let open = self.sockets.iter();
+        let open = open.filter_map(|(address, fd)| Some((*address, fd.upgrade()?)));
+        open.map(|(address, fd)| Ok((address, fd.try_clone()?)))
+            .collect()
     }
 
     /// The view of the present plan.
@@ -88,7 +108,7 @@ impl Plans {
     /// # Errors
     /// When an address cannot be bound or a core could not take the table now.
     pub fn prepare(
-        &self,
+        &mut self,
         config: &Config,
         resolved: &Resolved,
         epoch: Epoch,
@@ -108,7 +128,13 @@ impl Plans {
             tracing::warn!(epoch = epoch.0, %warning, "plan");
         }
         let first = self.view.load().is_none();
-        let sockets = open_all(&table, &open, publisher.cores(), first)?;
+        let mut handed = std::mem::take(&mut self.handed);
+        let sockets = open_all(
+            &table,
+            &open,
+            publisher.cores(),
+            first.then_some(&mut handed),
+        )?;
         Ok(Prepared {
             table,
             sockets,
@@ -137,9 +163,15 @@ impl Plans {
         if let Some(log) = log {
             log.rename(view.log_names());
         }
+        let open = sockets.iter().flatten();
+        let open: Vec<_> = open
+            .map(|socket| (socket.address, Arc::downgrade(&socket.fd)))
+            .collect();
         publisher
             .publish(table, sockets)
             .map_err(Refused::Publish)?;
+        self.sockets.retain(|(_, fd)| fd.strong_count() > 0);
+        self.sockets.extend(open);
         self.view.store(Some(Arc::new(view)));
         self.registry = registry;
         Ok(epoch)
@@ -148,17 +180,18 @@ impl Plans {
 
 /// A table with its sockets, ready to be sent.
 pub struct Prepared {
-    table: Arc<Table>,
+    /// The table.
+    pub table: Arc<Table>,
     sockets: Vec<Vec<ListenSocket>>,
     registry: Registry,
 }
 
-/// The sockets of each core, or every error.
+/// The sockets of each core, or every error. The first plan may have some that were handed over.
 fn open_all(
     table: &Table,
     open: &[OpenListener],
     cores: usize,
-    first: bool,
+    mut first: Option<&mut BTreeMap<SocketAddr, Vec<OwnedFd>>>,
 ) -> Result<Vec<Vec<ListenSocket>>, Refused> {
     let mut by_core: Vec<_> = (0..cores).map(|_| Vec::with_capacity(open.len())).collect();
     let mut errors = Vec::new();
@@ -166,13 +199,16 @@ fn open_all(
         let name = table
             .listener(wanted.slot)
             .map_or("", |listener| &listener.name);
-        if first && listen::is_shared(wanted.address) {
-            tracing::warn!(listener = name, address = %wanted.address, "address shared");
+        let address = wanted.address;
+        let handed = first.as_mut().and_then(|handed| handed.remove(&address));
+        if first.is_some() && handed.is_none() && listen::is_shared(address) {
+            tracing::warn!(listener = name, %address, "address shared");
         }
-        match listen::open(wanted.slot, name, wanted.address, wanted.backlog, cores) {
+        let sockets = (cores, handed.unwrap_or_default());
+        match listen::open(wanted.slot, name, address, wanted.backlog, sockets) {
             Ok(sockets) => {
-                for (core, socket) in by_core.iter_mut().zip(sockets) {
-                    core.push(socket);
+                for (position, socket) in sockets.into_iter().enumerate() {
+                    by_core[position % cores].push(socket);
                 }
             }
             Err(error) => errors.push(error),

@@ -46,6 +46,7 @@ pub fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("admin", started.admin != now.admin),
         ("heartbeat", started.heartbeat != now.heartbeat),
         ("log", started.log != now.log),
+        ("upgrade", started.upgrade != now.upgrade),
         ("store", started.store != now.store),
         ("access_log", started.access_log != now.access_log),
     ];

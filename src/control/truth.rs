@@ -71,10 +71,7 @@ pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
     let path = config.store.as_ref().map(|store| store.path.clone());
     let lasting = path.is_some();
     let unusable = |error| NoTruth::Unusable(path.clone().unwrap_or_default(), error);
-    let store: Arc<dyn Store> = match &path {
-        Some(path) => Arc::new(Embedded::open(path).map_err(unusable)?),
-        None => Arc::new(Memory::default()),
-    };
+    let store = open_store(path.clone()).await.map_err(unusable)?;
     let Content { revision, records } = store.load().await.map_err(unusable)?;
     if records.is_empty() {
         let document = match lasting {
@@ -113,6 +110,21 @@ pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
         config,
         revision,
     })
+}
+
+/// The store at `path`; one that ends with the process without.
+///
+/// # Errors
+/// When it cannot be used.
+pub async fn open_store(path: Option<PathBuf>) -> Result<Arc<dyn Store>, StoreError> {
+    let Some(path) = path else {
+        return Ok(Arc::new(Memory::default()));
+    };
+    let opening = tokio::task::spawn_blocking(move || Embedded::open(&path));
+    let opened = opening
+        .await
+        .map_err(|error| StoreError::Failed(error.to_string()))?;
+    Ok(Arc::new(opened?))
 }
 
 /// A seed nobody can guess, within what an integer of TOML can hold.

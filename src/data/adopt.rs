@@ -3,7 +3,7 @@
 //! A table is pinned by the exchanges that began with it and by the listeners it was the last to
 //! have; `link::worker_side` gives it back when the last of them lets it go.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::base::id::{BackendIndex, GroupIndex, GroupSlot, ListenerSlot};

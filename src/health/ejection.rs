@@ -61,6 +61,17 @@ impl Ejection {
         self.times
     }
 
+    /// The machine of one that another process has taken out `times` times, the last time until
+    /// `until`.
+    #[must_use]
+    pub fn after(times: u32, until: Option<Moment>, now: Moment) -> Ejection {
+        Ejection {
+            until,
+            times,
+            credited: now,
+        }
+    }
+
     /// Takes it out; answers until when. One that is out already stays as it is.
     pub fn eject(&mut self, times: &EjectionTimes, now: Moment) -> Moment {
         if let Some(until) = self.until {

@@ -148,6 +148,16 @@ impl Heartbeat {
         self.last.as_ref().map(|(_, heard)| heard)
     }
 
+    /// The machine after a report that another process believed.
+    #[must_use]
+    pub fn after(heard: Heard) -> Heartbeat {
+        let order = Order::new(heard.report.incarnation, heard.report.sequence);
+        Heartbeat {
+            last: Some((order, heard)),
+            odds: if heard.discounted { ODDS_MIN } else { 0 },
+        }
+    }
+
     /// Takes a report in; answers what is believed of it.
     ///
     /// # Errors

@@ -83,6 +83,17 @@ impl Probe {
         }
     }
 
+    /// As [`Probe::new`], of a backend that another process has found down: it takes as many passes
+    /// to bring it back as there.
+    #[must_use]
+    pub fn of_one_down(identity: u64, pace: &Pace, now: Moment) -> Probe {
+        Probe {
+            opinion: Found::Down,
+            agreeing: 1,
+            ..Probe::new(identity, pace, now)
+        }
+    }
+
     /// What the results so far say.
     #[must_use]
     pub fn opinion(&self) -> Found {

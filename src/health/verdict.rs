@@ -241,6 +241,18 @@ impl Record {
         }
     }
 
+    /// Of a backend that another process knew: what it is by these opinions, since when, and what
+    /// changed before.
+    #[must_use]
+    pub fn recalled(opinions: &Opinions, since: Moment, history: Vec<Transition>) -> Record {
+        let forgotten = history.len().saturating_sub(HISTORY_MAX);
+        Record {
+            judgement: opinions.judge(),
+            since,
+            history: history.into_iter().skip(forgotten).collect(),
+        }
+    }
+
     /// What it is.
     #[must_use]
     pub fn judgement(&self) -> &Judgement {

@@ -227,6 +227,8 @@ pub struct ControlStats {
     pub reloads: Counter,
     /// Reloads refused because the configuration was wrong or an address could not be bound.
     pub reload_failures: Counter,
+    /// Upgrades that failed, after which this process went on.
+    pub upgrade_failures: Counter,
     /// Names that could not be resolved.
     pub resolve_failures: Counter,
     /// Times a file of backends could not be used.

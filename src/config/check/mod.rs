@@ -23,6 +23,7 @@ mod ranges;
 mod require;
 mod route;
 mod shard;
+mod upgrade;
 mod values;
 
 use std::ops::RangeInclusive;
@@ -105,6 +106,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
                 problems,
             ),
         },
+        upgrade: upgrade::check(&raw.upgrade, problems),
         dns: dns::check(&raw.dns, problems),
         listeners,
         shards,

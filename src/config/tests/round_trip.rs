@@ -158,6 +158,10 @@ fn any_node() -> BoxedStrategy<String> {
         access,
         time("[shutdown]\ndrain_timeout"),
         key(
+            "[upgrade]\ntimeout",
+            &["\"1s\"", "\"5m\"\nsocket = \"/run/a b.sock\""],
+        ),
+        key(
             "[dns]\nmin_ttl = \"500ms\"\nrefresh",
             &[
                 "\"2s\"",

@@ -15,15 +15,15 @@
 //! time.
 
 mod dashboard;
-mod doors;
+pub(super) mod doors;
 mod gate;
+mod interface;
 mod problem;
 mod status;
 mod token;
 mod v1;
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -40,13 +40,14 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use self::token::Token;
-use crate::config::checked::{Admin, MetricsDetail};
 use crate::control::handle::Handle;
 use crate::control::process;
 use crate::control::publisher::{Phase, Progress};
 use crate::control::view::View;
 use crate::telemetry::exposition::{self, Detail, Dialect, Facts};
 use crate::telemetry::stats::{ControlStats, CoreStats, LogStats};
+
+pub(super) use interface::{Interface, Sockets};
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -79,47 +80,6 @@ pub struct Sources {
     pub started: SystemTime,
     /// The file of the configuration.
     pub config_path: PathBuf,
-}
-
-/// Opens the admin interface and serves it in tasks; answers where its address is bound, if it
-/// has one.
-///
-/// # Errors
-/// When the address, the socket or the token cannot be had; the message names it.
-pub async fn start(admin: &Admin, sources: Sources) -> io::Result<Option<SocketAddr>> {
-    let token = token::read(admin.token.as_ref())?;
-    let detail = match admin.metrics_detail {
-        MetricsDetail::Backend => Detail::Backend,
-        MetricsDetail::Group => Detail::Group,
-        MetricsDetail::Listener => Detail::Listener,
-    };
-    let sources = Sources { detail, ..sources };
-    let router = router(Arc::new(sources), token);
-    if let Some(path) = &admin.unix {
-        serve(doors::unix(path)?, router.clone());
-    }
-    let Some(address) = admin.address else {
-        return Ok(None);
-    };
-    let listener = doors::tcp(address).await?;
-    let bound = listener.local_addr()?;
-    serve(listener, router);
-    Ok(Some(bound))
-}
-
-/// Serves the pages on `listener` until the runtime ends.
-fn serve<L>(listener: L, router: Router)
-where
-    L: axum::serve::Listener,
-    L::Addr: std::fmt::Debug,
-    Peer: for<'c> Connected<IncomingStream<'c, gate::Gate<L>>>,
-{
-    let router = router.into_make_service_with_connect_info::<Peer>();
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(gate::Gate::new(listener), router).await {
-            tracing::error!(%error, "admin ended");
-        }
-    });
 }
 
 /// Who is at the other end, where that has an address.

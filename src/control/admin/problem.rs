@@ -75,6 +75,10 @@ pub(super) fn refused(refusal: &Refusal, removes: bool) -> Response {
             let detail = format!("{path} exists");
             problem(StatusCode::PRECONDITION_FAILED, &detail)
         }
+        Refusal::HandingOver => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "another process takes over; ask again",
+        ),
         Refusal::Invalid(mistakes) if removes => invalid(StatusCode::CONFLICT, mistakes),
         Refusal::Invalid(mistakes) => invalid(StatusCode::UNPROCESSABLE_ENTITY, mistakes),
         Refusal::Machine(why) => problem(StatusCode::CONFLICT, why),

@@ -84,6 +84,7 @@ pub(super) fn whole(sources: &Sources) -> Value {
         "uptime_seconds": up.as_secs(),
         "reloads": sources.control.reloads.read(),
         "reloads_refused": sources.control.reload_failures.read(),
+        "upgrades_failed": sources.control.upgrade_failures.read(),
         "resolve_failures": sources.control.resolve_failures.read(),
         "backends_file_failures": sources.control.file_failures.read(),
         "epoch": epoch(&sources.progress.borrow()),
@@ -95,6 +96,7 @@ pub(super) fn whole(sources: &Sources) -> Value {
             "lost": log.lost.read(),
         })),
         "process": {
+            "pid": std::process::id(),
             "cpu_seconds": seconds(process.cpu_micros),
             "resident_bytes": process.resident_bytes,
             "open_fds": process.open_fds,

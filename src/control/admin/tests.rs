@@ -1,5 +1,6 @@
 //! The pages over real sockets.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +15,7 @@ use crate::link::control_side::{CoreProgress, CoreState};
 
 struct Site {
     address: SocketAddr,
+    _answering: watch::Sender<()>,
     progress: watch::Sender<Progress>,
     _changes: tokio::sync::mpsc::Receiver<Change>,
 }
@@ -52,9 +54,11 @@ async fn site() -> Site {
         started: SystemTime::now(),
         config_path: "weir.toml".into(),
     };
-    serve(listener, router(Arc::new(sources), None));
+    let (answering, over) = watch::channel(());
+    interface::serve(listener, router(Arc::new(sources), None), over);
     Site {
         address,
+        _answering: answering,
         progress,
         _changes: changes,
     }

@@ -11,12 +11,13 @@ use super::path::ObjectPath;
 use super::{Document, OpError, Section};
 
 /// Keys at the top of a file that belong to the process.
-pub const PROCESS_KEYS: [&str; 6] = [
+pub const PROCESS_KEYS: [&str; 7] = [
     "access_log",
     "admin",
     "heartbeat",
     "log",
     "store",
+    "upgrade",
     "workers",
 ];
 

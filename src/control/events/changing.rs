@@ -24,6 +24,7 @@ use crate::control::document::{Document, Section, judge, rejudge};
 use crate::control::look::{Looked, Search};
 use crate::control::plans::{Prepared, Refused};
 use crate::control::store::{Revision, StoreError};
+use crate::control::takeover::State;
 use crate::control::{reload, resolver};
 use crate::engine::facts::{Facts, Resolved};
 
@@ -89,11 +90,15 @@ pub(super) async fn progressed(underway: &mut Option<Underway>) -> Event {
 
 impl Control {
     /// The first table, of what the store holds already.
-    pub(super) fn publish_first(&mut self) -> Result<(), Refused> {
-        let epoch = self.revision.epoch();
+    pub(super) fn publish_first(&mut self, before: &State) -> Result<(), Refused> {
+        let epoch = self.handle.snapshot().epoch;
         let prepared = self
             .plans
             .prepare(&self.merged, &self.resolved, epoch, &self.publisher)?;
+        // What another process knew is known before a core picks.
+        self.health
+            .adopt(&prepared.table, &self.merged, &self.document);
+        self.health.recall(&before.known);
         self.publish(prepared)
     }
 
@@ -108,6 +113,9 @@ impl Control {
         let judged = || {
             if self.ending.is_some() {
                 return Err(Refusal::Ending);
+            }
+            if self.upgrade.is_frozen() {
+                return Err(Refusal::HandingOver);
             }
             conditions.check(&before)?;
             let document = self.document.apply(&ops)?;
@@ -135,6 +143,10 @@ impl Control {
 
     /// Reads the file again. With a lasting store only what belongs to the process is looked at.
     pub(super) fn reload(&mut self) {
+        if self.upgrade.is_frozen() {
+            self.reload_wanted = true;
+            return;
+        }
         let Some((split, config)) = reload::read(&self.config_path) else {
             self.stats.reload_failures.inc();
             return;
@@ -245,8 +257,12 @@ impl Control {
         match prepared {
             Err(refused) => self.refuse(next.cause, refusal_of(refused)),
             Ok(prepared) => {
+                let Some(store) = &self.store else {
+                    self.refuse(next.cause, Refusal::HandingOver);
+                    return;
+                };
                 let writes = next.document.records_since(&self.document);
-                let commit = tokio::spawn(self.store.commit(self.revision, writes));
+                let commit = tokio::spawn(store.commit(self.revision, writes));
                 self.underway = Some(Underway {
                     next,
                     stage: Stage::Committing {

@@ -1,7 +1,7 @@
 //! The whole control plane with workers that serve nobody: start, reload, drain, death.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener as Blocker, TcpStream};
+use std::net::{SocketAddr, TcpListener as Blocker, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc as channel;
@@ -80,6 +80,8 @@ pub(super) fn setup(dir: &Path, text: &str, truth: Truth) -> (ControlSetup, Vec<
         core_stats: (0..2).map(|_| Arc::default()).collect(),
         access_log: None,
         on_ready: None,
+        claim: None,
+        upgrades: false,
         signals: false,
         orders: None,
     };
@@ -109,6 +111,8 @@ fn start(habit: Habit, admin: SocketAddr, text: &str) -> Node {
             core_stats,
             access_log: None,
             on_ready: Some(Box::new(move |ready| told.send(ready).unwrap())),
+            claim: None,
+            upgrades: false,
             signals: false,
             orders: Some(receiver),
         })
@@ -346,6 +350,13 @@ async fn new_addresses_of_a_name_make_an_epoch_and_a_failure_to_resolve_does_not
     assert_eq!(control.stats.resolve_failures.read(), 2);
     let snapshot = control.handle.snapshot();
     assert_eq!((snapshot.epoch, snapshot.since), (Epoch(2), Epoch(1)));
-    let stored = control.store.load().await.unwrap().revision;
+    let stored = control
+        .store
+        .as_ref()
+        .unwrap()
+        .load()
+        .await
+        .unwrap()
+        .revision;
     assert_eq!((stored, snapshot.revision), (Revision(1), Revision(1)));
 }

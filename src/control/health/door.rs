@@ -5,31 +5,82 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
 
 use crate::base::limits::HEARTBEAT_BYTES_MAX;
 use crate::config::checked::HeartbeatDoor;
 use crate::control::health::{Claim, Health};
 use crate::health::heartbeat::Rejection;
 
-impl Health {
-    /// Opens the door and takes in what arrives, in a task, as long as the runtime lives.
+/// The door, opened: heartbeats are taken in from when it is told to, as long as it lives.
+pub(in crate::control) struct Door {
+    address: SocketAddr,
+    token: Option<String>,
+    /// To be given away.
+    duplicate: OwnedFd,
+    waiting: Option<UdpSocket>,
+    listening: Option<JoinHandle<()>>,
+}
+
+impl Door {
+    /// Opens it, by the socket that was handed over if that is at the same address.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub(in crate::control) async fn open(&self, door: &HeartbeatDoor) -> io::Result<()> {
-        let socket = UdpSocket::bind(door.udp).await.map_err(|error| {
+    pub(in crate::control) async fn open(
+        door: &HeartbeatDoor,
+        handed: Option<(SocketAddr, OwnedFd)>,
+    ) -> io::Result<Door> {
+        let socket = match handed {
+            Some((at, fd)) if at == door.udp => UdpSocket::from_std(fd.into()),
+            _ => UdpSocket::bind(door.udp).await,
+        };
+        let socket = socket.map_err(|error| {
             io::Error::new(error.kind(), format!("heartbeat.udp {}: {error}", door.udp))
         })?;
-        let token = door.token.as_ref().map(|token| token.0.to_string());
-        let health = self.clone();
-        tokio::spawn(async move { health.receive(&socket, token.as_deref()).await });
-        Ok(())
+        Ok(Door {
+            address: door.udp,
+            token: door.token.as_ref().map(|token| token.0.to_string()),
+            duplicate: socket.as_fd().try_clone_to_owned()?,
+            waiting: Some(socket),
+            listening: None,
+        })
     }
 
+    /// Takes in what arrives from now on, in a task.
+    pub(in crate::control) fn listen(&mut self, health: &Health) {
+        let Some(socket) = self.waiting.take() else {
+            return;
+        };
+        let (health, token) = (health.clone(), self.token.take());
+        self.listening = Some(tokio::spawn(async move {
+            health.receive(&socket, token.as_deref()).await;
+        }));
+    }
+
+    /// A duplicate for another process.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub(in crate::control) fn duplicate(&self) -> io::Result<(SocketAddr, OwnedFd)> {
+        Ok((self.address, self.duplicate.try_clone()?))
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Some(listening) = &self.listening {
+            listening.abort();
+        }
+    }
+}
+
+impl Health {
     async fn receive(&self, socket: &UdpSocket, token: Option<&str>) {
         // One more than may be: what fills it was cut.
         let mut room = vec![0; HEARTBEAT_BYTES_MAX + 1];

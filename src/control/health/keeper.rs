@@ -383,7 +383,7 @@ impl Keeper {
         })
     }
 
-    fn queue_checks(&mut self) {
+    pub(super) fn queue_checks(&mut self) {
         self.due.clear();
         let slots: Vec<BackendSlot> = self.members.keys().copied().collect();
         for slot in slots {

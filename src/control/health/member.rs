@@ -37,7 +37,7 @@ pub(super) struct Member {
     pub(super) id: Arc<str>,
     pub(super) address: SocketAddr,
     pub(super) weight: u16,
-    identity: u64,
+    pub(super) identity: u64,
     pub(super) load: Load,
     pub(super) stats: PerCore<BackendStats>,
     pub(super) standing: BackendStanding,
@@ -48,7 +48,7 @@ pub(super) struct Member {
     pub(super) breaker: Breaker,
     pub(super) ejection: Ejection,
     /// What has taken it out the last time.
-    opened: Opened,
+    pub(super) opened: Opened,
     /// Tries and failures of the last ten seconds, where breakers look at them.
     pub(super) window: Window,
     pub(super) counted: Totals,
@@ -361,7 +361,7 @@ impl Member {
     }
 
     /// What its heartbeats come to now.
-    fn listen(&mut self, rules: &Rules, scene: Scene<'_>) {
+    pub(super) fn listen(&mut self, rules: &Rules, scene: Scene<'_>) {
         let timeout = rules.check.heartbeat_timeout;
         let alive_until = self.heartbeat.alive_until(timeout);
         let said = self.heartbeat.heard().map(|heard| heard.report.healthy);
@@ -422,7 +422,7 @@ impl Member {
     }
 
     /// Tells the cores. An ejection is a suspension, which has its own bit.
-    fn tell(&self, rules: &Rules, now: Moment) {
+    pub(super) fn tell(&self, rules: &Rules, now: Moment) {
         let quiet = [
             Source::Agent,
             Source::Check,

@@ -12,6 +12,7 @@ mod door;
 mod due;
 mod heartbeats;
 mod keeper;
+mod known;
 mod member;
 mod overview;
 mod pages;
@@ -34,7 +35,9 @@ use crate::link::Report;
 use crate::routing::table::Table;
 use crate::telemetry::stats::ControlStats;
 
+pub(super) use door::Door;
 pub use heartbeats::{Believed, Claim};
+pub use known::Known;
 pub use overview::{Brief, Event};
 
 /// A way to the keeper; clones are the same one.
@@ -55,14 +58,41 @@ impl Health {
     /// Of no backend yet.
     #[must_use]
     pub fn new(stats: &Arc<ControlStats>) -> Health {
+        Health::with_age(stats, Duration::ZERO)
+    }
+
+    /// Of no backend yet, by a clock that has been running for `age`, so that the moments of a
+    /// process that is taken over from mean the same here.
+    #[must_use]
+    pub fn with_age(stats: &Arc<ControlStats>, age: Duration) -> Health {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = Instant::now();
+        let origin = now.checked_sub(age).unwrap_or(now);
         Health(Arc::new(Shared {
             keeper: Mutex::new(Keeper::new(Arc::clone(stats))),
             changed: Notify::new(),
-            origin: Instant::now(),
-            unix: unix.unwrap_or_default(),
+            origin,
+            unix: unix.unwrap_or_default().saturating_sub(now - origin),
             stats: Arc::clone(stats),
         }))
+    }
+
+    /// How long its clock has been running.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.now()
+    }
+
+    /// What is known of backends, for a process that takes over.
+    #[must_use]
+    pub fn known(&self) -> Vec<Known> {
+        self.keeper().known()
+    }
+
+    /// Goes by what another process knew.
+    pub(super) fn recall(&self, known: &[Known]) {
+        let now = self.now();
+        self.keeper().recall(known, now);
     }
 
     /// Makes checks and follows time in a task, as long as the runtime lives.

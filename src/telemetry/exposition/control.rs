@@ -36,6 +36,12 @@ pub(super) fn node(page: &mut Page, facts: &Facts<'_>) {
         control.resolve_failures.read(),
     );
     single(
+        "weir_upgrade_failures_total",
+        Kind::Counter,
+        "Upgrades that failed, after which this process went on.",
+        control.upgrade_failures.read(),
+    );
+    single(
         "weir_backends_file_failures_total",
         Kind::Counter,
         "Times a file of backends could not be used.",

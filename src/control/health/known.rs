@@ -1,0 +1,223 @@
+//! What a process that takes over is told of backends, so that it sends nothing to one that is
+//! known to be dead, believes no heartbeat twice, and can tell what happened before its time.
+//!
+//! Moments are those of the old process' clock, which the new one goes on with. What is not here
+//! is found out anew at once or soon: rows of failures, times of answers, slow starts.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::health::keeper::Keeper;
+use crate::control::health::member::{Member, Scene};
+use crate::control::health::rules::Rules;
+use crate::health::Moment;
+use crate::health::breaker::Breaker;
+use crate::health::ejection::Ejection;
+use crate::health::heartbeat::{Heard, Heartbeat, Report};
+use crate::health::probe::Probe;
+use crate::health::verdict::{Opinion, Record, Source, Status, Transition};
+
+/// One backend of which there is something to say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    group: String,
+    id: String,
+    address: SocketAddr,
+    /// Why its checks say that it is down, if they do.
+    check: Option<String>,
+    ejection: Option<Ejected>,
+    heartbeat: Option<Spoken>,
+    /// Since when it is what it is.
+    since: Moment,
+    history: Vec<Changed>,
+}
+
+/// That it was ejected; until when, if it still is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Ejected {
+    times: u32,
+    until: Option<Moment>,
+    cause: String,
+    by_connects: bool,
+}
+
+/// The last heartbeat that was believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Spoken {
+    incarnation: u64,
+    sequence: u64,
+    active: f64,
+    capacity: Option<f64>,
+    latency_ms: Option<f64>,
+    cpu: Option<f64>,
+    memory: Option<f64>,
+    sent: Option<Duration>,
+    healthy: bool,
+    at: Moment,
+    sender: Option<IpAddr>,
+    discounted: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Changed {
+    at: Moment,
+    from: String,
+    to: String,
+    source: String,
+    reason: String,
+}
+
+impl Keeper {
+    /// Every backend of which there is something to say.
+    pub(super) fn known(&self) -> Vec<Known> {
+        let members = self.members.values();
+        members.filter_map(Member::known).collect()
+    }
+
+    /// Goes by what another process knew of the backends that are still there.
+    pub(super) fn recall(&mut self, known: &[Known], now: Moment) {
+        let keyed = known
+            .iter()
+            .map(|known| ((&*known.group, &*known.id, known.address), known));
+        let keyed: BTreeMap<_, _> = keyed.collect();
+        let mut found = Vec::new();
+        for (slot, member) in &self.members {
+            let key = (&*member.group_name, &*member.id, member.address);
+            found.extend(keyed.get(&key).map(|known| (*slot, *known)));
+        }
+        for (slot, known) in found {
+            self.with(slot, now, |member, rules, scene| {
+                member.recall(known, rules, scene);
+            });
+        }
+        self.queue_checks();
+        self.judge_panic();
+    }
+}
+
+impl Member {
+    fn known(&self) -> Option<Known> {
+        let reason = |opinion: &Opinion| match opinion {
+            Opinion::Down(reason) => Some(reason.clone().into_owned()),
+            Opinion::Unknown | Opinion::Up => None,
+        };
+        let ejection = (self.ejection.times() > 0).then(|| Ejected {
+            times: self.ejection.times(),
+            // One whose trials are under way is given new ones.
+            until: match self.breaker {
+                Breaker::Closed => None,
+                Breaker::HalfOpen { .. } => Some(Moment::ZERO),
+                Breaker::Open => self.ejection.until(),
+            },
+            cause: reason(&self.opinions.ejection).unwrap_or_default(),
+            by_connects: self.by_connects,
+        });
+        let known = Known {
+            group: self.group_name.to_string(),
+            id: self.id.to_string(),
+            address: self.address,
+            check: reason(&self.opinions.check),
+            ejection,
+            heartbeat: self.heartbeat.heard().map(Spoken::of),
+            since: self.record.since(),
+            history: self.record.history().map(Changed::of).collect(),
+        };
+        let says_something = known.check.is_some()
+            || known.ejection.is_some()
+            || known.heartbeat.is_some()
+            || !known.history.is_empty();
+        says_something.then_some(known)
+    }
+
+    fn recall(&mut self, known: &Known, rules: &Rules, scene: Scene<'_>) {
+        if let Some(reason) = &known.check
+            && self.probe.is_some()
+        {
+            self.probe = Some(Probe::of_one_down(self.identity, &rules.pace, scene.now));
+            self.opinions.check = Opinion::Down(reason.clone().into());
+        }
+        if let Some(ejected) = &known.ejection {
+            self.ejection = Ejection::after(ejected.times, ejected.until, scene.now);
+            if ejected.until.is_some() {
+                self.breaker = Breaker::Open;
+                self.by_connects = ejected.by_connects;
+                self.opinions.ejection = Opinion::Down(ejected.cause.clone().into());
+                self.standing.suspend();
+            }
+        }
+        if let Some(spoken) = &known.heartbeat {
+            self.heartbeat = Heartbeat::after(spoken.heard());
+        }
+        self.listen(rules, scene);
+        let history = known.history.iter().filter_map(Changed::transition);
+        self.record = Record::recalled(&self.opinions, known.since, history.collect());
+        self.tell(rules, scene.now);
+    }
+}
+
+impl Spoken {
+    fn of(heard: &Heard) -> Spoken {
+        let report = &heard.report;
+        Spoken {
+            incarnation: report.incarnation,
+            sequence: report.sequence,
+            active: report.active,
+            capacity: report.capacity,
+            latency_ms: report.latency_ms,
+            cpu: report.cpu,
+            memory: report.memory,
+            sent: report.sent,
+            healthy: report.healthy,
+            at: heard.at,
+            sender: heard.sender,
+            discounted: heard.discounted,
+        }
+    }
+
+    fn heard(&self) -> Heard {
+        Heard {
+            report: Report {
+                incarnation: self.incarnation,
+                sequence: self.sequence,
+                active: self.active,
+                capacity: self.capacity,
+                latency_ms: self.latency_ms,
+                cpu: self.cpu,
+                memory: self.memory,
+                sent: self.sent,
+                healthy: self.healthy,
+            },
+            at: self.at,
+            sender: self.sender,
+            discounted: self.discounted,
+        }
+    }
+}
+
+impl Changed {
+    fn of(was: &Transition) -> Changed {
+        Changed {
+            at: was.at,
+            from: was.from.name().to_owned(),
+            to: was.to.name().to_owned(),
+            source: was.source.name().to_owned(),
+            reason: was.reason.clone().into_owned(),
+        }
+    }
+
+    /// None of a word this version does not know.
+    fn transition(&self) -> Option<Transition> {
+        let status = |name: &str| Status::ALL.into_iter().find(|status| status.name() == name);
+        let mut sources = Source::RANK.into_iter();
+        Some(Transition {
+            at: self.at,
+            from: status(&self.from)?,
+            to: status(&self.to)?,
+            source: sources.find(|source| source.name() == self.source)?,
+            reason: self.reason.clone().into(),
+        })
+    }
+}
