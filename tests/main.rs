@@ -27,4 +27,5 @@ mod soak;
 mod support;
 mod tools;
 mod tuning;
+mod upgrade;
 mod vectors_replay;

@@ -291,9 +291,15 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Whether the client's connection `key` is to end: the worker drains, its listener was
-    /// removed, or the client will send nothing more.
+    /// Whether the client's connection `key` is to end after its next answer at the latest.
     pub(super) fn is_leaving(&self, key: Key) -> bool {
+        self.draining.is_some() || self.leaves_when_idle(key)
+    }
+
+    /// Whether the client's connection `key` is to end as soon as nothing is asked on it: the worker
+    /// drains, its listener was removed, or the client will send nothing more. Where another
+    /// process has taken over, who was not told that it ends is let ask once more.
+    pub(super) fn leaves_when_idle(&self, key: Key) -> bool {
         let Some(conn) = self.conns.at(key) else {
             return true;
         };
@@ -301,7 +307,8 @@ impl<D: Driver> Worker<D> {
             .listener_of(key)
             .and_then(|slot| self.listener(slot))
             .is_none_or(|listener| listener.removed);
-        self.draining.is_some() || conn.ended || removed
+        let draining = self.draining.as_ref();
+        draining.is_some_and(|draining| !draining.handed_over) || conn.ended || removed
     }
 
     /// Whether the present request is the last on the client's connection `key`.

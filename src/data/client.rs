@@ -353,7 +353,7 @@ impl<D: Driver> Worker<D> {
         let stash = std::mem::take(&mut client.stash);
         if !stash.is_empty() {
             self.client_head(key, Input::Gathered(stash));
-        } else if self.is_leaving(key) {
+        } else if self.leaves_when_idle(key) {
             return self.close_client(key, None);
         }
         self.release(key);

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,6 +18,8 @@ use super::{Client, PATIENCE, Settings, Wire, eventually, port};
 /// A running proxy.
 pub struct Proxy {
     child: Child,
+    /// The process that has taken over from the child, started by it.
+    heir: Option<Pid>,
     settings: Settings,
     directory: tempfile::TempDir,
     peer: Peer,
@@ -40,9 +42,10 @@ impl Settings {
             .tempdir()
             .unwrap();
         peer.write(self, directory.path());
-        let child = spawn(&peer, directory.path());
+        let child = spawn(&mut peer.command(directory.path()), directory.path());
         Proxy {
             child,
+            heir: None,
             settings: self.clone(),
             directory,
             peer,
@@ -50,14 +53,13 @@ impl Settings {
     }
 }
 
-fn spawn(peer: &Peer, directory: &Path) -> Child {
+fn spawn(command: &mut Command, directory: &Path) -> Child {
     let path = directory.join("stderr");
     let stderr = std::fs::File::options()
         .create(true)
         .append(true)
         .open(path);
     let stderr = stderr.unwrap();
-    let mut command = peer.command(directory);
     command
         .stdin(Stdio::null())
         .stdout(stderr.try_clone().unwrap())
@@ -73,7 +75,8 @@ impl Proxy {
     pub fn kill_and_start(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = spawn(&self.peer, self.directory.path());
+        let mut command = self.peer.command(self.directory.path());
+        self.child = spawn(&mut command, self.directory.path());
         self.wait_until_ready();
     }
 
@@ -230,13 +233,75 @@ impl Proxy {
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        let heir = self
+            .heir
+            .map(|heir| heir.as_raw_nonzero().get().unsigned_abs());
+        heir.unwrap_or_else(|| self.child.id())
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
+        let pid = self.heir.unwrap_or_else(|| Pid::from_child(&self.child));
         kill_process(pid, signal).unwrap();
+    }
+
+    /// Starts it with `program` in place of the binary, and waits until it serves.
+    #[track_caller]
+    pub fn started_as(settings: &Settings, program: &dyn Fn(&Path) -> Command) -> Proxy {
+        let directory = tempfile::Builder::new().prefix("weir-test-").tempdir();
+        let directory = directory.unwrap();
+        let peer = Peer::Weir;
+        peer.write(settings, directory.path());
+        let proxy = Proxy {
+            child: spawn(&mut program(directory.path()), directory.path()),
+            heir: None,
+            settings: settings.clone(),
+            directory,
+            peer,
+        };
+        proxy.wait_until_ready();
+        proxy
+    }
+
+    /// Writes new settings without a word to the process.
+    pub fn rewrite(&mut self, settings: Settings) {
+        self.peer.write(&settings, self.directory.path());
+        self.settings = settings;
+    }
+
+    /// The process that answers at the admin interface.
+    #[track_caller]
+    pub fn serving_pid(&self) -> u32 {
+        let status = self.admin("/v1/status");
+        assert_eq!(status.status(), 200, "{}", status.text());
+        let status: serde_json::Value = serde_json::from_slice(&status.body).unwrap();
+        let pid = status["process"]["pid"].as_u64();
+        u32::try_from(pid.expect("a process")).unwrap()
+    }
+
+    /// Has the process start another one that takes over, and waits until it has.
+    #[track_caller]
+    pub fn upgrade(&mut self) {
+        let before = self.pid();
+        self.signal(Signal::USR2);
+        eventually("another process has taken over", || {
+            self.serving_pid() != before
+        });
+        self.heir = Pid::from_raw(self.serving_pid().cast_signed());
+    }
+
+    /// Starts a process that takes over, waits until it has, and gives the one before.
+    #[track_caller]
+    pub fn take_over(&mut self) -> Child {
+        let mut command = self.peer.command(self.directory.path());
+        let child = spawn(command.arg("--takeover"), self.directory.path());
+        let pid = child.id();
+        let before = std::mem::replace(&mut self.child, child);
+        self.heir = None;
+        eventually("the other process has taken over", || {
+            self.serving_pid() == pid
+        });
+        before
     }
 
     /// Writes new settings and asks for a reload; returns once every core serves them.
@@ -292,6 +357,9 @@ impl Drop for Proxy {
             // Its worker is a process of its own that only the master can end.
             Peer::Nginx => self.signal(Signal::TERM),
             Peer::Haproxy | Peer::Weir => drop(self.child.kill()),
+        }
+        if let Some(heir) = self.heir {
+            let _ = kill_process(heir, Signal::KILL);
         }
         let _ = self.child.wait();
         let said = self.stderr();

@@ -1,0 +1,152 @@
+//! What the new process knows: every acknowledged change, the number of its epoch, and which
+//! backends are dead.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::scope;
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Proxy, Settings, Upstream, closed_port, eventually, from_env};
+
+fn settings(upstream: &Upstream) -> Settings {
+    Settings::http_to(&[upstream]).section("[upgrade]\nsocket = \"DIRECTORY/up.sock\"")
+}
+
+/// Puts backends with rising numbers until told to stop; gives the numbers that were acknowledged.
+fn write(proxy: &crate::support::Api, stop: &AtomicBool) -> Vec<u64> {
+    let mut acknowledged = Vec::new();
+    for number in 0.. {
+        if stop.load(Relaxed) {
+            break;
+        }
+        let reply = proxy.patch("/v1/groups/app", json!({"retries": number % 6}));
+        let path = format!("/v1/groups/app/backends/n{number}");
+        let address = format!("127.0.0.1:{}", 20_000 + number);
+        let put = proxy.put(&path, json!({"address": address, "state": "maint"}));
+        for reply in [reply, put] {
+            match reply.status() {
+                200 | 201 => {}
+                503 => assert!(reply.head.field("retry-after").is_some(), "{reply:?}"),
+                status => panic!("{status}: {}", reply.text),
+            }
+            if reply.status() == 201 {
+                acknowledged.push(number);
+            }
+        }
+    }
+    acknowledged
+}
+
+#[test]
+fn every_acknowledged_change_is_there_after_upgrades_and_epochs_only_rise() {
+    let upstream = Upstream::named("b");
+    let mut proxy = settings(&upstream).with_store().start();
+    let api = proxy.api();
+    let upgrades = from_env("WEIR_TEST_UPGRADES", 5);
+    let stop = AtomicBool::new(false);
+    let acknowledged = scope(|scope| {
+        let writing = scope.spawn(|| write(&api, &stop));
+        let mut epoch = 0;
+        for _ in 0..upgrades {
+            proxy.upgrade();
+            let now = proxy.epochs()["published"].as_u64().unwrap();
+            assert!(now > epoch, "{now} after {epoch}");
+            epoch = now;
+        }
+        stop.store(true, Relaxed);
+        writing.join().unwrap()
+    });
+    assert!(acknowledged.len() > 5, "{acknowledged:?}");
+    proxy.kill_and_start();
+    for number in acknowledged {
+        let reply = proxy
+            .api()
+            .get(&format!("/v1/groups/app/backends/n{number}"));
+        assert_eq!(reply.status(), 200, "n{number} is forgotten");
+    }
+}
+
+#[test]
+fn a_condition_on_an_epoch_of_the_old_process_holds_in_the_new_one() {
+    let upstream = Upstream::named("b");
+    let mut proxy = settings(&upstream).with_store().start();
+    proxy
+        .api()
+        .patch("/v1/groups/app", json!({"retries": 3}))
+        .expect(200);
+    let epoch = proxy.api().get("/v1/groups/app").epoch();
+    let _ = proxy.take_over().wait();
+    let now = proxy.api().get("/v1/groups/app").epoch();
+    assert!(now > epoch);
+    let change = |epoch: u64, retries: u64| {
+        let api = proxy.api().with("If-Match", format!("\"{epoch}\""));
+        api.patch("/v1/groups/app", json!({"retries": retries}))
+            .status()
+    };
+    assert_eq!(change(epoch, 4), 200, "nothing has changed since");
+    assert_eq!(change(epoch, 5), 412, "something has");
+}
+
+/// What is thought of the backend of this id.
+fn thought_of(proxy: &Proxy, id: &str) -> Value {
+    let shown = proxy.api().get(&format!("/v1/backends/{id}"));
+    shown.expect(200)["items"][0].clone()
+}
+
+#[test]
+fn what_is_known_against_backends_is_known_to_the_new_process() {
+    let good = Upstream::named("good");
+    let bad = Upstream::http(|_| Answer::new(500, "", b"bad"));
+    let dead = closed_port();
+    let check = "{ kind = \"tcp\", interval = \"200ms\", rise = 100 }";
+    let mut proxy = Settings::http_to(&[])
+        .section("[upgrade]\nsocket = \"DIRECTORY/up.sock\"")
+        .group_with("outlier", "{ always_eject_one = true }")
+        .member(&good, "id = \"good\"")
+        .member(&bad, "id = \"bad\"")
+        .listener("other", "http")
+        .to("checked")
+        .group("checked", &[])
+        .group_with("check", check)
+        .member(&good, "id = \"alive\"")
+        .member(&dead, "id = \"dead\"")
+        .start();
+    let mut client = proxy.client();
+    eventually("the bad one is ejected", || {
+        client.get("/");
+        thought_of(&proxy, "bad")["status"] == "down"
+    });
+    eventually("the dead one is found", || {
+        thought_of(&proxy, "dead")["status"] == "down"
+    });
+    let spoken = json!({"server_id": "good", "incarnation": 1, "sequence": 7, "active": 0,
+        "capacity": 50});
+    let heartbeat = |proxy: &Proxy| proxy.api().post("/v1/heartbeat", spoken.clone());
+    assert!(heartbeat(&proxy).status() < 300);
+    let known = ["bad", "dead", "good"].map(|id| thought_of(&proxy, id));
+    let asked = bad.request_count();
+    drop(client);
+
+    assert_eq!(proxy.take_over().wait().unwrap().code(), Some(0));
+    let mut other = crate::support::Client::connect(proxy.address_of("other"));
+    for _ in 0..20 {
+        assert_eq!(proxy.client().get("/").text(), "good");
+        assert_eq!(other.get("/").text(), "good");
+    }
+    assert_eq!(bad.request_count(), asked, "the ejected one is left alone");
+    let failures = proxy
+        .metrics()
+        .sum("weir_backend_connect_failures_total", &[]);
+    assert_eq!(failures, Some(0.0), "the dead one is left alone");
+    for (before, id) in known.iter().zip(["bad", "dead", "good"]) {
+        let now = thought_of(&proxy, id);
+        for key in ["status", "source", "reason"] {
+            assert_eq!(now[key], before[key], "{id}: {key}");
+        }
+        assert_eq!(now["history"], before["history"], "{id}");
+        let apart = now["since_ms"].as_i64().unwrap() - before["since_ms"].as_i64().unwrap();
+        assert!(apart.abs() < 100, "{id}: the same moment, {apart} ms apart");
+    }
+    let again = heartbeat(&proxy);
+    assert!(again.text.contains("replayed"), "{again:?}");
+}
