@@ -58,6 +58,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Time beyond its deadline a core has to end before it counts as stuck.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long the admin interface may take to finish what is asked there, once another process has
+/// taken over.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
 /// How long the others may drain when a core died.
 const DRAIN_AFTER_DEATH: Duration = Duration::from_secs(5);
 
@@ -167,7 +171,7 @@ impl Control {
             revision,
         } = setup.truth;
         let snapshot = first_snapshot(revision, &process, &document, &handed.state);
-        let health = Health::with_age(&stats, handed.state.age);
+        let health = Health::since(&stats, handed.state.origin);
         let (handle, changes) =
             Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
         let sources = Sources {
@@ -278,7 +282,7 @@ impl Control {
     pub(super) async fn live(mut self) -> io::Result<Outcome> {
         loop {
             if let Some(outcome) = self.step().await? {
-                return Ok(self.end(outcome));
+                return Ok(self.end(outcome).await);
             }
         }
     }
@@ -475,7 +479,10 @@ impl Control {
         None
     }
 
-    fn end(self, outcome: Outcome) -> Outcome {
+    async fn end(self, outcome: Outcome) -> Outcome {
+        if self.upgrade.is_over() {
+            self.interface.finish(ANSWER_WITHIN).await;
+        }
         if let Some(log) = self.log
             && !log.finish(GRACE)
         {

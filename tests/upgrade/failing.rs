@@ -73,8 +73,9 @@ fn whatever_is_wrong_with_the_new_one_the_old_one_goes_on() {
         fs::write(&file, text.replace("[upgrade]", "nonsense = 1\n[upgrade]")).unwrap();
         fails(&proxy, "exit status: 1");
         // An address that nobody can bind, found when all else is handed over.
-        let elsewhere = format!("{text}[[listener]]\nname = \"no\"\naddress = \"192.0.2.1:80\"\n");
-        fs::write(&file, format!("{elsewhere}group = \"app\"\n")).unwrap();
+        let token = "token = \"0123456789abcdef\"";
+        let elsewhere = format!("[heartbeat]\nudp = \"192.0.2.1:80\"\n{token}\n[upgrade]");
+        fs::write(&file, text.replace("[upgrade]", &elsewhere)).unwrap();
         fails(&proxy, "exit status: 4");
         fs::write(&file, text).unwrap();
         replace(&proxy, "exit 7");

@@ -24,11 +24,14 @@ pub(super) struct Gate<L> {
 }
 
 impl<L> Gate<L> {
-    pub(super) fn new(listener: L) -> Self {
-        Gate {
+    /// A gate and its places: as many are free as there may be further connections.
+    pub(super) fn new(listener: L) -> (Self, Arc<Semaphore>) {
+        let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+        let gate = Gate {
             listener,
-            places: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
-        }
+            places: Arc::clone(&places),
+        };
+        (gate, places)
     }
 }
 

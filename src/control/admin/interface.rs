@@ -7,14 +7,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::connect_info::Connected;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::serve::IncomingStream;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Peer, Sources, doors, gate, router, token};
+use crate::base::limits::ADMIN_CONNECTIONS_MAX;
 use crate::config::checked::Admin;
 
 /// Sockets that another process has handed over, or that are handed over to one.
@@ -33,8 +42,16 @@ pub(in crate::control) struct Interface {
     /// Duplicates, to be given away.
     sockets: Sockets,
     waiting: Option<Waiting>,
-    /// Ends the answering when it is dropped.
-    answering: Option<watch::Sender<()>>,
+    answering: Vec<Answering>,
+    /// Without a sender, answers are the last on their connections.
+    going_on: Option<watch::Sender<()>>,
+}
+
+/// One listener that answers.
+pub(super) struct Answering {
+    accepting: JoinHandle<()>,
+    /// Free as far as there are no connections.
+    places: Arc<Semaphore>,
 }
 
 struct Waiting {
@@ -110,38 +127,64 @@ impl Interface {
         let Some(Waiting { router, tcp, unix }) = self.waiting.take() else {
             return;
         };
-        let (answering, over) = watch::channel(());
-        self.answering = Some(answering);
+        let (going_on, over) = watch::channel(());
+        self.going_on = Some(going_on);
+        let router = router.layer(middleware::from_fn_with_state(over, last_when_over));
         if let Some(listener) = unix {
-            serve(listener, router.clone(), over.clone());
+            self.answering.push(serve(listener, router.clone()));
         }
         if let Some(listener) = tcp {
-            serve(listener, router, over);
+            self.answering.push(serve(listener, router));
         }
     }
 
-    /// Finishes what is being answered and lets go of the sockets.
+    /// Lets go of the sockets. A connection that is there is answered once more and closed, so
+    /// that whoever keeps one comes back to the process that has the sockets now.
     pub(in crate::control) fn close(&mut self) {
-        *self = Interface {
-            address: self.address,
-            ..Interface::default()
-        };
+        self.going_on = None;
+        self.waiting = None;
+        self.sockets = Sockets::default();
+        for answering in &self.answering {
+            answering.accepting.abort();
+        }
+    }
+
+    /// Waits for connections to end, `within` at most: some may stay idle.
+    pub(in crate::control) async fn finish(&self, within: Duration) {
+        let deadline = Instant::now() + within;
+        for answering in &self.answering {
+            let all = answering.places.acquire_many(ADMIN_CONNECTIONS_MAX as u32);
+            let _ = timeout_at(deadline, all).await;
+        }
     }
 }
 
-/// Serves the pages on `listener` until `over` has no sender.
-pub(super) fn serve<L>(listener: L, router: Router, mut over: watch::Receiver<()>)
+async fn last_when_over(
+    State(over): State<watch::Receiver<()>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut answer = next.run(request).await;
+    if over.has_changed().is_err() {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+    }
+    answer
+}
+
+/// Serves the pages on `listener` as long as the task runs; connections have tasks of their own.
+pub(super) fn serve<L>(listener: L, router: Router) -> Answering
 where
     L: axum::serve::Listener,
     L::Addr: std::fmt::Debug,
     Peer: for<'c> Connected<IncomingStream<'c, gate::Gate<L>>>,
 {
     let router = router.into_make_service_with_connect_info::<Peer>();
-    tokio::spawn(async move {
-        let ended = async move { while over.changed().await.is_ok() {} };
-        let serving = axum::serve(gate::Gate::new(listener), router);
-        if let Err(error) = serving.with_graceful_shutdown(ended).await {
+    let (gate, places) = gate::Gate::new(listener);
+    let accepting = tokio::spawn(async move {
+        if let Err(error) = axum::serve(gate, router).await {
             tracing::error!(%error, "admin ended");
         }
     });
+    Answering { accepting, places }
 }

@@ -15,7 +15,6 @@ use crate::link::control_side::{CoreProgress, CoreState};
 
 struct Site {
     address: SocketAddr,
-    _answering: watch::Sender<()>,
     progress: watch::Sender<Progress>,
     _changes: tokio::sync::mpsc::Receiver<Change>,
 }
@@ -54,11 +53,9 @@ async fn site() -> Site {
         started: SystemTime::now(),
         config_path: "weir.toml".into(),
     };
-    let (answering, over) = watch::channel(());
-    interface::serve(listener, router(Arc::new(sources), None), over);
+    interface::serve(listener, router(Arc::new(sources), None));
     Site {
         address,
-        _answering: answering,
         progress,
         _changes: changes,
     }

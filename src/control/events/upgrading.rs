@@ -46,6 +46,8 @@ pub(super) struct Upgrade {
     frozen: bool,
     /// What was taken over, until every core serves.
     claim: Option<Claim>,
+    /// Another process has taken over.
+    over: bool,
     /// Why the process that was to be taken over from goes on.
     pub(super) kept: Option<String>,
 }
@@ -63,6 +65,7 @@ impl Upgrade {
             freezing: None,
             frozen: claim.is_some(),
             claim,
+            over: false,
             kept: None,
         }
     }
@@ -87,6 +90,11 @@ impl Upgrade {
     /// Whether this process takes over and does not serve yet.
     pub(super) fn is_taking(&self) -> bool {
         self.claim.is_some()
+    }
+
+    /// Whether another process has taken over.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
     }
 
     /// The next step.
@@ -211,7 +219,7 @@ impl Control {
                 epoch: snapshot.epoch,
                 since: snapshot.since,
                 content_hash: snapshot.content_hash(),
-                age: self.health.age(),
+                origin: self.health.origin(),
                 known: self.health.known(),
             },
         })
@@ -222,6 +230,7 @@ impl Control {
         tracing::info!(pid, "handed over");
         self.upgrade.giving = None;
         self.upgrade.door = None;
+        self.upgrade.over = true;
         self.heartbeats = None;
         self.interface.close();
         if self.ending.is_none() {

@@ -22,6 +22,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -58,15 +59,20 @@ impl Health {
     /// Of no backend yet.
     #[must_use]
     pub fn new(stats: &Arc<ControlStats>) -> Health {
-        Health::with_age(stats, Duration::ZERO)
+        Health::since(stats, monotonic())
     }
 
-    /// Of no backend yet, by a clock that has been running for `age`, so that the moments of a
-    /// process that is taken over from mean the same here.
+    /// Of no backend yet, by a clock that began at `origin` of the machine's, so that the moments of
+    /// a process that is taken over from mean the same here. The machine's clock itself begins at
+    /// zero, which is nobody's origin.
     #[must_use]
-    pub fn with_age(stats: &Arc<ControlStats>, age: Duration) -> Health {
+    pub fn since(stats: &Arc<ControlStats>, origin: Duration) -> Health {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = Instant::now();
+        let (now, machine) = (Instant::now(), monotonic());
+        let age = match origin.is_zero() {
+            true => Duration::ZERO,
+            false => machine.saturating_sub(origin),
+        };
         let origin = now.checked_sub(age).unwrap_or(now);
         Health(Arc::new(Shared {
             keeper: Mutex::new(Keeper::new(Arc::clone(stats))),
@@ -77,10 +83,10 @@ impl Health {
         }))
     }
 
-    /// How long its clock has been running.
+    /// When its clock began, by the machine's.
     #[must_use]
-    pub fn age(&self) -> Duration {
-        self.now()
+    pub fn origin(&self) -> Duration {
+        monotonic().saturating_sub(self.now())
     }
 
     /// What is known of backends, for a process that takes over.
@@ -185,4 +191,9 @@ impl Health {
     fn keeper(&self) -> MutexGuard<'_, Keeper> {
         self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The clock of the machine, which all its processes share.
+fn monotonic() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }

@@ -71,8 +71,8 @@ pub struct State {
     pub since: Epoch,
     /// The hash of its configuration's content.
     pub content_hash: u64,
-    /// How long its clock of health has been running.
-    pub age: Duration,
+    /// When its clock of health began, by the clock of the machine.
+    pub origin: Duration,
     /// What is known of backends.
     pub known: Vec<Known>,
 }
