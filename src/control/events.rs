@@ -13,18 +13,18 @@ use std::future::pending;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, Interval, sleep_until};
 
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::config::{Config, Members};
 use crate::control::access_log::LogHandle;
-use crate::control::admin::{Interface, Shares, Sources};
-use crate::control::change::{Change, Snapshot};
-use crate::control::core::{ControlSetup, Outcome, Ready};
+use crate::control::admin::Interface;
+use crate::control::change::Change;
+use crate::control::core::{Outcome, Ready};
 use crate::control::document::{Document, Section};
 use crate::control::files::{Files, Reading, Stamp};
 use crate::control::handle::Handle;
@@ -36,21 +36,20 @@ use crate::control::plans::Plans;
 use crate::control::publisher::{Phase, Progress, Publisher};
 use crate::control::resolver::{self, Follower};
 use crate::control::store::{Revision, Store, StoreError};
-use crate::control::takeover::{Claim, State, Step};
-use crate::control::truth::Truth;
+use crate::control::takeover::Step;
 use crate::engine::planner::Resolved;
 use crate::link::control_side::Cores;
 use crate::runtime::kick_waiter::KickWaiter;
 use crate::runtime::memory;
-use crate::telemetry::exposition::Detail;
 use crate::telemetry::stats::{ControlStats, CoreStats};
 
 mod changing;
 mod finding;
+mod starting;
 mod upgrading;
 
 use changing::{Underway, progressed};
-use upgrading::{Upgrade, admin_sockets};
+use upgrading::Upgrade;
 
 /// How often the cores are looked at without a kick; a thread that dies may not kick any more.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -154,131 +153,6 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) async fn start(setup: ControlSetup) -> io::Result<Self> {
-        let orders = Orders::new(setup.signals, setup.orders)?;
-        let stats = Arc::new(ControlStats::default());
-        let publisher = Publisher::new(setup.ends);
-        let mut claim = setup.claim;
-        let mut handed = claim.as_mut().map(Claim::take).unwrap_or_default();
-        let listeners = std::mem::take(&mut handed.listeners);
-        let plans = Plans::new(publisher.cores(), listeners);
-        let Truth {
-            store,
-            lasting,
-            process,
-            document,
-            config,
-            revision,
-        } = setup.truth;
-        let snapshot = first_snapshot(revision, &process, &document, &handed.state);
-        let health = Health::since(&stats, handed.state.origin);
-        let (handle, changes) =
-            Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
-        let sources = Sources {
-            handle: handle.clone(),
-            view: plans.view(),
-            progress: publisher.watch(),
-            cores: setup.core_stats.clone(),
-            control: Arc::clone(&stats),
-            log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
-            detail: Detail::default(),
-            shares: Shares::default(),
-            started: SystemTime::now(),
-            config_path: setup.config_path.clone(),
-        };
-        let interface = match &config.admin {
-            Some(admin) => {
-                let sockets = admin_sockets(&mut handed);
-                Interface::open(admin, sources, sockets).await?
-            }
-            None => Interface::default(),
-        };
-        let heartbeats = match &config.heartbeat {
-            Some(door) => Some(Door::open(door, handed.heartbeat.take()).await?),
-            None => None,
-        };
-        let mut upgrade = Upgrade::new(setup.upgrades, claim);
-        upgrade.open_door(&config, handed.door.take())?;
-        let follower = Follower::new(&config.dns);
-        let mut control = Control {
-            started_with: config.clone(),
-            config_path: setup.config_path,
-            store: Some(store),
-            lasting,
-            revision,
-            process,
-            document,
-            handle,
-            changes,
-            underway: None,
-            reload_wanted: false,
-            resolved: Resolved::default(),
-            members: Members::default(),
-            merged: config.clone(),
-            config,
-            files: Files::new(),
-            stamps: BTreeMap::new(),
-            plans,
-            health,
-            publisher,
-            kicks: KickWaiter::new(setup.kick)?,
-            look: interval(LOOK_EVERY),
-            follower,
-            unpublished: None,
-            orders,
-            stats,
-            log: setup.access_log,
-            on_ready: setup.on_ready,
-            interface,
-            heartbeats,
-            upgrade,
-            notifier: Notifier::new(setup.signals),
-            reloading: false,
-            serves: false,
-            core_stats: setup.core_stats,
-            awaited: None,
-            trim_at: None,
-            ending: None,
-        };
-        control.begin_life(&handed.state).await?;
-        Ok(control)
-    }
-
-    /// Opens what hears of backends, and publishes the first table.
-    async fn begin_life(&mut self, before: &State) -> io::Result<()> {
-        self.look
-            .set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Who has taken over is not asked before the other process has ended.
-        if !self.upgrade.is_taking() {
-            self.hear_all();
-        }
-        self.look_first().await;
-        self.publish_first(before).map_err(io::Error::other)?;
-        self.health.start();
-        Ok(())
-    }
-
-    /// Answers pages and takes heartbeats in, from now on.
-    fn hear_all(&mut self) {
-        self.interface.answer();
-        if let Some(door) = &mut self.heartbeats {
-            door.listen(&self.health);
-        }
-    }
-
-    /// Everything is there, and whoever waits for it is told.
-    fn open_for_all(&mut self) {
-        self.hear_all();
-        self.notifier.ready(self.handle.snapshot().epoch);
-        if let Some(on_ready) = self.on_ready.take() {
-            on_ready(Ready {
-                listeners: self.plans.listening(),
-                admin: self.interface.address(),
-                handle: self.handle.clone(),
-            });
-        }
-    }
-
     pub(super) async fn live(mut self) -> io::Result<Outcome> {
         loop {
             if let Some(outcome) = self.step().await? {
@@ -491,25 +365,6 @@ impl Control {
         tracing::info!(?outcome, "ended");
         outcome
     }
-}
-
-/// What is in effect at first: above the epochs of a process that was taken over from, and since
-/// when it was there if it is the same configuration, so that conditions of clients still hold.
-fn first_snapshot(
-    revision: Revision,
-    process: &Section,
-    document: &Document,
-    before: &State,
-) -> Snapshot {
-    let mut epoch = revision.epoch();
-    if before.epoch > Epoch(0) {
-        epoch = epoch.max(before.epoch.next());
-    }
-    let mut snapshot = Snapshot::first(revision, epoch, process, document);
-    if before.epoch > Epoch(0) && before.content_hash == snapshot.content_hash() {
-        snapshot.since = before.since;
-    }
-    snapshot
 }
 
 async fn at(deadline: Option<Instant>) {

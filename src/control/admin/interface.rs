@@ -24,7 +24,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Peer, Sources, doors, gate, router, token};
 use crate::base::limits::ADMIN_CONNECTIONS_MAX;
-use crate::config::checked::Admin;
+use crate::config::checked::{Admin, MetricsDetail};
+use crate::telemetry::exposition::Detail;
 
 /// Sockets that another process has handed over, or that are handed over to one.
 #[derive(Debug, Default)]
@@ -71,6 +72,12 @@ impl Interface {
         handed: Sockets,
     ) -> io::Result<Interface> {
         let token = token::read(admin.token.as_ref())?;
+        let detail = match admin.metrics_detail {
+            MetricsDetail::Backend => Detail::Backend,
+            MetricsDetail::Group => Detail::Group,
+            MetricsDetail::Listener => Detail::Listener,
+        };
+        let sources = Sources { detail, ..sources };
         let mut interface = Interface::default();
         let mut waiting = Waiting {
             router: router(sources.into(), token),

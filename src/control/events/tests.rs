@@ -10,8 +10,9 @@ use std::thread::JoinHandle as Thread;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::control::core::run;
+use crate::control::core::{ControlSetup, run};
 use crate::control::fake_worker::{self, Habit};
+use crate::control::truth::Truth;
 use crate::link::link;
 use crate::link::worker_side::WorkerEnd;
 use crate::runtime::kick::Kick;

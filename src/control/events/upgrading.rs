@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 use super::{Control, Ending, GRACE};
 use crate::config::Config;
-use crate::control::admin;
 use crate::control::store::{Revision, Store, StoreError};
 use crate::control::takeover::{self, Claim, Door, Give, Line, State, Step, conclude, spawn};
 use crate::control::truth;
@@ -344,12 +343,4 @@ async fn reopened(path: Option<PathBuf>) -> Result<(Arc<dyn Store>, Revision), S
     let store = truth::open_store(path).await?;
     let revision = store.load().await?.revision;
     Ok((store, revision))
-}
-
-/// What another process has handed over, in the parts that use it.
-pub(super) fn admin_sockets(handed: &mut takeover::Handed) -> admin::Sockets {
-    admin::Sockets {
-        tcp: handed.admin.take(),
-        unix: handed.admin_unix.take(),
-    }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::{Member, Scene};
-use crate::control::health::rules::Rules;
+use crate::control::health::rules::{Opened, Rules};
 use crate::health::Moment;
 use crate::health::breaker::Breaker;
 use crate::health::ejection::Ejection;
@@ -41,7 +41,7 @@ struct Ejected {
     times: u32,
     until: Option<Moment>,
     cause: String,
-    by_connects: bool,
+    opened: Opened,
 }
 
 /// The last heartbeat that was believed.
@@ -113,7 +113,7 @@ impl Member {
                 Breaker::Open => self.ejection.until(),
             },
             cause: reason(&self.opinions.ejection).unwrap_or_default(),
-            by_connects: self.by_connects,
+            opened: self.opened,
         });
         let known = Known {
             group: self.group_name.to_string(),
@@ -143,7 +143,7 @@ impl Member {
             self.ejection = Ejection::after(ejected.times, ejected.until, scene.now);
             if ejected.until.is_some() {
                 self.breaker = Breaker::Open;
-                self.by_connects = ejected.by_connects;
+                self.opened = ejected.opened;
                 self.opinions.ejection = Opinion::Down(ejected.cause.clone().into());
                 self.standing.suspend();
             }

@@ -16,7 +16,7 @@ use crate::routing::policy::Adaptive;
 use crate::routing::table::Group;
 
 /// What has taken a backend out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Opened {
     /// Failed connects.
     Connects,

@@ -1,0 +1,186 @@
+//! The start of the control loop: what is opened, what is handed over by another process, and the
+//! first table.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::upgrading::Upgrade;
+use super::{Control, LOOK_EVERY};
+use crate::base::epoch::Epoch;
+use crate::config::{Config, Members};
+use crate::control::admin::{self, Interface, Shares, Sources};
+use crate::control::change::Snapshot;
+use crate::control::core::{ControlSetup, Ready};
+use crate::control::document::{Document, Section};
+use crate::control::files::Files;
+use crate::control::handle::Handle;
+use crate::control::health::{Door, Health};
+use crate::control::notify::Notifier;
+use crate::control::orders::Orders;
+use crate::control::plans::Plans;
+use crate::control::publisher::Publisher;
+use crate::control::resolver::Follower;
+use crate::control::store::Revision;
+use crate::control::takeover::{Claim, Handed, State};
+use crate::engine::planner::Resolved;
+use crate::runtime::kick_waiter::KickWaiter;
+use crate::telemetry::exposition::Detail;
+use crate::telemetry::stats::ControlStats;
+
+impl Control {
+    pub(in crate::control) async fn start(setup: ControlSetup) -> io::Result<Self> {
+        let orders = Orders::new(setup.signals, setup.orders)?;
+        let stats = Arc::new(ControlStats::default());
+        let publisher = Publisher::new(setup.ends);
+        let mut claim = setup.claim;
+        let mut handed = claim.as_mut().map(Claim::take).unwrap_or_default();
+        let listeners = std::mem::take(&mut handed.listeners);
+        let plans = Plans::new(publisher.cores(), listeners);
+        let truth = setup.truth;
+        let config = truth.config;
+        let (process, document) = (truth.process, truth.document);
+        let snapshot = first_snapshot(truth.revision, &process, &document, &handed.state);
+        let health = Health::since(&stats, handed.state.origin);
+        let (handle, changes) =
+            Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
+        let sources = Sources {
+            handle: handle.clone(),
+            view: plans.view(),
+            progress: publisher.watch(),
+            cores: setup.core_stats.clone(),
+            control: Arc::clone(&stats),
+            log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
+            detail: Detail::default(),
+            shares: Shares::default(),
+            started: SystemTime::now(),
+            config_path: setup.config_path.clone(),
+        };
+        let mut upgrade = Upgrade::new(setup.upgrades, claim);
+        let (interface, heartbeats) =
+            open_doors(&config, sources, &mut handed, &mut upgrade).await?;
+        let mut control = Control {
+            started_with: config.clone(),
+            config_path: setup.config_path,
+            store: Some(truth.store),
+            lasting: truth.lasting,
+            revision: truth.revision,
+            process,
+            document,
+            handle,
+            changes,
+            underway: None,
+            reload_wanted: false,
+            resolved: Resolved::default(),
+            members: Members::default(),
+            merged: config.clone(),
+            follower: Follower::new(&config.dns),
+            config,
+            files: Files::new(),
+            stamps: BTreeMap::new(),
+            plans,
+            health,
+            publisher,
+            kicks: KickWaiter::new(setup.kick)?,
+            look: interval(LOOK_EVERY),
+            unpublished: None,
+            orders,
+            stats,
+            log: setup.access_log,
+            on_ready: setup.on_ready,
+            interface,
+            heartbeats,
+            upgrade,
+            notifier: Notifier::new(setup.signals),
+            reloading: false,
+            serves: false,
+            core_stats: setup.core_stats,
+            awaited: None,
+            trim_at: None,
+            ending: None,
+        };
+        control.begin_life(&handed.state).await?;
+        Ok(control)
+    }
+
+    /// Opens what hears of backends, and publishes the first table.
+    async fn begin_life(&mut self, before: &State) -> io::Result<()> {
+        self.look
+            .set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Who has taken over is not asked before the other process has ended.
+        if !self.upgrade.is_taking() {
+            self.hear_all();
+        }
+        self.look_first().await;
+        self.publish_first(before).map_err(io::Error::other)?;
+        self.health.start();
+        Ok(())
+    }
+
+    /// Answers pages and takes heartbeats in, from now on.
+    pub(super) fn hear_all(&mut self) {
+        self.interface.answer();
+        if let Some(door) = &mut self.heartbeats {
+            door.listen(&self.health);
+        }
+    }
+
+    /// Everything is there, and whoever waits for it is told.
+    pub(super) fn open_for_all(&mut self) {
+        self.hear_all();
+        self.notifier.ready(self.handle.snapshot().epoch);
+        if let Some(on_ready) = self.on_ready.take() {
+            on_ready(Ready {
+                listeners: self.plans.listening(),
+                admin: self.interface.address(),
+                handle: self.handle.clone(),
+            });
+        }
+    }
+}
+
+/// Opens what hears of people, backends and other processes, by the sockets that were handed over
+/// where they are the same.
+async fn open_doors(
+    config: &Config,
+    sources: Sources,
+    handed: &mut Handed,
+    upgrade: &mut Upgrade,
+) -> io::Result<(Interface, Option<Door>)> {
+    let sockets = admin::Sockets {
+        tcp: handed.admin.take(),
+        unix: handed.admin_unix.take(),
+    };
+    let interface = match &config.admin {
+        Some(admin) => Interface::open(admin, sources, sockets).await?,
+        None => Interface::default(),
+    };
+    let heartbeats = match &config.heartbeat {
+        Some(door) => Some(Door::open(door, handed.heartbeat.take()).await?),
+        None => None,
+    };
+    upgrade.open_door(config, handed.door.take())?;
+    Ok((interface, heartbeats))
+}
+
+/// What is in effect at first: above the epochs of a process that was taken over from, and since
+/// when it was there if it is the same configuration, so that conditions of clients still hold.
+fn first_snapshot(
+    revision: Revision,
+    process: &Section,
+    document: &Document,
+    before: &State,
+) -> Snapshot {
+    let mut epoch = revision.epoch();
+    if before.epoch > Epoch(0) {
+        epoch = epoch.max(before.epoch.next());
+    }
+    let mut snapshot = Snapshot::first(revision, epoch, process, document);
+    if before.epoch > Epoch(0) && before.content_hash == snapshot.content_hash() {
+        snapshot.since = before.since;
+    }
+    snapshot
+}
