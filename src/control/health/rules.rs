@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::id::{BackendIndex, GroupSlot};
 use crate::config::checked::{Agent, Check, CheckKind, Group as Meant};
 use crate::control::health::breakers::Watch;
