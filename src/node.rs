@@ -144,7 +144,9 @@ pub fn run(file: &Path, on_ready: Option<OnReady>) -> Exit {
 
 /// What the file and the store say together.
 fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| NoTruth::File(error.to_string()))?;
     runtime.block_on(truth::establish(text, config))
 }

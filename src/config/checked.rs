@@ -23,8 +23,9 @@ mod policy;
 mod probe;
 mod route;
 mod shard;
+mod store;
 
-pub use admin::{Admin, MetricsDetail, Secret, Store, Token};
+pub use admin::{Admin, MetricsDetail, Secret, Token};
 pub use affinity::{Queue, SameSite, Sticky, StickyCookie};
 pub use dns::{Dns, DnsResolver};
 pub use group::{
@@ -39,6 +40,7 @@ pub use shard::{
     Destination, HashAlgorithm, IntegerRange, KeySource, Shard, ShardFunction, ShardHash,
     ShardKeys, ShardOutcome, ShardRef, TextRange,
 };
+pub use store::{EtcdStore, EtcdTls, EtcdUser, Store};
 
 /// One whole configuration file.
 #[derive(Clone, Debug)]

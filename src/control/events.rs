@@ -46,8 +46,10 @@ use crate::telemetry::stats::ControlStats;
 
 mod changing;
 mod finding;
+mod following;
 
 use changing::{Underway, progressed};
+use following::Others;
 
 /// How often the cores are looked at without a kick; a thread that dies may not kick any more.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -89,6 +91,7 @@ enum Event {
     FileRead(Reading),
     Kicked,
     Order(Order),
+    Stored,
     Looked(Option<Box<Looked>>),
     Unpublished,
 }
@@ -107,6 +110,7 @@ pub(super) struct Control {
     changes: mpsc::Receiver<Change>,
     /// The change that is being made; others wait.
     underway: Option<Underway>,
+    others: Others,
     /// The file is to be read when the change under way is made.
     reload_wanted: bool,
     /// What is known of backends beside the configuration.
@@ -154,12 +158,14 @@ impl Control {
         let health = Health::new(&stats);
         let (handle, changes) =
             Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
+        let following = store.follow();
         let sources = Sources {
             handle: handle.clone(),
             view: plans.view(),
             progress: publisher.watch(),
             cores: setup.core_stats,
             control: Arc::clone(&stats),
+            store: following.clone(),
             log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
             detail: Detail::default(),
             shares: Shares::default(),
@@ -182,6 +188,7 @@ impl Control {
             handle,
             changes,
             underway: None,
+            others: Others::new(following),
             reload_wanted: false,
             resolved: Resolved::default(),
             members: Members::default(),
@@ -245,8 +252,10 @@ impl Control {
             Event::Kicked => {}
             Event::Order(order) => self.obey(order),
             Event::Looked(looked) => self.looked(looked.map(|looked| *looked)),
+            Event::Stored => self.stored(),
             Event::Unpublished => self.publish_facts(),
         }
+        self.take_turn();
         if self.underway.is_none() && std::mem::take(&mut self.reload_wanted) {
             self.reload();
         }
@@ -261,13 +270,15 @@ impl Control {
     async fn next_event(&mut self) -> io::Result<Event> {
         let deadline = self.ending.as_ref().map(|ending| ending.deadline);
         let idle = self.underway.is_none();
+        let waited = self.others.is_waited_for();
         // What waits for the store has the next epoch.
         let free = !self.underway.as_ref().is_some_and(Underway::has_epoch);
         tokio::select! {
             kicked = self.kicks.kicked() => kicked.map(|()| Event::Kicked),
             _ = self.look.tick() => Ok(Event::Kicked),
             order = self.orders.next() => Ok(Event::Order(order)),
-            Some(change) = self.changes.recv(), if idle => Ok(Event::Change(change)),
+            Some(change) = self.changes.recv(), if idle && !waited => Ok(Event::Change(change)),
+            () = self.others.changed(), if idle => Ok(Event::Stored),
             round = self.follower.next(&self.resolved), if free => Ok(Event::Found(round)),
             reading = self.files.next(), if idle => Ok(Event::FileRead(reading)),
             () = at(self.unpublished), if free => Ok(Event::Unpublished),
@@ -355,12 +366,12 @@ impl Control {
             self.awaited = None;
             let micros = u64::try_from(published.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.stats.adoption.record_micros(micros);
-            tracing::info!(epoch = epoch.0, "adopted");
+            tracing::info!(%epoch, "adopted");
             self.trim_at.get_or_insert(Instant::now() + TRIM_AFTER);
         } else if Instant::now() >= awaited.late && self.ending.is_none() {
             let late = Instant::now() + 10 * ADOPTION_EXPECTED;
             self.awaited = Some(Awaited { late, ..awaited });
-            tracing::warn!(epoch = epoch.0, cores = %Cores(&stragglers), "not adopted");
+            tracing::warn!(%epoch, cores = %Cores(&stragglers), "not adopted");
         }
     }
 

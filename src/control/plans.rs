@@ -5,6 +5,7 @@
 //! cannot be stored, leaves no trace. Between planning and publishing there is the store: a table
 //! that could not be bound is never stored, one that could not be stored is never published.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::routing::table::Table;
 
 /// How many epochs something may be out of the configuration and still get its counters back. A
 /// bound is needed because a name can yield new addresses for ever.
-const REMEMBERED_EPOCHS: u64 = 16;
+const REMEMBERED_EPOCHS: usize = 16;
 
 /// Why no new epoch was published; all goes on as before.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ impl std::error::Error for Refused {}
 /// The present plan and all that is needed to make the next.
 pub struct Plans {
     registry: Registry,
+    /// The last epochs, oldest first.
+    published: VecDeque<Epoch>,
     view: Arc<ArcSwapOption<View>>,
 }
 
@@ -65,6 +68,7 @@ impl Plans {
     pub fn new(cores: usize) -> Self {
         Plans {
             registry: Registry::new(cores),
+            published: VecDeque::with_capacity(REMEMBERED_EPOCHS),
             view: Arc::default(),
         }
     }
@@ -96,7 +100,10 @@ impl Plans {
     ) -> Result<Prepared, Refused> {
         publisher.check_room().map_err(Refused::Publish)?;
         let mut registry = self.registry.clone();
-        let forgotten = Epoch(epoch.0.saturating_sub(REMEMBERED_EPOCHS));
+        let forgotten = match self.published.len() {
+            REMEMBERED_EPOCHS => self.published.front().copied().unwrap_or_default(),
+            _ => Epoch::default(),
+        };
         registry.release_before(forgotten.min(publisher.watch().borrow().oldest_held()));
         let Plan {
             table,
@@ -105,7 +112,7 @@ impl Plans {
             ..
         } = plan(config, resolved, epoch, &mut registry);
         for warning in warnings {
-            tracing::warn!(epoch = epoch.0, %warning, "plan");
+            tracing::warn!(%epoch, %warning, "plan");
         }
         let first = self.view.load().is_none();
         let sockets = open_all(&table, &open, publisher.cores(), first)?;
@@ -142,6 +149,10 @@ impl Plans {
             .map_err(Refused::Publish)?;
         self.view.store(Some(Arc::new(view)));
         self.registry = registry;
+        if self.published.len() == REMEMBERED_EPOCHS {
+            self.published.pop_front();
+        }
+        self.published.push_back(epoch);
         Ok(epoch)
     }
 }

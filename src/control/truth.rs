@@ -7,18 +7,18 @@
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::epoch::Epoch;
 use crate::config::Config;
+use crate::config::checked::Store;
 use crate::control::document::{Document, Mistake, NotADocument, Section, Split, judge, split};
-use crate::control::store::{Content, Embedded, Memory, Revision, Store, StoreError};
+use crate::control::store::{self, Content, Embedded, Etcd, Memory, Revision, StoreError};
 
 /// What is true at the start.
 pub struct Truth {
     /// Where changes go.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn store::Store>,
     /// Whether the store outlives the process, so that the file is no longer the truth.
     pub lasting: bool,
     /// What belongs to the process.
@@ -39,9 +39,9 @@ pub enum NoTruth {
     /// What is in the store, with what is in the file, has mistakes.
     Mistakes(Vec<Mistake>),
     /// The store holds something else.
-    Strange(PathBuf, NotADocument),
+    Strange(String, NotADocument),
     /// The store cannot be used.
-    Unusable(PathBuf, StoreError),
+    Unusable(String, StoreError),
 }
 
 impl fmt::Display for NoTruth {
@@ -54,8 +54,8 @@ impl fmt::Display for NoTruth {
                     .iter()
                     .try_for_each(|mistake| write!(f, "\n{mistake}"))
             }
-            NoTruth::Strange(path, error) => write!(f, "store {}: {error}", path.display()),
-            NoTruth::Unusable(path, error) => write!(f, "store {}: {error}", path.display()),
+            NoTruth::Strange(place, error) => write!(f, "store {place}: {error}"),
+            NoTruth::Unusable(place, error) => write!(f, "store {place}: {error}"),
         }
     }
 }
@@ -68,36 +68,36 @@ impl std::error::Error for NoTruth {}
 /// When the store cannot be used, or does not go together with the file.
 pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
     let Split { process, document } = split(text).map_err(NoTruth::File)?;
-    let path = config.store.as_ref().map(|store| store.path.clone());
-    let lasting = path.is_some();
-    let unusable = |error| NoTruth::Unusable(path.clone().unwrap_or_default(), error);
-    let store: Arc<dyn Store> = match &path {
-        Some(path) => Arc::new(Embedded::open(path).map_err(unusable)?),
-        None => Arc::new(Memory::default()),
+    let place = place_of(config);
+    let lasting = config.store.is_some();
+    let unusable = |error| NoTruth::Unusable(place.clone(), error);
+    let Opened {
+        store,
+        etcd,
+        content,
+    } = open(config).await.map_err(unusable)?;
+    let content = match content.records.is_empty() {
+        false => content,
+        true => {
+            let filed = match lasting {
+                true => document.clone().or_hash_seed(fresh_seed().into()),
+                false => document.clone(),
+            };
+            judge(&process, &filed).map_err(NoTruth::Mistakes)?;
+            let writes = filed.records_since(&Document::default());
+            match store.commit(content.revision, writes).await {
+                // By this node, or by another one that was first.
+                Ok(_) | Err(StoreError::Conflict { .. }) => store.load().await,
+                Err(error) => Err(error),
+            }
+            .map_err(unusable)?
+        }
     };
-    let Content { revision, records } = store.load().await.map_err(unusable)?;
-    if records.is_empty() {
-        let document = match lasting {
-            true => document.or_hash_seed(fresh_seed().into()),
-            false => document,
-        };
-        let config = judge(&process, &document).map_err(NoTruth::Mistakes)?;
-        let writes = document.records_since(&Document::default());
-        let revision = store.commit(revision, writes).await.map_err(unusable)?;
-        return Ok(Truth {
-            store,
-            lasting,
-            process,
-            document,
-            config,
-            revision,
-        });
-    }
+    let Content { revision, records } = content;
     let stored = records.iter().map(|(key, record)| (&**key, &**record));
-    let strange = |error| NoTruth::Strange(path.clone().unwrap_or_default(), error);
+    let strange = |error| NoTruth::Strange(place.clone(), error);
     let stored = Document::from_records(stored).map_err(strange)?;
-    let seed = stored.hash_seed().cloned();
-    let filed = match seed {
+    let filed = match stored.hash_seed().cloned() {
         Some(seed) => document.or_hash_seed(seed),
         None => document,
     };
@@ -105,6 +105,9 @@ pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
         tracing::info!(%revision, "the store is the truth; the file differs");
     }
     let config = judge(&process, &stored).map_err(NoTruth::Mistakes)?;
+    if let Some(etcd) = etcd {
+        etcd.rest();
+    }
     Ok(Truth {
         store,
         lasting,
@@ -112,6 +115,46 @@ pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
         document: stored,
         config,
         revision,
+    })
+}
+
+/// What is called the store when something is wrong with it.
+fn place_of(config: &Config) -> String {
+    match &config.store {
+        None => "memory".to_owned(),
+        Some(Store { etcd: None, path }) => path.display().to_string(),
+        Some(Store {
+            etcd: Some(etcd), ..
+        }) => etcd.endpoints.join(", "),
+    }
+}
+
+/// A store and what it holds.
+struct Opened {
+    store: Arc<dyn store::Store>,
+    etcd: Option<Etcd>,
+    content: Content,
+}
+
+async fn open(config: &Config) -> Result<Opened, StoreError> {
+    let (store, etcd): (Arc<dyn store::Store>, _) = match &config.store {
+        None => (Arc::new(Memory::default()), None),
+        Some(Store { etcd: None, path }) => (Arc::new(Embedded::open(path)?), None),
+        Some(Store {
+            etcd: Some(etcd), ..
+        }) => {
+            let etcd = Etcd::new(etcd);
+            (Arc::new(etcd.clone()), Some(etcd))
+        }
+    };
+    let content = match &etcd {
+        Some(etcd) => etcd.begin().await?,
+        None => store.load().await?,
+    };
+    Ok(Opened {
+        store,
+        etcd,
+        content,
     })
 }
 
@@ -124,7 +167,7 @@ impl Revision {
     /// The epoch of tables planned from this state.
     #[must_use]
     pub fn epoch(self) -> Epoch {
-        Epoch(self.0)
+        Epoch::of(self.0)
     }
 }
 
@@ -183,7 +226,10 @@ mod tests {
     async fn without_a_store_the_file_is_the_truth_each_time() {
         for _ in 0..2 {
             let truth = truth(FILE).await.unwrap();
-            assert_eq!((truth.revision.epoch(), truth.lasting), (Epoch(1), false));
+            assert_eq!(
+                (truth.revision.epoch(), truth.lasting),
+                (Epoch::of(1), false)
+            );
         }
     }
 }

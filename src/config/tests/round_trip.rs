@@ -153,7 +153,16 @@ fn any_node() -> BoxedStrategy<String> {
                 "\"[::]:9902\"\ntoken = \"0123456789abcdef\"",
             ],
         ),
-        key("[store]\npath", &["\"/var/lib/weir/store.redb\""]),
+        key(
+            "[store]\npath",
+            &[
+                "\"/var/lib/weir/store.redb\"",
+                "\"/c\"\netcd = [\"http://a:1\", \"http://[::1]:2\"]\nprefix = \"/p/\"",
+                "\"/c\"\netcd = [\"http://a:1\"]\nuser = \"u\"\npassword = \"p\"\ntimeout = \"1s\"",
+                "\"/c\"\netcd = [\"https://a:1\"]\nca_file = \"/ca\"\nuser = \"u\"\npassword_file = \"/p\"",
+                "\"/c\"\netcd = [\"https://a:1\"]\nca_file = \"/ca\"\ncert_file = \"/c\"\nkey_file = \"/k\"",
+            ],
+        ),
         level,
         access,
         time("[shutdown]\ndrain_timeout"),
