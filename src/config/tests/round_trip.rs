@@ -4,6 +4,15 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A file as the store, and beside an etcd.
+const STORES: [&str; 5] = [
+    "\"/var/lib/weir/store.redb\"",
+    "\"/c\"\netcd = [\"http://a:1\", \"http://[::1]:2\"]\nprefix = \"/p/\"",
+    "\"/c\"\netcd = [\"http://a:1\"]\nuser = \"u\"\npassword = \"p\"\ntimeout = \"1s\"",
+    "\"/c\"\netcd = [\"https://a:1\"]\nca_file = \"/c\"\nuser = \"u\"\npassword_file = \"/p\"",
+    "\"/c\"\netcd = [\"https://a:1\"]\nca_file = \"/c\"\ncert_file = \"/c\"\nkey_file = \"/k\"",
+];
+
 #[test]
 fn every_file_of_the_repository_loads() {
     let mut folders = vec![std::path::PathBuf::from(concat!(
@@ -153,16 +162,7 @@ fn any_node() -> BoxedStrategy<String> {
                 "\"[::]:9902\"\ntoken = \"0123456789abcdef\"",
             ],
         ),
-        key(
-            "[store]\npath",
-            &[
-                "\"/var/lib/weir/store.redb\"",
-                "\"/c\"\netcd = [\"http://a:1\", \"http://[::1]:2\"]\nprefix = \"/p/\"",
-                "\"/c\"\netcd = [\"http://a:1\"]\nuser = \"u\"\npassword = \"p\"\ntimeout = \"1s\"",
-                "\"/c\"\netcd = [\"https://a:1\"]\nca_file = \"/ca\"\nuser = \"u\"\npassword_file = \"/p\"",
-                "\"/c\"\netcd = [\"https://a:1\"]\nca_file = \"/ca\"\ncert_file = \"/c\"\nkey_file = \"/k\"",
-            ],
-        ),
+        key("[store]\npath", &STORES),
         level,
         access,
         time("[shutdown]\ndrain_timeout"),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `head` | the revision, the hash of everything at it, and the base it is counted from |
 //! | `change/REVISION` | what that revision wrote |
-//! | `part/EXPECTED-TOKEN/NUMBER` | a piece of a change or of a base that is too large for one value |
+//! | `part/EXPECTED-TOKEN/NUMBER` | a piece of a change or a base too large for one value |
 //!
 //! A state is its base and the changes since. Records are no keys of their own because etcd takes
 //! 128 operations and 1.5 MiB in a transaction, and a configuration of a thousand backends is one
@@ -315,7 +315,8 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_join_to_what_they_were(
-            records in prop::collection::btree_map("[a-z/]{1,9}", prop::option::of(".{0,40}"), 0..20),
+            records in prop::collection::btree_map(
+                "[a-z/]{1,9}", prop::option::of(".{0,40}"), 0..20),
             copies in 1_usize..4,
         ) {
             let long = "x".repeat(copies * PART_BYTES / 2);
