@@ -172,10 +172,7 @@ impl Control {
             started: SystemTime::now(),
             config_path: setup.config_path.clone(),
         };
-        let admin = match &config.admin {
-            Some(admin) => admin::start(admin, sources).await?,
-            None => None,
-        };
+        let admin = admin::start(config.admin.as_ref(), sources).await?;
         let follower = Follower::new(&config.dns);
         let mut control = Control {
             started_with: config.clone(),

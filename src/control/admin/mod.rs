@@ -84,12 +84,15 @@ pub struct Sources {
     pub config_path: PathBuf,
 }
 
-/// Opens the admin interface and serves it in tasks; answers where its address is bound, if it
-/// has one.
+/// Opens the admin interface, if there is to be one, and serves it in tasks; answers where its
+/// address is bound, if it has one.
 ///
 /// # Errors
 /// When the address, the socket or the token cannot be had; the message names it.
-pub async fn start(admin: &Admin, sources: Sources) -> io::Result<Option<SocketAddr>> {
+pub async fn start(admin: Option<&Admin>, sources: Sources) -> io::Result<Option<SocketAddr>> {
+    let Some(admin) = admin else {
+        return Ok(None);
+    };
     let token = token::read(admin.token.as_ref())?;
     let detail = match admin.metrics_detail {
         MetricsDetail::Backend => Detail::Backend,
