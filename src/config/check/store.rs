@@ -50,7 +50,7 @@ pub(super) fn check(raw: &raw::Store, problems: &mut Problems<'_>) -> Option<Sto
 
 /// Keys that say something of etcd.
 fn refuse_without_etcd(raw: &raw::Store, problems: &mut Problems<'_>) {
-    for written in [
+    let written = [
         &raw.prefix,
         &raw.user,
         &raw.password,
@@ -59,11 +59,10 @@ fn refuse_without_etcd(raw: &raw::Store, problems: &mut Problems<'_>) {
         &raw.cert_file,
         &raw.key_file,
         &raw.timeout,
-    ] {
-        if let Some(Written { at, .. }) = written {
-            let fix = "remove it, or add etcd = [\"http://127.0.0.1:2379\"]";
-            problems.error(at, "is for a store in etcd, and none is named", fix);
-        }
+    ];
+    for Written { at, .. } in written.into_iter().flatten() {
+        let fix = "remove it, or add etcd = [\"http://127.0.0.1:2379\"]";
+        problems.error(at, "is for a store in etcd, and none is named", fix);
     }
 }
 
@@ -210,11 +209,10 @@ fn check_user(raw: &raw::Store, problems: &mut Problems<'_>) -> Option<Option<Et
 }
 
 fn refuse_without_tls(raw: &raw::Store, problems: &mut Problems<'_>) {
-    for written in [&raw.ca_file, &raw.cert_file, &raw.key_file] {
-        if let Some(Written { at, .. }) = written {
-            let fix = "remove it, or write members as https://host:port";
-            problems.error(at, "is for members with https", fix);
-        }
+    let written = [&raw.ca_file, &raw.cert_file, &raw.key_file];
+    for Written { at, .. } in written.into_iter().flatten() {
+        let fix = "remove it, or write members as https://host:port";
+        problems.error(at, "is for members with https", fix);
     }
 }
 
