@@ -4,8 +4,6 @@
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::port::Port;
 use super::{PATIENCE, eventually_within};
 
@@ -107,23 +105,6 @@ impl Etcd {
             .spawn()
             .expect("etcd is installed (Debian: etcd-server)");
         self.members[member].child = Some(child);
-    }
-
-    /// Sends a member a signal.
-    pub fn signal(&self, member: usize, signal: Signal) {
-        if let Some(child) = &self.members[member].child {
-            kill_process(Pid::from_child(child), signal).unwrap();
-        }
-    }
-
-    /// The member that leads, if one does.
-    pub fn leader(&self) -> Option<usize> {
-        (0..self.members.len()).find(|member| {
-            let said = self.ctl(*member, &["endpoint", "status", "-w", "json"]);
-            let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
-            let status = &said[0]["Status"];
-            status["leader"].is_u64() && status["leader"] == status["header"]["member_id"]
-        })
     }
 
     /// Whether a write comes through.
