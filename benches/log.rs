@@ -31,7 +31,7 @@ fn record(number: u64) -> AccessRecord {
         body_bytes_sent: 10_101,
         duration_micros: 1234 + number,
         upstream_micros: 1200 + number,
-        epoch: 17,
+        epoch: weir::base::epoch::Epoch::of(17).0,
         fault: None,
         request_number: 0x1234_5678 + number,
     }

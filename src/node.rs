@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::cli::{Exit, Export, Start};
 use crate::config::checked::{AccessLogFormat, LogDestination, LogFormat, LogLevel, Workers};
@@ -141,7 +142,8 @@ fn begin(file: &Path, takeover: bool, on_ready: Option<OnReady>) -> Exit {
             return Exit::Takeover;
         }
     };
-    let truth = match establish(&text, &config) {
+    let before = claim.as_ref().map(Claim::epoch).unwrap_or_default();
+    let truth = match establish(&text, &config, before) {
         Ok(truth) => truth,
         Err(error) => {
             eprintln!("{}: {error}", file.display());
@@ -188,10 +190,12 @@ fn claim(config: &Config, takeover: bool) -> Result<Option<Claim>, NotTaken> {
 }
 
 /// What the file and the store say together.
-fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+fn establish(text: &str, config: &Config, before: Epoch) -> Result<Truth, NoTruth> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| NoTruth::File(error.to_string()))?;
-    runtime.block_on(truth::establish(text, config))
+    runtime.block_on(truth::establish(text, config, before))
 }
 
 fn load(file: &Path) -> Option<(String, Config)> {

@@ -15,6 +15,7 @@
 
 mod api;
 mod changes;
+mod cluster;
 mod dashboard;
 mod discovery;
 mod health;

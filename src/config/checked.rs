@@ -23,9 +23,10 @@ mod policy;
 mod probe;
 mod route;
 mod shard;
+mod store;
 mod upgrade;
 
-pub use admin::{Admin, MetricsDetail, Secret, Store, Token};
+pub use admin::{Admin, MetricsDetail, Secret, Token};
 pub use affinity::{Queue, SameSite, Sticky, StickyCookie};
 pub use dns::{Dns, DnsResolver};
 pub use group::{
@@ -40,6 +41,7 @@ pub use shard::{
     Destination, HashAlgorithm, IntegerRange, KeySource, Shard, ShardFunction, ShardHash,
     ShardKeys, ShardOutcome, ShardRef, TextRange,
 };
+pub use store::{EtcdStore, EtcdTls, EtcdUser, Store};
 pub use upgrade::Upgrade;
 
 /// One whole configuration file.

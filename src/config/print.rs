@@ -15,6 +15,7 @@ mod health;
 mod probe;
 mod route;
 mod shard;
+mod store;
 
 impl Config {
     /// The effective configuration as TOML, every default filled in. It loads to an equal
@@ -82,8 +83,7 @@ impl Config {
             probe::print_door(door, page);
         }
         if let Some(store) = &self.store {
-            page.section("[store]");
-            page.text("path", &store.path.to_string_lossy());
+            store::print(store, page);
         }
         page.section("[shutdown]");
         page.duration("drain_timeout", self.shutdown.drain_timeout);

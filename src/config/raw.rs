@@ -14,6 +14,7 @@ mod health;
 mod probe;
 mod route;
 mod shard;
+mod store;
 mod upgrade;
 
 pub(super) use adaptive::Adaptive;
@@ -25,6 +26,7 @@ pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{
     Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,
 };
+pub(super) use store::Store;
 pub(super) use upgrade::Upgrade;
 
 pub(super) type Text = Option<Written<String>>;
@@ -63,11 +65,6 @@ pub(super) struct Admin {
     pub(super) token_file: Text,
     pub(super) at: At,
     pub(super) metrics_detail: Text,
-}
-
-pub(super) struct Store {
-    pub(super) path: Text,
-    pub(super) at: At,
 }
 
 #[derive(Default)]
@@ -149,7 +146,7 @@ impl File {
                 .map(|section| probe::read_door(section, problems)),
             store: root
                 .section("store", problems)
-                .map(|section| read_store(section, problems)),
+                .map(|section| store::read(section, problems)),
             hash_seed: root.integer("hash_seed", "1", problems),
             drain_timeout: root
                 .section("shutdown", problems)
@@ -231,15 +228,6 @@ fn read_admin(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Admi
     };
     section.finish(problems);
     admin
-}
-
-fn read_store(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Store {
-    let store = Store {
-        at: section.at.clone(),
-        path: section.text("path", "\"/var/lib/weir/store.redb\"", problems),
-    };
-    section.finish(problems);
-    store
 }
 
 fn read_dns(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Dns {

@@ -18,12 +18,14 @@ pub struct Change {
     pub conditions: Conditions,
     /// Who wants to know.
     pub answer: oneshot::Sender<Result<Done, Refusal>>,
+    /// How often it was judged before another node was first.
+    pub tries: u32,
 }
 
 /// What must hold for a change to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// Nothing was changed since one of these epochs; that other backends were found is no change.
+    /// The store is at the revision of one of these epochs; what was found since is no change.
     pub epochs: Option<Vec<Epoch>>,
     /// These objects are not there.
     pub absent: Vec<ObjectPath>,
@@ -83,8 +85,6 @@ pub struct Snapshot {
     pub revision: Revision,
     /// The number of its table.
     pub epoch: Epoch,
-    /// The first epoch with this configuration: later ones only know more of its backends.
-    pub since: Epoch,
     /// What belongs to the process.
     pub process: Section,
     /// Everything else.
@@ -102,7 +102,6 @@ impl Snapshot {
         Snapshot {
             revision,
             epoch,
-            since: epoch,
             process: process.clone(),
             document: document.clone(),
             ..Snapshot::default()
@@ -116,17 +115,10 @@ impl Snapshot {
             revision: self.revision,
             epoch,
             facts,
-            since: self.since,
             process: self.process.clone(),
             document: self.document.clone(),
             hash: self.hash.clone(),
         }
-    }
-
-    /// Whether the configuration has been this one since `epoch`.
-    #[must_use]
-    pub fn holds_since(&self, epoch: Epoch) -> bool {
-        (self.since..=self.epoch).contains(&epoch)
     }
 
     /// The hash of the document's content.
@@ -143,7 +135,9 @@ impl Conditions {
     /// The first that does not.
     pub fn check(&self, snapshot: &Snapshot) -> Result<(), Refusal> {
         if let Some(epochs) = &self.epochs
-            && !epochs.iter().any(|epoch| snapshot.holds_since(*epoch))
+            && !epochs
+                .iter()
+                .any(|epoch| epoch.revision() == snapshot.revision.0)
         {
             return Err(Refusal::NotAt(snapshot.epoch));
         }
@@ -165,20 +159,21 @@ mod tests {
     #[test]
     fn what_is_found_of_backends_spoils_no_condition_and_a_change_does() {
         let before = Snapshot {
-            epoch: Epoch(4),
-            since: Epoch(4),
+            epoch: Epoch::of(4),
+            revision: Revision(4),
             ..Snapshot::default()
         };
-        let now = before.at(Epoch(6), Facts::default());
+        let found = before.epoch.next_found();
+        let now = before.at(found, Facts::default());
         let at = |epoch| Conditions {
-            epochs: Some(vec![Epoch(epoch)]),
+            epochs: Some(vec![epoch]),
             ..Conditions::default()
         };
-        for epoch in 4..=6 {
+        for epoch in [Epoch::of(4), found] {
             assert_eq!(at(epoch).check(&now), Ok(()));
         }
-        for epoch in [3, 7] {
-            assert_eq!(at(epoch).check(&now), Err(Refusal::NotAt(Epoch(6))));
+        for epoch in [3, 5] {
+            assert_eq!(at(Epoch::of(epoch)).check(&now), Err(Refusal::NotAt(found)));
         }
     }
 }

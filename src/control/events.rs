@@ -45,10 +45,12 @@ use crate::telemetry::stats::{ControlStats, CoreStats};
 
 mod changing;
 mod finding;
+mod following;
 mod starting;
 mod upgrading;
 
 use changing::{Underway, progressed};
+use following::Others;
 use upgrading::Upgrade;
 
 /// How often the cores are looked at without a kick; a thread that dies may not kick any more.
@@ -95,6 +97,7 @@ enum Event {
     FileRead(Reading),
     Kicked,
     Order(Order),
+    Stored,
     Looked(Option<Box<Looked>>),
     Unpublished,
     Upgrade(Step),
@@ -115,6 +118,7 @@ pub(super) struct Control {
     changes: mpsc::Receiver<Change>,
     /// The change that is being made; others wait.
     underway: Option<Underway>,
+    others: Others,
     /// The file is to be read when the change under way is made.
     reload_wanted: bool,
     /// What is known of backends beside the configuration.
@@ -176,9 +180,11 @@ impl Control {
             Event::Kicked => {}
             Event::Order(order) => self.obey(order),
             Event::Looked(looked) => self.looked(looked.map(|looked| *looked)),
+            Event::Stored => self.stored(),
             Event::Unpublished => self.publish_facts(),
             Event::Upgrade(step) => self.step_upgrade(step),
         }
+        self.take_turn();
         self.reload_when_due();
         self.freeze_when_idle();
         self.publisher.receive();
@@ -194,6 +200,7 @@ impl Control {
     async fn next_event(&mut self) -> io::Result<Event> {
         let deadline = self.ending.as_ref().map(|ending| ending.deadline);
         let idle = self.underway.is_none();
+        let waited = self.others.is_waited_for();
         // What waits for the store has the next epoch.
         let has_epoch = self.underway.as_ref().is_some_and(Underway::has_epoch);
         let free = !has_epoch && !self.upgrade.is_frozen();
@@ -201,7 +208,8 @@ impl Control {
             kicked = self.kicks.kicked() => kicked.map(|()| Event::Kicked),
             _ = self.look.tick() => Ok(Event::Kicked),
             order = self.orders.next() => Ok(Event::Order(order)),
-            Some(change) = self.changes.recv(), if idle => Ok(Event::Change(change)),
+            Some(change) = self.changes.recv(), if idle && !waited => Ok(Event::Change(change)),
+            () = self.others.changed(), if idle && free => Ok(Event::Stored),
             round = self.follower.next(&self.resolved), if free => Ok(Event::Found(round)),
             reading = self.files.next(), if idle && free => Ok(Event::FileRead(reading)),
             () = at(self.unpublished), if free => Ok(Event::Unpublished),
@@ -303,12 +311,12 @@ impl Control {
             self.awaited = None;
             let micros = u64::try_from(published.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.stats.adoption.record_micros(micros);
-            tracing::info!(epoch = epoch.0, "adopted");
+            tracing::info!(%epoch, "adopted");
             self.trim_at.get_or_insert(Instant::now() + TRIM_AFTER);
         } else if Instant::now() >= awaited.late && self.ending.is_none() {
             let late = Instant::now() + 10 * ADOPTION_EXPECTED;
             self.awaited = Some(Awaited { late, ..awaited });
-            tracing::warn!(epoch = epoch.0, cores = %Cores(&stragglers), "not adopted");
+            tracing::warn!(%epoch, cores = %Cores(&stragglers), "not adopted");
         }
     }
 

@@ -41,7 +41,7 @@ fn run(end: WorkerEnd, habit: Habit) {
                     table,
                     sockets: new,
                 } => {
-                    if habit == Habit::DiesAt(table.epoch.0) {
+                    if habit == Habit::DiesAt(table.epoch.revision()) {
                         return;
                     }
                     let table = side.admit(table).expect("epochs grow");

@@ -85,6 +85,7 @@ impl Handle {
             ops,
             conditions,
             answer,
+            tries: 0,
         };
         match self.changes.try_send(change) {
             Ok(()) => made.await.unwrap_or(Err(Refusal::Ending)),

@@ -6,6 +6,7 @@
 //! that could not be bound is never stored, one that could not be stored is never published.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -28,7 +29,7 @@ use crate::routing::table::Table;
 
 /// How many epochs something may be out of the configuration and still get its counters back. A
 /// bound is needed because a name can yield new addresses for ever.
-const REMEMBERED_EPOCHS: u64 = 16;
+const REMEMBERED_EPOCHS: usize = 16;
 
 /// Why no new epoch was published; all goes on as before.
 #[derive(Debug)]
@@ -59,6 +60,8 @@ impl std::error::Error for Refused {}
 /// The present plan and all that is needed to make the next.
 pub struct Plans {
     registry: Registry,
+    /// The last epochs, oldest first.
+    published: VecDeque<Epoch>,
     view: Arc<ArcSwapOption<View>>,
     /// Sockets another process has handed over, for the first plan.
     handed: BTreeMap<SocketAddr, Vec<OwnedFd>>,
@@ -72,6 +75,7 @@ impl Plans {
     pub fn new(cores: usize, handed: BTreeMap<SocketAddr, Vec<OwnedFd>>) -> Self {
         Plans {
             registry: Registry::new(cores),
+            published: VecDeque::with_capacity(REMEMBERED_EPOCHS),
             view: Arc::default(),
             handed,
             sockets: Vec::new(),
@@ -116,7 +120,10 @@ impl Plans {
     ) -> Result<Prepared, Refused> {
         publisher.check_room().map_err(Refused::Publish)?;
         let mut registry = self.registry.clone();
-        let forgotten = Epoch(epoch.0.saturating_sub(REMEMBERED_EPOCHS));
+        let forgotten = match self.published.len() {
+            REMEMBERED_EPOCHS => self.published.front().copied().unwrap_or_default(),
+            _ => Epoch::default(),
+        };
         registry.release_before(forgotten.min(publisher.watch().borrow().oldest_held()));
         let Plan {
             table,
@@ -125,7 +132,7 @@ impl Plans {
             ..
         } = plan(config, resolved, epoch, &mut registry);
         for warning in warnings {
-            tracing::warn!(epoch = epoch.0, %warning, "plan");
+            tracing::warn!(%epoch, %warning, "plan");
         }
         let first = self.view.load().is_none();
         let mut handed = std::mem::take(&mut self.handed);
@@ -174,6 +181,10 @@ impl Plans {
         self.sockets.extend(open);
         self.view.store(Some(Arc::new(view)));
         self.registry = registry;
+        if self.published.len() == REMEMBERED_EPOCHS {
+            self.published.pop_front();
+        }
+        self.published.push_back(epoch);
         Ok(epoch)
     }
 }

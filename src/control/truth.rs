@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use crate::base::epoch::Epoch;
 use crate::config::Config;
+use crate::config::checked::Store;
 use crate::control::document::{Document, Mistake, NotADocument, Section, Split, judge, split};
-use crate::control::store::{Content, Embedded, Memory, Revision, Store, StoreError};
+use crate::control::store::{self, Content, Embedded, Etcd, Memory, Revision, StoreError};
 
 /// What is true at the start.
 pub struct Truth {
     /// Where changes go.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn store::Store>,
     /// Whether the store outlives the process, so that the file is no longer the truth.
     pub lasting: bool,
     /// What belongs to the process.
@@ -39,9 +40,9 @@ pub enum NoTruth {
     /// What is in the store, with what is in the file, has mistakes.
     Mistakes(Vec<Mistake>),
     /// The store holds something else.
-    Strange(PathBuf, NotADocument),
+    Strange(String, NotADocument),
     /// The store cannot be used.
-    Unusable(PathBuf, StoreError),
+    Unusable(String, StoreError),
 }
 
 impl fmt::Display for NoTruth {
@@ -54,47 +55,51 @@ impl fmt::Display for NoTruth {
                     .iter()
                     .try_for_each(|mistake| write!(f, "\n{mistake}"))
             }
-            NoTruth::Strange(path, error) => write!(f, "store {}: {error}", path.display()),
-            NoTruth::Unusable(path, error) => write!(f, "store {}: {error}", path.display()),
+            NoTruth::Strange(place, error) => write!(f, "store {place}: {error}"),
+            NoTruth::Unusable(place, error) => write!(f, "store {place}: {error}"),
         }
     }
 }
 
 impl std::error::Error for NoTruth {}
 
-/// The truth by a file whose text was found to mean `config`.
+/// The truth by a file whose text was found to mean `config`, where `before` is the last epoch of a
+/// process that is taken over from: without a store that lasts, revisions go on behind it.
 ///
 /// # Errors
 /// When the store cannot be used, or does not go together with the file.
-pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
+pub async fn establish(text: &str, config: &Config, before: Epoch) -> Result<Truth, NoTruth> {
     let Split { process, document } = split(text).map_err(NoTruth::File)?;
-    let path = config.store.as_ref().map(|store| store.path.clone());
-    let lasting = path.is_some();
-    let unusable = |error| NoTruth::Unusable(path.clone().unwrap_or_default(), error);
-    let store = open_store(path.clone()).await.map_err(unusable)?;
-    let Content { revision, records } = store.load().await.map_err(unusable)?;
-    if records.is_empty() {
-        let document = match lasting {
-            true => document.or_hash_seed(fresh_seed().into()),
-            false => document,
-        };
-        let config = judge(&process, &document).map_err(NoTruth::Mistakes)?;
-        let writes = document.records_since(&Document::default());
-        let revision = store.commit(revision, writes).await.map_err(unusable)?;
-        return Ok(Truth {
-            store,
-            lasting,
-            process,
-            document,
-            config,
-            revision,
-        });
-    }
+    let place = place_of(config);
+    let lasting = config.store.is_some();
+    let unusable = |error| NoTruth::Unusable(place.clone(), error);
+    let Opened {
+        store,
+        etcd,
+        content,
+    } = open(config, before).await.map_err(unusable)?;
+    let content = match content.records.is_empty() {
+        false => content,
+        true => {
+            let filed = match lasting {
+                true => document.clone().or_hash_seed(fresh_seed().into()),
+                false => document.clone(),
+            };
+            judge(&process, &filed).map_err(NoTruth::Mistakes)?;
+            let writes = filed.records_since(&Document::default());
+            match store.commit(content.revision, writes).await {
+                // By this node, or by another one that was first.
+                Ok(_) | Err(StoreError::Conflict { .. }) => store.load().await,
+                Err(error) => Err(error),
+            }
+            .map_err(unusable)?
+        }
+    };
+    let Content { revision, records } = content;
     let stored = records.iter().map(|(key, record)| (&**key, &**record));
-    let strange = |error| NoTruth::Strange(path.clone().unwrap_or_default(), error);
+    let strange = |error| NoTruth::Strange(place.clone(), error);
     let stored = Document::from_records(stored).map_err(strange)?;
-    let seed = stored.hash_seed().cloned();
-    let filed = match seed {
+    let filed = match stored.hash_seed().cloned() {
         Some(seed) => document.or_hash_seed(seed),
         None => document,
     };
@@ -102,6 +107,9 @@ pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
         tracing::info!(%revision, "the store is the truth; the file differs");
     }
     let config = judge(&process, &stored).map_err(NoTruth::Mistakes)?;
+    if let Some(etcd) = etcd {
+        etcd.rest();
+    }
     Ok(Truth {
         store,
         lasting,
@@ -112,14 +120,54 @@ pub async fn establish(text: &str, config: &Config) -> Result<Truth, NoTruth> {
     })
 }
 
-/// The store at `path`; one that ends with the process without.
+/// What is called the store when something is wrong with it.
+fn place_of(config: &Config) -> String {
+    match &config.store {
+        None => "memory".to_owned(),
+        Some(Store { etcd: None, path }) => path.display().to_string(),
+        Some(Store {
+            etcd: Some(etcd), ..
+        }) => etcd.endpoints.join(", "),
+    }
+}
+
+/// A store and what it holds.
+struct Opened {
+    store: Arc<dyn store::Store>,
+    etcd: Option<Etcd>,
+    content: Content,
+}
+
+async fn open(config: &Config, before: Epoch) -> Result<Opened, StoreError> {
+    let (store, etcd): (Arc<dyn store::Store>, _) = match &config.store {
+        None => {
+            let last = Revision(before.revision());
+            (Arc::new(Memory::after(last)), None)
+        }
+        Some(Store { etcd: None, path }) => (open_embedded(path.clone()).await?, None),
+        Some(Store {
+            etcd: Some(etcd), ..
+        }) => {
+            let etcd = Etcd::new(etcd);
+            (Arc::new(etcd.clone()), Some(etcd))
+        }
+    };
+    let content = match &etcd {
+        Some(etcd) => etcd.begin().await?,
+        None => store.load().await?,
+    };
+    Ok(Opened {
+        store,
+        etcd,
+        content,
+    })
+}
+
+/// The store at `path`, opened beside the loop, because that waits for the disk.
 ///
 /// # Errors
 /// When it cannot be used.
-pub async fn open_store(path: Option<PathBuf>) -> Result<Arc<dyn Store>, StoreError> {
-    let Some(path) = path else {
-        return Ok(Arc::new(Memory::default()));
-    };
+pub async fn open_embedded(path: PathBuf) -> Result<Arc<dyn store::Store>, StoreError> {
     let opening = tokio::task::spawn_blocking(move || Embedded::open(&path));
     let opened = opening
         .await
@@ -136,7 +184,7 @@ impl Revision {
     /// The epoch of tables planned from this state.
     #[must_use]
     pub fn epoch(self) -> Epoch {
-        Epoch(self.0)
+        Epoch::of(self.0)
     }
 }
 
@@ -150,7 +198,7 @@ mod tests {
                         [[group]]\nname = \"app\"\nbackends = [\"127.0.0.1:9\"]\n";
 
     async fn truth(text: &str) -> Result<Truth, NoTruth> {
-        establish(text, &config::load(text, "weir.toml").unwrap()).await
+        establish(text, &config::load(text, "weir.toml").unwrap(), Epoch(0)).await
     }
 
     #[tokio::test]
@@ -195,7 +243,10 @@ mod tests {
     async fn without_a_store_the_file_is_the_truth_each_time() {
         for _ in 0..2 {
             let truth = truth(FILE).await.unwrap();
-            assert_eq!((truth.revision.epoch(), truth.lasting), (Epoch(1), false));
+            assert_eq!(
+                (truth.revision.epoch(), truth.lasting),
+                (Epoch::of(1), false)
+            );
         }
     }
 }

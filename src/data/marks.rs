@@ -5,6 +5,7 @@
 //! its own epoch's table allows, also while tables change. Off by default: the outside need not
 //! know. The cookie is set where the client did not come with it.
 
+use crate::base::epoch::{Epoch, TEXT_BYTES_MAX};
 use crate::data::exchange::Exchange;
 use crate::http::OwnField;
 
@@ -14,9 +15,9 @@ const SET_COOKIE: &[u8] = b"Set-Cookie";
 
 /// The texts of the fields, for as long as they are written.
 pub(super) struct Marks<'a> {
-    epoch: itoa::Buffer,
+    epoch: [u8; TEXT_BYTES_MAX],
     /// Epoch and backend, where they are to be shown.
-    shown: Option<(u64, Option<&'a str>)>,
+    shown: Option<(Epoch, Option<&'a str>)>,
     cookie: Option<&'a [u8]>,
 }
 
@@ -31,8 +32,8 @@ impl<'a> Marks<'a> {
             .is_some_and(|listener| listener.http.decision_headers);
         let backend = || exchange.backend().map(|backend| &*backend.id);
         Marks {
-            epoch: itoa::Buffer::new(),
-            shown: wanted.then(|| (exchange.table.epoch.0, backend())),
+            epoch: [0; TEXT_BYTES_MAX],
+            shown: wanted.then(|| (exchange.table.epoch, backend())),
             cookie: None,
         }
     }
@@ -61,7 +62,7 @@ impl<'a> Marks<'a> {
             });
         }
         if let Some((epoch, backend)) = self.shown {
-            put(own(EPOCH, self.epoch.format(epoch).as_bytes()));
+            put(own(EPOCH, epoch.text(&mut self.epoch)));
             if let Some(backend) = backend {
                 put(own(BACKEND, backend.as_bytes()));
             }

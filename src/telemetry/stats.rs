@@ -7,7 +7,9 @@
 //! nothing costs a few hundred bytes per core, so there may be ten thousand. What policies read
 //! for each pick lies apart, on `routing::load`'s board.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::base::fault::Fault;
 use crate::base::id::CoreId;
@@ -216,6 +218,46 @@ pub struct LogStats {
     pub write_errors: Counter,
 }
 
+/// What is counted of a store that nodes share.
+#[derive(Default)]
+pub struct StoreStats {
+    /// Readings of what is new.
+    pub reads: Counter,
+    /// Readings that gave nothing.
+    pub read_failures: Counter,
+    /// Commits sent.
+    pub writes: Counter,
+    /// Commits that failed.
+    pub write_failures: Counter,
+    /// Commits that came after somebody else's.
+    pub conflicts: Counter,
+    /// Watches begun.
+    pub watches: Counter,
+    /// Times a watch rang.
+    pub watch_events: Counter,
+    /// Times the node's own copy could not be written.
+    pub copy_failures: Counter,
+    /// When it was last known to be the newest, in milliseconds since 1970.
+    verified_unix_millis: AtomicU64,
+}
+
+impl StoreStats {
+    /// Notes that what is known was the newest at `now`.
+    pub fn verified(&self, now: SystemTime) {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        self.verified_unix_millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// How long that is ago; none if it never was.
+    #[must_use]
+    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+        let millis = self.verified_unix_millis.load(Ordering::Relaxed);
+        let at = UNIX_EPOCH + Duration::from_millis(millis);
+        (millis > 0).then(|| now.duration_since(at).unwrap_or_default())
+    }
+}
+
 /// What the control thread counts of its own work.
 #[derive(Default)]
 pub struct ControlStats {
@@ -227,6 +269,8 @@ pub struct ControlStats {
     pub reloads: Counter,
     /// Reloads refused because the configuration was wrong or an address could not be bound.
     pub reload_failures: Counter,
+    /// Revisions of other nodes that could not be served here.
+    pub unserved: Counter,
     /// Upgrades that failed, after which this process went on.
     pub upgrade_failures: Counter,
     /// Names that could not be resolved.

@@ -1,8 +1,8 @@
-//! The admin interface: who may reach it, and what they must show. And the store behind it.
+//! The admin interface: who may reach it, and what they must show.
 
 use std::sync::Arc;
 
-use super::super::checked::{Admin, MetricsDetail, Secret, Store, Token};
+use super::super::checked::{Admin, MetricsDetail, Secret, Token};
 use super::super::problem::Problems;
 use super::super::raw;
 use super::address::{self, Listening};
@@ -95,13 +95,4 @@ pub(in super::super) fn token_mistake(text: &str) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-pub(super) fn check_store(raw: &raw::Store, problems: &mut Problems<'_>) -> Option<Store> {
-    let Some(written) = &raw.path else {
-        missing(&raw.at, "path", "\"/var/lib/weir/store.redb\"", problems);
-        return None;
-    };
-    let fix = "write path = \"/var/lib/weir/store.redb\"";
-    path(written, fix, problems).map(|path| Store { path })
 }

@@ -23,6 +23,7 @@ mod ranges;
 mod require;
 mod route;
 mod shard;
+mod store;
 mod upgrade;
 mod values;
 
@@ -96,7 +97,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
         store: raw
             .store
             .as_ref()
-            .and_then(|raw| admin::check_store(raw, problems)),
+            .and_then(|raw| store::check(raw, problems)),
         hash_seed: check_seed(&raw.hash_seed, problems),
         shutdown: Shutdown {
             drain_timeout: duration(

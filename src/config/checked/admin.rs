@@ -1,4 +1,4 @@
-//! The admin interface and the store as meant.
+//! The admin interface as meant.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -46,11 +46,4 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
-}
-
-/// Where changes through the admin interface are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Store {
-    /// A file.
-    pub path: PathBuf,
 }

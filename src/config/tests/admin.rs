@@ -93,3 +93,72 @@ fn a_store_has_a_path() {
         assert!(told.contains("store.path: "), "{told}");
     }
 }
+
+#[test]
+fn a_store_in_etcd_is_checked_key_by_key() {
+    let with = |keys: &str| {
+        let text = format!("[store]\npath = \"/c\"\n{keys}\n{LISTENER}{GROUP}");
+        match load(&text, "weir.toml") {
+            Ok(config) => Ok(config.store.unwrap().etcd),
+            Err(errors) => Err(errors
+                .errors
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()),
+        }
+    };
+    let etcd = with("etcd = [\"http://10.0.0.1:2379\"]").unwrap().unwrap();
+    assert_eq!((&*etcd.prefix, etcd.timeout.as_secs()), ("/weir/", 2));
+    assert_eq!(etcd.copy, Path::new("/c"));
+    for (keys, told) in [
+        ("etcd = []", "store.etcd: 0 members"),
+        ("etcd = [\"10.0.0.1:2379\"]", "is no URL"),
+        ("etcd = [\"http://a\"]", "is no URL"),
+        ("etcd = [\"http://a:0\"]", "is no URL"),
+        ("etcd = [\"http://a:1/x\"]", "is no URL"),
+        ("etcd = [\"http://a:1\", \"http://a:1\"]", "is there twice"),
+        (
+            "etcd = [\"http://a:1\", \"https://b:1\"]",
+            "has another scheme",
+        ),
+        ("etcd = [\"https://a:1\"]", "store.ca_file: is missing"),
+        (
+            "etcd = [\"http://a:1\"]\nca_file = \"/x\"",
+            "store.ca_file: is for members with https",
+        ),
+        (
+            "etcd = [\"https://a:1\"]\nca_file = \"/x\"\ncert_file = \"/y\"",
+            "store.cert_file: is of no use without key_file",
+        ),
+        (
+            "etcd = [\"http://a:1\"]\nprefix = \"weir\"",
+            "is no prefix of keys",
+        ),
+        (
+            "etcd = [\"http://a:1\"]\nuser = \"u\"",
+            "store.password_file: is missing",
+        ),
+        (
+            "etcd = [\"http://a:1\"]\npassword = \"p\"",
+            "store.password: is nobody's",
+        ),
+        (
+            "etcd = [\"http://a:1\"]\nuser = \"u\"\npassword = \"p\"\npassword_file = \"/p\"",
+            "there is a password already",
+        ),
+        ("prefix = \"/p/\"", "store.prefix: is for a store in etcd"),
+        ("timeout = \"1s\"", "store.timeout: is for a store in etcd"),
+        (
+            "etcd = [\"http://a:1\"]\ntimeout = \"1ms\"",
+            "store.timeout",
+        ),
+    ] {
+        let errors = with(keys).unwrap_err();
+        assert!(
+            errors.iter().any(|error| error.contains(told)),
+            "{keys}: {errors:?}"
+        );
+    }
+    let secret = with("etcd = [\"http://a:1\"]\nuser = \"u\"\npassword = \"topsecret\"").unwrap();
+    assert!(!format!("{secret:?}").contains("topsecret"));
+}

@@ -26,7 +26,7 @@ mod v1;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
@@ -43,6 +43,7 @@ use self::token::Token;
 use crate::control::handle::Handle;
 use crate::control::process;
 use crate::control::publisher::{Phase, Progress};
+use crate::control::store::Following;
 use crate::control::view::View;
 use crate::telemetry::exposition::{self, Detail, Dialect, Facts};
 use crate::telemetry::stats::{ControlStats, CoreStats, LogStats};
@@ -70,6 +71,8 @@ pub struct Sources {
     pub cores: Vec<Arc<CoreStats>>,
     /// What the control thread counts.
     pub control: Arc<ControlStats>,
+    /// What is heard of the store nodes share, if they do.
+    pub store: Option<Following>,
     /// What the log thread counts.
     pub log: Option<Arc<LogStats>>,
     /// How finely the metrics page tells backends apart.
@@ -120,7 +123,7 @@ async fn metrics(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Res
     let view = view.as_ref();
     let text = exposition::render(&Facts {
         version: VERSION,
-        epoch: sources.progress.borrow().published.0,
+        epoch: sources.progress.borrow().published,
         dialect,
         detail: sources.detail,
         listeners: view.map(|view| view.listener_facts()).unwrap_or_default(),
@@ -130,6 +133,11 @@ async fn metrics(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Res
         backends: view.map(|view| view.backend_facts()).unwrap_or_default(),
         cores: &sources.cores,
         control: &sources.control,
+        store: sources.store.as_ref().map(|store| {
+            let age = store.stats.age(SystemTime::now());
+            let micros = |age: Duration| u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+            (&*store.stats, age.map(micros))
+        }),
         log: sources.log.as_deref(),
         process: process::facts(sources.started),
     });

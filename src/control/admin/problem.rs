@@ -84,7 +84,7 @@ pub(super) fn refused(refusal: &Refusal, removes: bool) -> Response {
         Refusal::Machine(why) => problem(StatusCode::CONFLICT, why),
         Refusal::NotAt(epoch) => {
             let detail = format!("the node is at epoch {epoch}");
-            with_epoch(StatusCode::PRECONDITION_FAILED, epoch.0, &detail)
+            with_epoch(StatusCode::PRECONDITION_FAILED, epoch.revision(), &detail)
         }
         Refusal::Store(why) | Refusal::Stuck(why) => problem(StatusCode::SERVICE_UNAVAILABLE, why),
     }

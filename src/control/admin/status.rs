@@ -6,10 +6,12 @@ use std::time::SystemTime;
 use serde_json::{Map, Value, json};
 
 use super::{Sources, VERSION};
+use crate::base::epoch::Epoch;
 use crate::base::fault::Fault;
 use crate::control::health::Health;
 use crate::control::process;
 use crate::control::publisher::{Phase, Progress};
+use crate::control::store::{Following, Sight};
 use crate::control::view::View;
 use crate::engine::registry::{BackendEntry, ListenerEntry};
 use crate::link::control_side::CoreState;
@@ -29,10 +31,11 @@ pub(super) fn phase_name(phase: Phase) -> &'static str {
 /// `/v1/epoch`.
 pub(super) fn epoch(progress: &Progress) -> Value {
     let cores = progress.cores.iter().enumerate().map(|(core, now)| {
-        let held: Vec<u64> = now.held.iter().map(|epoch| epoch.0).collect();
+        let held: Vec<String> = now.held.iter().map(ToString::to_string).collect();
         json!({
             "core": core,
-            "adopted": now.adopted.0,
+            "adopted": now.adopted.revision(),
+            "found": now.adopted.found(),
             "tables_held": held,
             "state": match now.state {
                 CoreState::Died => "died",
@@ -43,7 +46,8 @@ pub(super) fn epoch(progress: &Progress) -> Value {
     });
     let stragglers = progress.stragglers(progress.published);
     json!({
-        "published": progress.published.0,
+        "published": progress.published.revision(),
+        "found": progress.published.found(),
         "phase": phase_name(progress.phase),
         "stragglers": stragglers.iter().map(|core| core.0).collect::<Vec<_>>(),
         "cores": cores.collect::<Vec<_>>(),
@@ -66,7 +70,7 @@ pub(super) fn whole(sources: &Sources) -> Value {
     let cores = sources.cores.iter().enumerate().map(|(index, core)| {
         json!({
             "core": index,
-            "epoch": core.epoch.read(),
+            "epoch": Epoch(core.epoch.read()).revision(),
             "turns": core.turns.read(),
             "completions": core.completions.read(),
             "buffer_starved": core.buffer_starved.read(),
@@ -88,6 +92,7 @@ pub(super) fn whole(sources: &Sources) -> Value {
         "resolve_failures": sources.control.resolve_failures.read(),
         "backends_file_failures": sources.control.file_failures.read(),
         "epoch": epoch(&sources.progress.borrow()),
+        "store": sources.store.as_ref().map(store),
         "listeners": listeners,
         "groups": groups,
         "cores": cores.collect::<Vec<_>>(),
@@ -102,6 +107,24 @@ pub(super) fn whole(sources: &Sources) -> Value {
             "open_fds": process.open_fds,
             "max_fds": process.max_fds,
         },
+    })
+}
+
+/// A store that nodes share.
+fn store(following: &Following) -> Value {
+    let feed = following.feed.borrow();
+    let (sight, why) = match &feed.sight {
+        Sight::Away(why) => ("away", Some(why)),
+        Sight::Current => ("current", None),
+        Sight::Untrusted(why) => ("untrusted", Some(why)),
+    };
+    let age = following.stats.age(SystemTime::now());
+    json!({
+        "sight": sight,
+        "why": why,
+        "revision": feed.content.revision.0,
+        "age_seconds": age.map(|age| age.as_secs_f64()),
+        "unserved": following.unserved.load().as_deref(),
     })
 }
 

@@ -27,7 +27,7 @@ async fn site() -> Site {
     };
     let progress = watch::Sender::new(Progress {
         phase: Phase::Starting,
-        published: Epoch(1),
+        published: Epoch::of(1),
         cores: vec![core; 2],
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -42,6 +42,7 @@ async fn site() -> Site {
         )
     };
     let sources = Sources {
+        store: None,
         handle,
         view: Arc::default(),
         progress: progress.subscribe(),
@@ -99,8 +100,8 @@ async fn readiness_follows_the_phase_and_liveness_the_cores() {
 async fn the_epoch_page_names_stragglers() {
     let site = site().await;
     site.progress.send_modify(|progress| {
-        progress.cores[0].adopted = Epoch(1);
-        progress.cores[0].held = vec![Epoch(1)];
+        progress.cores[0].adopted = Epoch::of(1);
+        progress.cores[0].held = vec![Epoch::of(1)];
     });
     let (status, head, body) = fetch(&site, "/v1/epoch").await;
     assert_eq!(status, 200);
@@ -110,7 +111,7 @@ async fn the_epoch_page_names_stragglers() {
     assert_eq!(page["stragglers"], serde_json::json!([1]));
     assert_eq!(page["cores"][0]["adopted"], 1);
     assert_eq!(page["cores"][1]["state"], "running");
-    let stragglers = site.progress.borrow().stragglers(Epoch(1));
+    let stragglers = site.progress.borrow().stragglers(Epoch::of(1));
     assert_eq!(stragglers, [CoreId(1)]);
 }
 

@@ -31,11 +31,13 @@ use crate::engine::facts::{Facts, Resolved};
 /// Why something changes, and who waits for it.
 pub(super) enum Cause {
     /// Somebody asked for it.
-    Asked(oneshot::Sender<Result<Done, Refusal>>),
+    Asked(Change),
     /// A file has other backends, which leaves these known.
     Found(Members),
     /// The file was read again.
     Reload,
+    /// Another node has stored it, as this revision.
+    Stored(Revision),
 }
 
 /// What the node is to become.
@@ -104,11 +106,6 @@ impl Control {
 
     /// Begins a change that was asked for, unless it is refused at once.
     pub(super) fn wanted(&mut self, change: Change) {
-        let Change {
-            ops,
-            conditions,
-            answer,
-        } = change;
         let before = self.handle.snapshot();
         let judged = || {
             if self.ending.is_some() {
@@ -117,23 +114,26 @@ impl Control {
             if self.upgrade.is_frozen() {
                 return Err(Refusal::HandingOver);
             }
-            conditions.check(&before)?;
-            let document = self.document.apply(&ops)?;
+            change.conditions.check(&before)?;
+            let document = self.document.apply(&change.ops)?;
             if document.records_since(&self.document).is_empty() {
                 return Ok(None);
             }
             let known = (&self.document, &self.config);
             let config = rejudge(&self.process, known, &document).map_err(Refusal::Invalid)?;
+            if let Some(refusal) = self.no_change_now() {
+                return Err(refusal);
+            }
             Ok(Some((document, config)))
         };
         match judged() {
-            Err(refusal) => tell(answer, Err(refusal)),
+            Err(refusal) => tell(change.answer, Err(refusal)),
             Ok(None) => {
                 let after = Arc::clone(&before);
-                tell(answer, Ok(Done { before, after }));
+                tell(change.answer, Ok(Done { before, after }));
             }
             Ok(Some((document, config))) => self.begin(Next {
-                cause: Cause::Asked(answer),
+                cause: Cause::Asked(change),
                 process: self.process.clone(),
                 document,
                 config,
@@ -201,7 +201,7 @@ impl Control {
             config: next.config.clone(),
             members: match &next.cause {
                 Cause::Found(members) => members.clone(),
-                Cause::Asked(_) | Cause::Reload => self.members.clone(),
+                Cause::Asked(_) | Cause::Reload | Cause::Stored(_) => self.members.clone(),
             },
             resolved: self.resolved.clone(),
             anew: matches!(next.cause, Cause::Reload),
@@ -250,12 +250,24 @@ impl Control {
             self.publish_facts();
             return;
         }
-        let epoch = self.handle.snapshot().epoch.next();
+        let stored = match &next.cause {
+            Cause::Stored(revision) => Some(*revision),
+            Cause::Asked(_) | Cause::Found(_) | Cause::Reload => None,
+        };
+        let epoch = stored.unwrap_or(Revision(self.revision.0 + 1)).epoch();
         let prepared = self
             .plans
             .prepare(&looked.merged, &resolved, epoch, &self.publisher);
         match prepared {
             Err(refused) => self.refuse(next.cause, refusal_of(refused)),
+            Ok(prepared) if stored.is_some() => {
+                let made = Made {
+                    prepared,
+                    resolved,
+                    looked,
+                };
+                self.take_over(next, made, stored.unwrap_or_default());
+            }
             Ok(prepared) => {
                 let Some(store) = &self.store else {
                     self.refuse(next.cause, Refusal::HandingOver);
@@ -290,8 +302,15 @@ impl Control {
         match revision {
             Ok(revision) => self.take_over(next, *made, revision),
             Err(StoreError::Conflict { now }) => {
+                let cause = match next.cause {
+                    Cause::Asked(change) => match self.wait_for_turn(change) {
+                        Some(change) => Cause::Asked(change),
+                        None => return,
+                    },
+                    cause => cause,
+                };
                 let why = format!("the store is at revision {now}, not at {}", self.revision);
-                self.refuse(next.cause, Refusal::Conflict(why));
+                self.refuse(cause, Refusal::Conflict(why));
             }
             Err(error) => self.refuse(next.cause, Refusal::Store(error.to_string())),
         }
@@ -311,7 +330,7 @@ impl Control {
         self.config = next.config;
         self.resolved = resolved;
         self.follow_found(looked.members, looked.merged, &looked.round);
-        let epoch = before.epoch.next();
+        let epoch = revision.epoch();
         let published = match self.ending {
             Some(_) => Err(Refusal::Ending),
             None => self.publish(prepared).map_err(refusal_of),
@@ -322,12 +341,13 @@ impl Control {
         }
         let after = self.handle.snapshot();
         match next.cause {
-            Cause::Asked(answer) => tell(answer, Ok(Done { before, after })),
+            Cause::Asked(change) => tell(change.answer, Ok(Done { before, after })),
             Cause::Found(_) => {}
+            Cause::Stored(_) => self.all_served(),
             Cause::Reload => {
                 self.stats.reloads.inc();
                 self.warn_of_restart(&self.config);
-                tracing::info!(epoch = epoch.0, "reloaded");
+                tracing::info!(%epoch, "reloaded");
             }
         }
     }
@@ -348,7 +368,6 @@ impl Control {
             false => Snapshot {
                 revision: self.revision,
                 epoch,
-                since: epoch,
                 process: self.process.clone(),
                 document: self.document.clone(),
                 facts,
@@ -363,13 +382,14 @@ impl Control {
             published,
             late: published + ADOPTION_EXPECTED,
         });
-        tracing::info!(epoch = epoch.0, "published");
+        tracing::info!(%epoch, "published");
         Ok(())
     }
 
     fn refuse(&mut self, cause: Cause, refusal: Refusal) {
         match cause {
-            Cause::Asked(answer) => tell(answer, Err(refusal)),
+            Cause::Asked(change) => tell(change.answer, Err(refusal)),
+            Cause::Stored(revision) => self.not_served(revision, format!("{refusal:?}")),
             Cause::Found(_) => tracing::error!(?refusal, "a file is not used"),
             Cause::Reload => {
                 self.stats.reload_failures.inc();
@@ -392,4 +412,4 @@ fn refusal_of(refused: Refused) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -142,7 +142,12 @@ impl Control {
         if self.ending.is_some() {
             return;
         }
-        let epoch = self.handle.snapshot().epoch.next();
+        let epoch = self
+            .handle
+            .snapshot()
+            .epoch
+            .next_found()
+            .max(self.revision.epoch());
         let published = self
             .plans
             .prepare(&self.merged, &self.resolved, epoch, &self.publisher)

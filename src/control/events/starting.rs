@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::following::Others;
 use super::upgrading::Upgrade;
 use super::{Control, LOOK_EVERY};
 use crate::base::epoch::Epoch;
@@ -47,12 +48,14 @@ impl Control {
         let health = Health::since(&stats, handed.state.origin);
         let (handle, changes) =
             Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
+        let following = truth.store.follow();
         let sources = Sources {
             handle: handle.clone(),
             view: plans.view(),
             progress: publisher.watch(),
             cores: setup.core_stats.clone(),
             control: Arc::clone(&stats),
+            store: following.clone(),
             log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
             detail: Detail::default(),
             shares: Shares::default(),
@@ -73,6 +76,7 @@ impl Control {
             handle,
             changes,
             underway: None,
+            others: Others::new(following),
             reload_wanted: false,
             resolved: Resolved::default(),
             members: Members::default(),
@@ -166,8 +170,8 @@ async fn open_doors(
     Ok((interface, heartbeats))
 }
 
-/// What is in effect at first: above the epochs of a process that was taken over from, and since
-/// when it was there if it is the same configuration, so that conditions of clients still hold.
+/// What is in effect at first: above the epochs of a process that was taken over from. Its
+/// revision is the same if the configuration is, so that conditions of clients still hold.
 fn first_snapshot(
     revision: Revision,
     process: &Section,
@@ -176,11 +180,7 @@ fn first_snapshot(
 ) -> Snapshot {
     let mut epoch = revision.epoch();
     if before.epoch > Epoch(0) {
-        epoch = epoch.max(before.epoch.next());
+        epoch = epoch.max(before.epoch.next_found());
     }
-    let mut snapshot = Snapshot::first(revision, epoch, process, document);
-    if before.epoch > Epoch(0) && before.content_hash == snapshot.content_hash() {
-        snapshot.since = before.since;
-    }
-    snapshot
+    Snapshot::first(revision, epoch, process, document)
 }

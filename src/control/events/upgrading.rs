@@ -188,11 +188,10 @@ impl Control {
                 return;
             }
         };
-        let store = match self.lasting {
-            true => self.store.take(),
-            // One that ends with its process is nothing the other could open.
-            false => None,
-        };
+        // One that ends with its process is nothing the other could open, and one that nodes share
+        // is open to all.
+        let is_file = self.lasting && self.others.following.is_none();
+        let store = is_file.then(|| self.store.take());
         tokio::spawn(async move {
             // Closing waits for the disk.
             let closed = tokio::task::spawn_blocking(move || drop(store)).await;
@@ -216,7 +215,6 @@ impl Control {
             state: State {
                 pid: std::process::id(),
                 epoch: snapshot.epoch,
-                since: snapshot.since,
                 content_hash: snapshot.content_hash(),
                 origin: self.health.origin(),
                 known: self.health.known(),
@@ -261,7 +259,9 @@ impl Control {
 
     /// Opens the store again; until it is open changes are answered with 503.
     fn reopen(&self) {
-        let path = self.started_with.store.clone().map(|store| store.path);
+        let Some(path) = self.started_with.store.clone().map(|store| store.path) else {
+            return;
+        };
         let steps = self.upgrade.sender.clone();
         tokio::spawn(async move {
             let mut told = false;
@@ -305,7 +305,7 @@ impl Control {
     fn taken(&mut self, reload: bool) {
         self.upgrade.frozen = false;
         self.reload_wanted |= reload;
-        tracing::info!(epoch = self.handle.snapshot().epoch.0, "taken over");
+        tracing::info!(epoch = %self.handle.snapshot().epoch, "taken over");
         self.open_for_all();
     }
 
@@ -339,8 +339,8 @@ impl Control {
     }
 }
 
-async fn reopened(path: Option<PathBuf>) -> Result<(Arc<dyn Store>, Revision), StoreError> {
-    let store = truth::open_store(path).await?;
+async fn reopened(path: PathBuf) -> Result<(Arc<dyn Store>, Revision), StoreError> {
+    let store = truth::open_embedded(path).await?;
     let revision = store.load().await?.revision;
     Ok((store, revision))
 }

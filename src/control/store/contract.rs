@@ -80,6 +80,12 @@ async fn the_embedded_store_keeps_the_contract_and_what_it_was_told() {
     assert_eq!(again.load().await.unwrap(), before);
 }
 
+#[tokio::test]
+async fn etcd_keeps_the_contract() {
+    let server = etcd::tests::Server::start();
+    keeps_the_contract(Arc::new(etcd::tests::empty(&server).await)).await;
+}
+
 #[test]
 fn a_file_that_is_no_store_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();

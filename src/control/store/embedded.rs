@@ -30,6 +30,9 @@ const REVISION: &str = "revision";
 /// Key of the version of this layout.
 const LAYOUT: &str = "layout";
 
+/// Key of the store that this is a copy of.
+const ORIGIN: &str = "origin";
+
 /// The layout this program writes, and the only one it reads.
 const LAYOUT_NOW: u64 = 1;
 
@@ -115,6 +118,50 @@ impl Embedded {
         };
         writing.commit().map_err(failed)?;
         Ok(next)
+    }
+
+    /// Makes it hold exactly this, whatever it held, as the copy of another store.
+    pub(super) fn replace_all(&self, origin: u64, content: &Content) -> Result<(), StoreError> {
+        let before = self.read_all()?;
+        let mut writing = self.database.begin_write().map_err(failed)?;
+        writing
+            .set_durability(Durability::Immediate)
+            .map_err(failed)?;
+        {
+            let mut numbers = writing.open_table(NUMBERS).map_err(failed)?;
+            for (key, number) in [
+                (LAYOUT, LAYOUT_NOW),
+                (REVISION, content.revision.0),
+                (ORIGIN, origin),
+            ] {
+                numbers.insert(key, number).map_err(failed)?;
+            }
+            let mut objects = writing.open_table(OBJECTS).map_err(failed)?;
+            for (key, record) in &content.records {
+                if before.records.get(key) != Some(record) {
+                    objects.insert(&**key, &**record).map_err(failed)?;
+                }
+            }
+            for key in before.records.keys() {
+                if !content.records.contains_key(key) {
+                    objects.remove(&**key).map_err(failed)?;
+                }
+            }
+        }
+        writing.commit().map_err(failed)
+    }
+
+    /// The store it is a copy of, if it is one.
+    pub(super) fn origin(&self) -> Result<Option<u64>, StoreError> {
+        let reading = self.database.begin_read().map_err(failed)?;
+        match reading.open_table(NUMBERS) {
+            Ok(numbers) => {
+                let origin = numbers.get(ORIGIN).map_err(failed)?;
+                Ok(origin.map(|origin| origin.value()))
+            }
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     fn on_a_thread<T: Send + 'static>(

@@ -11,6 +11,20 @@ pub struct Memory {
     content: Arc<Mutex<Content>>,
 }
 
+impl Memory {
+    /// An empty one whose first commit comes after `revision`.
+    #[must_use]
+    pub fn after(revision: Revision) -> Memory {
+        let content = Content {
+            revision,
+            ..Content::default()
+        };
+        Memory {
+            content: Arc::new(Mutex::new(content)),
+        }
+    }
+}
+
 impl Store for Memory {
     fn load(&self) -> Answer<Content> {
         let content = self.content.lock().unwrap_or_else(PoisonError::into_inner);

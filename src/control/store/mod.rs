@@ -11,15 +11,24 @@
 
 #[cfg(test)]
 mod contract;
+mod copy;
 mod embedded;
+mod etcd;
 mod memory;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+
+use crate::telemetry::stats::StoreStats;
 
 pub use embedded::Embedded;
+pub use etcd::Etcd;
 pub use memory::Memory;
 
 /// Number of a state of the store; each commit makes the next. An empty one is at zero.
@@ -86,4 +95,41 @@ pub trait Store: Send + Sync {
     /// Makes all of these writes if it is still at `expected`, durably, and answers the revision
     /// they made. An empty list makes a revision as well.
     fn commit(&self, expected: Revision, writes: Vec<Write>) -> Answer<Revision>;
+
+    /// Begins to follow what others change; none of a store that only its node writes.
+    fn follow(&self) -> Option<Following> {
+        None
+    }
+}
+
+/// What is heard of a store that others write as well.
+#[derive(Clone)]
+pub struct Following {
+    /// Its newest state.
+    pub feed: watch::Receiver<Feed>,
+    /// What is counted of it.
+    pub stats: Arc<StoreStats>,
+    /// Why the node does not serve the newest revision, if it does not.
+    pub unserved: Arc<ArcSwapOption<String>>,
+}
+
+/// The newest state that is known of a store, and whether it is in sight.
+#[derive(Clone, Debug, Default)]
+pub struct Feed {
+    /// The state.
+    pub content: Arc<Content>,
+    /// Whether it is the newest there is.
+    pub sight: Sight,
+}
+
+/// What is seen of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sight {
+    /// It does not answer.
+    Away(String),
+    /// It answers.
+    #[default]
+    Current,
+    /// What it says is older than what is known of it, or contradicts it.
+    Untrusted(String),
 }

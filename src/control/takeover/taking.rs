@@ -1,5 +1,6 @@
 //! The new process' side of the line.
 
+use crate::base::epoch::Epoch;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -143,6 +144,12 @@ impl Handed {
 }
 
 impl Claim {
+    /// The last epoch of the process that is taken over from.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.handed.state.epoch
+    }
+
     /// Takes what was handed over out of it.
     pub fn take(&mut self) -> Handed {
         std::mem::take(&mut self.handed)

@@ -66,9 +66,6 @@ pub struct State {
     /// The epoch it serves.
     #[serde(with = "number")]
     pub epoch: Epoch,
-    /// The first one with this configuration.
-    #[serde(with = "number")]
-    pub since: Epoch,
     /// The hash of its configuration's content.
     pub content_hash: u64,
     /// When its clock of health began, by the clock of the machine.

@@ -6,11 +6,8 @@ use super::table::{Table, list, text};
 
 /// `/v1/epoch`.
 pub(super) fn epoch(body: &Value) -> String {
-    let mut out = format!(
-        "epoch {}, {}\n",
-        text(&body["published"]),
-        text(&body["phase"])
-    );
+    let published = with_found(&body["published"], &body["found"]);
+    let mut out = format!("epoch {published}, {}\n", text(&body["phase"]));
     if let Some(hash) = body["configuration"]["hash"].as_str() {
         out.push_str(&format!("configuration {hash}\n"));
     }
@@ -21,9 +18,18 @@ pub(super) fn epoch(body: &Value) -> String {
 fn cores(body: &Value) -> String {
     let mut table = Table::new(&["CORE", "EPOCH", "STATE"]);
     for core in list(&body["cores"]) {
-        table.row(["core", "adopted", "state"].map(|key| text(&core[key])));
+        let adopted = with_found(&core["adopted"], &core["found"]);
+        table.row([text(&core["core"]), adopted, text(&core["state"])]);
     }
     table.render()
+}
+
+/// An epoch with what was found since, as `Epoch` shows it.
+fn with_found(epoch: &Value, found: &Value) -> String {
+    match found.as_u64().unwrap_or(0) {
+        0 => text(epoch),
+        found => format!("{}.{found}", text(epoch)),
+    }
 }
 
 /// `/v1/status`.

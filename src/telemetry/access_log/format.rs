@@ -8,6 +8,7 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::base::epoch::Epoch;
 use crate::telemetry::access_log::frame::Texts;
 use crate::telemetry::access_log::stamp::Stamp;
 use crate::telemetry::access_log::{AccessRecord, escape, request_id};
@@ -147,7 +148,11 @@ impl LineWriter {
             millis(out, record.upstream_micros);
             name(out, &names.backends, backend.index());
         }
-        json_number(out, b",\"epoch\":", record.epoch);
+        let epoch = Epoch(record.epoch);
+        json_number(out, b",\"epoch\":", epoch.revision());
+        if epoch.found() > 0 {
+            json_number(out, b",\"found\":", epoch.found());
+        }
         json_number(out, b",\"retries\":", u64::from(record.retries));
         if let Some(fault) = record.fault {
             json_text(out, b",\"fault\":\"", fault.name().as_bytes());

@@ -6,6 +6,7 @@ use rtrb::RingBuffer;
 use super::format::{LineFormat, LineWriter, LogNames};
 use super::frame::{RecordReader, Texts};
 use super::*;
+use crate::base::epoch::Epoch;
 
 fn record() -> AccessRecord {
     AccessRecord {
@@ -21,7 +22,7 @@ fn record() -> AccessRecord {
         body_bytes_sent: 1000,
         duration_micros: 12_045,
         upstream_micros: 11_999,
-        epoch: 7,
+        epoch: Epoch::of(7).0,
         fault: None,
         request_number: 0xabc,
     }

@@ -20,7 +20,13 @@ pub(super) fn node(page: &mut Page, facts: &Facts<'_>) {
         "weir_epoch",
         Kind::Gauge,
         "Newest epoch published to the cores.",
-        facts.epoch,
+        facts.epoch.revision(),
+    );
+    single(
+        "weir_epoch_found",
+        Kind::Gauge,
+        "How often other backends were found since that epoch's configuration.",
+        facts.epoch.found(),
     );
     let control = facts.control;
     single(
@@ -28,6 +34,12 @@ pub(super) fn node(page: &mut Page, facts: &Facts<'_>) {
         Kind::Counter,
         "Epochs published to the cores.",
         control.published.read(),
+    );
+    single(
+        "weir_store_unserved_total",
+        Kind::Counter,
+        "Revisions of other nodes that could not be served here.",
+        control.unserved.read(),
     );
     single(
         "weir_resolve_failures_total",

@@ -15,6 +15,7 @@ mod page;
 
 use std::sync::Arc;
 
+use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::telemetry::counter::Counter;
 use crate::telemetry::exposition::control::node;
@@ -22,7 +23,7 @@ use crate::telemetry::exposition::entities::{backends, breakers, groups, listene
 pub use crate::telemetry::exposition::page::Dialect;
 use crate::telemetry::exposition::page::{Kind, Page};
 use crate::telemetry::stats::{
-    BackendStats, ControlStats, CoreStats, ListenerStats, LogStats, PerCore,
+    BackendStats, ControlStats, CoreStats, ListenerStats, LogStats, PerCore, StoreStats,
 };
 
 /// How finely the page tells things apart.
@@ -118,7 +119,7 @@ pub struct Facts<'a> {
     /// Version of the program.
     pub version: &'a str,
     /// The newest epoch published.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// How the page is written.
     pub dialect: Dialect,
     /// How much of it there is.
@@ -133,6 +134,9 @@ pub struct Facts<'a> {
     pub cores: &'a [Arc<CoreStats>],
     /// The control thread.
     pub control: &'a ControlStats,
+    /// The store nodes share, if there is one: its counters, and how many microseconds ago it
+    /// was known to be the newest.
+    pub store: Option<(&'a StoreStats, Option<u64>)>,
     /// The access log, if there is one.
     pub log: Option<&'a LogStats>,
     /// The process.
@@ -151,6 +155,9 @@ pub fn render(facts: &Facts<'_>) -> String {
     let bytes = 12_288 + 6000 * facts.listeners.len() + 500 * facts.groups.len() + 4000 * shown;
     let mut page = Page::with_capacity(bytes, facts.dialect);
     node(&mut page, facts);
+    if let Some((stats, age)) = facts.store {
+        shared_store(&mut page, stats, age);
+    }
     cores(&mut page, facts.cores);
     traffic_of_cores(&mut page, facts);
     listeners(&mut page, &facts.listeners);
@@ -162,6 +169,59 @@ pub fn render(facts: &Facts<'_>) -> String {
     }
     process(&mut page, &facts.process);
     page.into_text()
+}
+
+fn shared_store(page: &mut Page, stats: &StoreStats, age_micros: Option<u64>) {
+    if let Some(micros) = age_micros {
+        let help = "How long ago the store was last known to hold nothing newer.";
+        page.family("weir_store_age_seconds", Kind::Gauge, help);
+        page.seconds("", micros);
+    }
+    for (name, help, counter) in [
+        (
+            "weir_store_reads_total",
+            "Linearizable readings of what is new in the store.",
+            &stats.reads,
+        ),
+        (
+            "weir_store_read_failures_total",
+            "Readings that no member answered, or that are not trusted.",
+            &stats.read_failures,
+        ),
+        (
+            "weir_store_writes_total",
+            "Transactions this node has sent to the store.",
+            &stats.writes,
+        ),
+        (
+            "weir_store_write_failures_total",
+            "Transactions that failed.",
+            &stats.write_failures,
+        ),
+        (
+            "weir_store_conflicts_total",
+            "Transactions that came after another node's and were judged anew.",
+            &stats.conflicts,
+        ),
+        (
+            "weir_store_watches_total",
+            "Watches begun, again after each that broke.",
+            &stats.watches,
+        ),
+        (
+            "weir_store_watch_events_total",
+            "Times a watch told that there may be something new.",
+            &stats.watch_events,
+        ),
+        (
+            "weir_store_copy_failures_total",
+            "Times the node's own copy of the store could not be written.",
+            &stats.copy_failures,
+        ),
+    ] {
+        page.family(name, Kind::Counter, help);
+        page.sample("", counter.read());
+    }
 }
 
 fn cores(page: &mut Page, cores: &[Arc<CoreStats>]) {
@@ -176,7 +236,7 @@ fn cores(page: &mut Page, cores: &[Arc<CoreStats>]) {
         "weir_core_epoch",
         Kind::Gauge,
         "Epoch this core serves new requests with.",
-        |core| core.epoch.read(),
+        |core| Epoch(core.epoch.read()).revision(),
     );
     each(
         "weir_core_turns_total",

@@ -186,7 +186,7 @@ fn read_epoch(text: &str) -> Option<Epoch> {
         .and_then(|text| text.strip_suffix('"'));
     let digits = inside.unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().ok().map(Epoch)).flatten()
+    plain.then(|| digits.parse().ok().map(Epoch::of)).flatten()
 }
 
 impl Asked {
@@ -238,7 +238,10 @@ impl Asked {
             Err(cores) => {
                 let cores: Vec<u16> = cores.iter().map(|core| core.0).collect();
                 let detail = format!("epoch {epoch} is stored and published, but not adopted yet");
-                let members = [("epoch", epoch.0.into()), ("stragglers", json!(cores))];
+                let members = [
+                    ("epoch", epoch.revision().into()),
+                    ("stragglers", json!(cores)),
+                ];
                 Err(problem_with(StatusCode::GATEWAY_TIMEOUT, &detail, &members))
             }
         }
@@ -293,7 +296,7 @@ mod tests {
             ("+1", None),
             ("\"12", None),
         ] {
-            assert_eq!(read_epoch(text), epoch.map(Epoch), "{text}");
+            assert_eq!(read_epoch(text), epoch.map(Epoch::of), "{text}");
         }
     }
 }

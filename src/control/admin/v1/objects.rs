@@ -119,14 +119,14 @@ pub(super) fn shown(snapshot: &Snapshot, path: &ObjectPath) -> Value {
 
 /// An answer with its epoch, in the body and as ETag.
 pub(super) fn tagged(status: StatusCode, epoch: Epoch, mut body: Value) -> Response {
-    body["epoch"] = epoch.0.into();
+    body["epoch"] = epoch.revision().into();
     let mut answer = answer(status, "application/json", format!("{body:#}\n"));
     answer.headers_mut().insert(header::ETAG, tag(epoch));
     answer
 }
 
 fn tag(epoch: Epoch) -> HeaderValue {
-    let tag = HeaderValue::from_str(&format!("\"{epoch}\""));
+    let tag = HeaderValue::from_str(&format!("\"{}\"", epoch.revision()));
     tag.unwrap_or(HeaderValue::from_static("\"\""))
 }
 

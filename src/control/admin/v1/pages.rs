@@ -17,14 +17,15 @@ pub(super) async fn epoch(State(sources): State<Arc<Sources>>) -> Response {
     let mut page = pages::epoch(&sources.progress.borrow());
     let snapshot = sources.handle.snapshot();
     page["configuration"] = serde_json::json!({
-        "epoch": snapshot.epoch.0,
-        "since": snapshot.since.0,
+        "epoch": snapshot.epoch.revision(),
+        "found": snapshot.epoch.found(),
         "revision": snapshot.revision.0,
         "hash": format!("{:016x}", snapshot.content_hash()),
     });
     page["backends"] = match &*sources.view.load() {
         Some(view) => serde_json::json!({
-            "epoch": view.table.epoch.0,
+            "epoch": view.table.epoch.revision(),
+            "found": view.table.epoch.found(),
             "hash": format!("{:016x}", view.backends_hash),
         }),
         None => serde_json::Value::Null,

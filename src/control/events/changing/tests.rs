@@ -14,19 +14,19 @@ use crate::control::truth::{self, Truth};
 use crate::link::worker_side::WorkerEnd;
 
 /// A control loop whose cores are asleep.
-struct Asleep {
-    control: Control,
+pub(in crate::control::events) struct Asleep {
+    pub(in crate::control::events) control: Control,
     admin: SocketAddr,
     _dir: tempfile::TempDir,
     _cores: Vec<WorkerEnd>,
 }
 
-async fn start(change: impl FnOnce(Truth) -> Truth) -> Asleep {
+pub(in crate::control::events) async fn start(change: impl FnOnce(Truth) -> Truth) -> Asleep {
     let (admin, web) = (free_address(), free_address());
     let dir = tempfile::tempdir().unwrap();
     let text = text(admin, &[("web", web)], "");
     let config = crate::config::load(&text, "weir.toml").unwrap();
-    let truth = truth::establish(&text, &config).await.unwrap();
+    let truth = truth::establish(&text, &config, Epoch(0)).await.unwrap();
     let (setup, cores) = setup(dir.path(), &text, change(truth));
     Asleep {
         control: Control::start(setup).await.unwrap(),
@@ -37,7 +37,10 @@ async fn start(change: impl FnOnce(Truth) -> Truth) -> Asleep {
 }
 
 /// What something asynchronous gives while the control loop runs.
-async fn beside<T>(control: &mut Control, doing: impl Future<Output = T>) -> T {
+pub(in crate::control::events) async fn beside<T>(
+    control: &mut Control,
+    doing: impl Future<Output = T>,
+) -> T {
     let looping = async {
         loop {
             assert!(control.step().await.unwrap().is_none(), "it goes on");
@@ -50,7 +53,10 @@ async fn beside<T>(control: &mut Control, doing: impl Future<Output = T>) -> T {
 }
 
 /// Sets the retries of the only group.
-async fn retries(control: &mut Control, count: u32) -> Result<Done, Refusal> {
+pub(in crate::control::events) async fn retries(
+    control: &mut Control,
+    count: u32,
+) -> Result<Done, Refusal> {
     let handle = control.handle.clone();
     let op = Op::Patch {
         path: ObjectPath::Group("app".into()),
@@ -62,7 +68,7 @@ async fn retries(control: &mut Control, count: u32) -> Result<Done, Refusal> {
     .await
 }
 
-fn published(control: &Control) -> Epoch {
+pub(in crate::control::events) fn published(control: &Control) -> Epoch {
     control.publisher.watch().borrow().published
 }
 
@@ -106,14 +112,17 @@ async fn what_cannot_be_stored_is_not_published() {
     assert_eq!(refused, Refusal::Store("no space left".into()));
     assert_eq!(
         (published(control), control.config.groups[0].retries),
-        (Epoch(1), 2)
+        (Epoch::of(1), 2)
     );
     *store.fails.lock().unwrap() = false;
     let done = retries(control, 7).await.unwrap();
-    assert_eq!((done.before.epoch, done.after.epoch), (Epoch(1), Epoch(2)));
+    assert_eq!(
+        (done.before.epoch, done.after.epoch),
+        (Epoch::of(1), Epoch::of(2))
+    );
     assert_eq!(
         (published(control), control.config.groups[0].retries),
-        (Epoch(2), 7)
+        (Epoch::of(2), 7)
     );
 }
 
@@ -125,7 +134,7 @@ async fn a_store_somebody_else_has_changed_is_a_conflict() {
     store.inner.commit(Revision(1), Vec::new()).await.unwrap();
     let refused = retries(&mut node.control, 7).await.unwrap_err();
     assert!(matches!(refused, Refusal::Conflict(_)), "{refused:?}");
-    assert_eq!(published(&node.control), Epoch(1));
+    assert_eq!(published(&node.control), Epoch::of(1));
 }
 
 #[tokio::test]
@@ -143,11 +152,11 @@ async fn a_reload_during_a_change_comes_after_it() {
     }
     control.reload();
     assert!(control.reload_wanted);
-    while published(control) < Epoch(3) {
+    while published(control) < Epoch::of(3) {
         assert!(control.step().await.unwrap().is_none());
     }
     let done = waiting.await.unwrap().unwrap();
-    assert_eq!(done.after.epoch, Epoch(2));
+    assert_eq!(done.after.epoch, Epoch::of(2));
     assert_eq!(
         control.config.groups[0].retries, 2,
         "the file has the last word"
@@ -181,7 +190,7 @@ async fn the_library_makes_the_five_calls() {
         next.epoch
     };
     let epoch = beside(&mut node.control, calls).await;
-    assert_eq!(epoch, Epoch(6));
+    assert_eq!(epoch, Epoch::of(6));
 }
 
 /// Asks the admin interface while the control loop runs.

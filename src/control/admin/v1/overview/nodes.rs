@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::super::super::{Sources, VERSION, status::phase_name};
+use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::control::process;
 use crate::control::view::View;
@@ -55,7 +56,7 @@ pub(super) fn this(sources: &Sources, view: Option<&View>) -> Node {
         Core {
             core: index,
             state,
-            epoch: stats.epoch.read(),
+            epoch: Epoch(stats.epoch.read()).revision(),
             connections,
             connections_total,
             requests,
@@ -71,7 +72,7 @@ pub(super) fn this(sources: &Sources, view: Option<&View>) -> Node {
         version: VERSION,
         uptime_ms: up.map_or(0, |up| u64::try_from(up.as_millis()).unwrap_or(0)),
         phase: phase_name(progress.phase),
-        epoch: progress.published.0,
+        epoch: progress.published.revision(),
         cpu_seconds: facts.cpu_micros as f64 / 1e6,
         resident_bytes: facts.resident_bytes,
         open_fds: facts.open_fds,
