@@ -116,7 +116,8 @@ impl Probe {
     /// changed.
     ///
     /// The wait counts from when this check was due and not from its end: one that hangs until its
-    /// timeout takes nothing off the pace, so who hangs is out within `fall` intervals and a timeout.
+    /// timeout takes nothing off the pace, so who hangs is out within `fall` intervals and a
+    /// timeout.
     pub fn record(&mut self, passed: Option<Duration>, pace: &Pace, now: Moment) -> bool {
         let before = self.opinion;
         let departed = passed.is_some_and(|took| self.times.note(took));

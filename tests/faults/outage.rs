@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::fleet::{BACKENDS, Fleet, Size};
+use crate::server::Server;
 use crate::support::{Settings, eventually};
 use crate::tally::Tally;
 
@@ -34,16 +35,13 @@ fn half_of_all_then_all_then_all_back() {
 
     phases.push(("half are dead", load.elapsed()));
     let half = BACKENDS / 2;
-    fleet.servers[..half]
-        .iter()
-        .for_each(|server| server.kill());
+    let kill = |servers: &[Server]| servers.iter().for_each(Server::kill);
+    kill(&fleet.servers[..half]);
     (0..half).for_each(|number| fleet.becomes(number, "down"));
     std::thread::sleep(size.pause);
 
     phases.push(("all are dead", load.elapsed()));
-    fleet.servers[half..]
-        .iter()
-        .for_each(|server| server.kill());
+    kill(&fleet.servers[half..]);
     let dead = load.elapsed();
     (half..BACKENDS).for_each(|number| fleet.becomes(number, "down"));
     std::thread::sleep(size.pause * 2);

@@ -149,9 +149,8 @@ struct Stage {
 
 impl Stage {
     fn start(per_try: u64) -> Stage {
-        let retry = format!(
-            "{{ on = [\"connect-failure\", \"reset\", \"5xx\"], per_try_timeout = \"{per_try}ms\" }}"
-        );
+        let on = r#"["connect-failure", "reset", "5xx"]"#;
+        let retry = format!("{{ on = {on}, per_try_timeout = \"{per_try}ms\" }}");
         let keys = [
             ("retry", &*retry),
             (

@@ -65,6 +65,7 @@ fn a_request_whose_connection_is_reset_before_it_is_sent_goes_elsewhere() {
         Upstream::named("good"),
     );
     let proxy = Settings::http_to(&[&bad, &good])
+        .ejecting_nobody()
         .group_with("retry", "{ budget_percent = 100, budget_floor = 1000 }")
         .start();
     // The reset comes first only now and then: more often when many ask at once.

@@ -33,7 +33,8 @@ fn who_is_slow_gets_little_and_what_is_thought_of_it_is_shown() {
     let slow = answering_after("slow", Duration::from_millis(400));
     let proxy = adaptive([&one, &two, &slow], "2").start();
     let shares = shares(&proxy, 120, ["one", "two", "slow"]);
-    assert!(shares[0] > 20 && shares[1] > 20, "{shares:?}");
+    // Which of two equals serves most depends on how busy the machine was at their first answers.
+    assert!(shares[0] + shares[1] > 100, "{shares:?}");
     assert!((1..12).contains(&shares[2]), "{shares:?}");
 
     let said = proxy.api().post("/v1/explain", json!({})).expect(200);
@@ -62,8 +63,7 @@ fn who_fails_fast_does_not_attract() {
         let (one, two) = (answering_after("one", quick), answering_after("two", quick));
         let broken = Upstream::http(move |_| Answer::new(status, "", b"broken"));
         let settings = adaptive([&one, &two, &broken], "0");
-        let settings = settings.section("[group.outlier]\nconsecutive_5xx = 0");
-        let proxy = settings.start();
+        let proxy = settings.ejecting_nobody().start();
         let shares = shares(&proxy, 100, ["one", "two", "broken"]);
         assert!((1..10).contains(&shares[2]), "{status}: {shares:?}");
     }

@@ -23,16 +23,10 @@ fn every_file_of_the_repository_loads() {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.ends_with("sim") {
-                // Scenarios are another language; the simulator loads its own.
-                continue;
-            }
-            if path.is_dir() {
+            // Scenarios are another language; the simulator loads its own.
+            if path.is_dir() && !path.ends_with("sim") {
                 folders.push(path);
-            } else if path
-                .extension()
-                .is_some_and(|extension| extension == "toml")
-            {
+            } else if path.extension().is_some_and(|kind| kind == "toml") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let config = load(&text, &path.to_string_lossy());
                 let config = config.unwrap_or_else(|errors| panic!("{errors}"));

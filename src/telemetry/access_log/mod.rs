@@ -109,7 +109,8 @@ impl AccessLogSender {
     }
 
     /// Queues one record with its texts (see [`encode_texts`]; empty if there are none), unless the
-    /// sample leaves it out. Returns false, and queues nothing, when the ring is full: the caller counts the drop.
+    /// sample leaves it out. Returns false, and queues nothing, when the ring is full: the caller
+    /// counts the drop.
     #[must_use]
     #[inline]
     pub fn push(&mut self, record: &AccessRecord, texts: &[u8]) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::fault::Fault;
 use crate::telemetry::counter::{Counter, Gauge};
 use crate::telemetry::exposition::page::{Kind, Page, labels};
-use crate::telemetry::exposition::{BackendFacts, Detail, GroupFacts, ListenerFacts};
+use crate::telemetry::exposition::{BackendFacts, Detail, ListenerFacts};
 use crate::telemetry::stats::{BackendStats, PerCore, StatusCounts};
 
 /// Bounds for listeners: 0.5 ms to 67 s, doubling.
@@ -144,64 +144,6 @@ pub(super) fn listeners(page: &mut Page, listeners: &[ListenerFacts<'_>]) {
             &LISTENER_BOUNDS,
             cores(stats).map(|core| &core.latency),
         );
-    }
-}
-
-pub(super) fn breakers(page: &mut Page, groups: &[GroupFacts<'_>]) {
-    page.family(
-        "weir_breaker_group_state",
-        Kind::Gauge,
-        "Where the breaker of the group stands: 0 closed, 1 half-open, 2 open.",
-    );
-    for group in groups {
-        page.sample_by("", "group", group.name, u64::from(group.breaker));
-    }
-    page.family(
-        "weir_breaker_overflows_total",
-        Kind::Counter,
-        "What a limit of the group, or its open breaker, refused.",
-    );
-    for group in groups {
-        for (limit, count) in &group.overflows {
-            let labels = labels(&[("group", group.name), ("limit", limit)]);
-            page.sample(&labels, *count);
-        }
-    }
-    page.family(
-        "weir_breaker_in_use",
-        Kind::Gauge,
-        "What is under way in the group of what is limited.",
-    );
-    for group in groups {
-        for (limit, count) in &group.in_use {
-            let labels = labels(&[("group", group.name), ("limit", limit)]);
-            page.sample(&labels, u64::from(*count));
-        }
-    }
-}
-
-pub(super) fn groups(page: &mut Page, groups: &[GroupFacts<'_>]) {
-    let of: Vec<String> = groups
-        .iter()
-        .map(|group| labels(&[("group", group.name)]))
-        .collect();
-    page.family(
-        "weir_group_backends",
-        Kind::Gauge,
-        "Backends of a group by what this node thinks of them.",
-    );
-    for (labels, group) in of.iter().zip(groups) {
-        for (status, count) in &group.backends {
-            page.sample_by(labels, "status", status, *count);
-        }
-    }
-    page.family(
-        "weir_group_panics",
-        Kind::Gauge,
-        "1 if a group uses all its backends because too few are well.",
-    );
-    for (labels, group) in of.iter().zip(groups) {
-        page.sample(labels, u64::from(group.panics));
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod control;
 mod entities;
+mod groups;
 mod page;
 
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::telemetry::counter::Counter;
 use crate::telemetry::exposition::control::node;
-use crate::telemetry::exposition::entities::{backends, breakers, groups, listeners};
+use crate::telemetry::exposition::entities::{backends, listeners};
+use crate::telemetry::exposition::groups::{breakers, groups};
 pub use crate::telemetry::exposition::page::Dialect;
 use crate::telemetry::exposition::page::{Kind, Page};
 use crate::telemetry::stats::{

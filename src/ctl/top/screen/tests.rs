@@ -7,53 +7,55 @@ use serde_json::{Value, json};
 use super::super::draw;
 use super::*;
 
+/// The columns of a backend, with one that this version does not know.
+const COLUMNS: [&str; 19] = [
+    "slot",
+    "group",
+    "name",
+    "address",
+    "state",
+    "weight",
+    "status",
+    "reason",
+    "since_ms",
+    "suspended",
+    "in_flight",
+    "connections",
+    "connect_failures",
+    "requests",
+    "errors",
+    "faults",
+    "latency_count",
+    "latency_sum_us",
+    "of_a_later_version",
+];
+
+fn row(slot: u64, name: &str, status: &str, served: u64) -> Value {
+    json!([
+        slot,
+        0,
+        name,
+        "127.0.0.1:1",
+        "ready",
+        slot + 1,
+        status,
+        "refused",
+        1_000_000 - 90_000,
+        false,
+        slot,
+        4,
+        0,
+        served,
+        0,
+        0,
+        served,
+        served * 1500,
+        true,
+    ])
+}
+
 /// An answer so many seconds after the first: each backend has served `per_second` a second.
 fn answer(second: u64, per_second: [u64; 3]) -> Overview {
-    let columns = [
-        "slot",
-        "group",
-        "name",
-        "address",
-        "state",
-        "weight",
-        "status",
-        "reason",
-        "since_ms",
-        "suspended",
-        "in_flight",
-        "connections",
-        "connect_failures",
-        "requests",
-        "errors",
-        "faults",
-        "latency_count",
-        "latency_sum_us",
-        "of_a_later_version",
-    ];
-    let row = |slot: u64, name: &str, status: &str, rate: u64| {
-        let served = rate * second;
-        json!([
-            slot,
-            0,
-            name,
-            "127.0.0.1:1",
-            "ready",
-            slot + 1,
-            status,
-            "refused",
-            1_000_000 - 90_000,
-            false,
-            slot,
-            4,
-            0,
-            served,
-            0,
-            0,
-            served,
-            served * 1500,
-            true,
-        ])
-    };
     let whole: u64 = per_second.iter().sum::<u64>() * second;
     let core = |core: u64, requests: u64| {
         json!({
@@ -79,11 +81,11 @@ fn answer(second: u64, per_second: [u64; 3]) -> Overview {
             {"name": "app", "share": 0.75}, {"name": null, "share": 0.25},
         ]}],
         "groups": [{"name": "app", "policy": "round_robin", "panics": false}],
-        "columns": columns,
+        "columns": COLUMNS,
         "backends": [
-            row(0, "one", "up", per_second[0]),
-            row(1, "two", "down", per_second[1]),
-            row(2, "three", "up", per_second[2]),
+            row(0, "one", "up", per_second[0] * second),
+            row(1, "two", "down", per_second[1] * second),
+            row(2, "three", "up", per_second[2] * second),
         ],
         "latencies": {},
         "events": [{
