@@ -296,8 +296,8 @@ impl<D: Driver> Worker<D> {
         self.draining.is_some() || self.leaves_when_idle(key)
     }
 
-    /// Whether the client's connection `key` is to end as soon as nothing is asked on it: the worker
-    /// drains, its listener was removed, or the client will send nothing more. Where another
+    /// Whether the client's connection `key` is to end as soon as nothing is asked on it: the
+    /// worker drains, its listener was removed, or the client will send nothing more. Where another
     /// process has taken over, who was not told that it ends is let ask once more.
     pub(super) fn leaves_when_idle(&self, key: Key) -> bool {
         let Some(conn) = self.conns.at(key) else {

@@ -48,7 +48,8 @@ fn who_is_slow_gets_little_and_what_is_thought_of_it_is_shown() {
         );
         assert!(estimate(quick, "latency_ms") >= 5.0, "{said}");
     }
-    assert!(estimate(2, "pace") > 2.0, "{said}");
+    // One answer says little yet.
+    assert!(estimate(2, "pace") > 1.0, "{said}");
     let metrics = proxy.metrics();
     let pace = |id: &str| metrics.count("weir_backend_pace_ratio", &[("backend", id)]);
     assert!(pace("slow") > 1.5 * pace("one"), "{}", metrics.text());

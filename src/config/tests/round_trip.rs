@@ -179,6 +179,8 @@ fn any_node() -> BoxedStrategy<String> {
     ])
 }
 
+const BODY_BYTES: [&str; 4] = ["\"none\"", "\"10MB\"", "0", "\"3GiB\""];
+
 /// Where routes lead, in turn.
 const TARGETS: [&str; 3] = [
     "group = \"g1\"",
@@ -203,10 +205,7 @@ fn any_listener(index: usize) -> BoxedStrategy<String> {
         bytes("limits.head_bytes", 8192..=65536),
         number("limits.fields", 1..=128),
         bytes("limits.target_bytes", 1..=8192),
-        key(
-            "limits.body_bytes",
-            &["\"none\"", "\"10MB\"", "0", "\"3GiB\""],
-        ),
+        key("limits.body_bytes", &BODY_BYTES),
         key("limits.requests_per_connection", &["\"none\"", "1", "1000"]),
     ]);
     let route = lines(vec![
@@ -229,10 +228,8 @@ fn any_listener(index: usize) -> BoxedStrategy<String> {
     ]);
     let routes = proptest::collection::vec(route, 0..3);
     let tcp = lines(vec![number("backlog", 1..=65535), time("timeouts.idle")]);
-    let head = format!(
-        "[[listener]]\nname = \"l{index}\"\naddress = \"[::1]:{}\"\n",
-        80 + index
-    );
+    let port = 80 + index;
+    let head = format!("[[listener]]\nname = \"l{index}\"\naddress = \"[::1]:{port}\"\n");
     prop_oneof![
         3 => (http, routes).prop_map(|(http, routes)| {
             let routes = routes.iter().enumerate().map(|(index, route)| {

@@ -16,7 +16,6 @@ use crate::config::{Config, Members};
 use crate::control::admin::{self, Interface, Shares, Sources};
 use crate::control::change::Snapshot;
 use crate::control::core::{ControlSetup, Ready};
-use crate::control::document::{Document, Section};
 use crate::control::files::Files;
 use crate::control::handle::Handle;
 use crate::control::health::{Door, Health};
@@ -25,43 +24,31 @@ use crate::control::orders::Orders;
 use crate::control::plans::Plans;
 use crate::control::publisher::Publisher;
 use crate::control::resolver::Follower;
-use crate::control::store::Revision;
+use crate::control::store::Following;
 use crate::control::takeover::{Claim, Handed, State};
+use crate::control::truth::Truth;
 use crate::engine::planner::Resolved;
 use crate::runtime::kick_waiter::KickWaiter;
 use crate::telemetry::exposition::Detail;
 use crate::telemetry::stats::ControlStats;
 
 impl Control {
-    pub(in crate::control) async fn start(setup: ControlSetup) -> io::Result<Self> {
-        let orders = Orders::new(setup.signals, setup.orders)?;
+    pub(in crate::control) async fn start(mut setup: ControlSetup) -> io::Result<Self> {
+        let orders = Orders::new(setup.signals, setup.orders.take())?;
         let stats = Arc::new(ControlStats::default());
-        let publisher = Publisher::new(setup.ends);
-        let mut claim = setup.claim;
+        let publisher = Publisher::new(std::mem::take(&mut setup.ends));
+        let mut claim = setup.claim.take();
         let mut handed = claim.as_mut().map(Claim::take).unwrap_or_default();
-        let listeners = std::mem::take(&mut handed.listeners);
-        let plans = Plans::new(publisher.cores(), listeners);
-        let truth = setup.truth;
-        let config = truth.config;
-        let (process, document) = (truth.process, truth.document);
-        let snapshot = first_snapshot(truth.revision, &process, &document, &handed.state);
+        let plans = Plans::new(publisher.cores(), std::mem::take(&mut handed.listeners));
+        let snapshot = first_snapshot(&setup.truth, &handed.state);
         let health = Health::since(&stats, handed.state.origin);
         let (handle, changes) =
             Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
-        let following = truth.store.follow();
-        let sources = Sources {
-            handle: handle.clone(),
-            view: plans.view(),
-            progress: publisher.watch(),
-            cores: setup.core_stats.clone(),
-            control: Arc::clone(&stats),
-            store: following.clone(),
-            log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
-            detail: Detail::default(),
-            shares: Shares::default(),
-            started: SystemTime::now(),
-            config_path: setup.config_path.clone(),
-        };
+        let following = setup.truth.store.follow();
+        let shown = (&handle, &plans, &publisher, &stats);
+        let sources = sources_of(&setup, shown, following.clone());
+        let truth = setup.truth;
+        let config = truth.config;
         let mut upgrade = Upgrade::new(setup.upgrades, claim);
         let (interface, heartbeats) =
             open_doors(&config, sources, &mut handed, &mut upgrade).await?;
@@ -71,8 +58,8 @@ impl Control {
             store: Some(truth.store),
             lasting: truth.lasting,
             revision: truth.revision,
-            process,
-            document,
+            process: truth.process,
+            document: truth.document,
             handle,
             changes,
             underway: None,
@@ -146,6 +133,27 @@ impl Control {
     }
 }
 
+/// What the pages of the admin interface are made from.
+fn sources_of(
+    setup: &ControlSetup,
+    (handle, plans, publisher, stats): (&Handle, &Plans, &Publisher, &Arc<ControlStats>),
+    store: Option<Following>,
+) -> Sources {
+    Sources {
+        handle: handle.clone(),
+        view: plans.view(),
+        progress: publisher.watch(),
+        cores: setup.core_stats.clone(),
+        control: Arc::clone(stats),
+        store,
+        log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
+        detail: Detail::default(),
+        shares: Shares::default(),
+        started: SystemTime::now(),
+        config_path: setup.config_path.clone(),
+    }
+}
+
 /// Opens what hears of people, backends and other processes, by the sockets that were handed over
 /// where they are the same.
 async fn open_doors(
@@ -172,15 +180,10 @@ async fn open_doors(
 
 /// What is in effect at first: above the epochs of a process that was taken over from. Its
 /// revision is the same if the configuration is, so that conditions of clients still hold.
-fn first_snapshot(
-    revision: Revision,
-    process: &Section,
-    document: &Document,
-    before: &State,
-) -> Snapshot {
-    let mut epoch = revision.epoch();
+fn first_snapshot(truth: &Truth, before: &State) -> Snapshot {
+    let mut epoch = truth.revision.epoch();
     if before.epoch > Epoch(0) {
         epoch = epoch.max(before.epoch.next_found());
     }
-    Snapshot::first(revision, epoch, process, document)
+    Snapshot::first(truth.revision, epoch, &truth.process, &truth.document)
 }

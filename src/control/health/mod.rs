@@ -62,7 +62,7 @@ impl Health {
         Health::since(stats, monotonic())
     }
 
-    /// Of no backend yet, by a clock that began at `origin` of the machine's, so that the moments of
+    /// Of no backend yet, by a clock that began at `origin` of the machine's, so that moments of
     /// a process that is taken over from mean the same here. The machine's clock itself begins at
     /// zero, which is nobody's origin.
     #[must_use]

@@ -9,13 +9,13 @@
 //! inherited descriptors and their numbers in the environment, which only a child can have, and
 //! which would leave the store and the answer "now it is yours" to a second channel anyway.
 //!
-//! | new | old |
-//! |---|---|
-//! | reads its configuration, probes the machine, says `Ask` | |
-//! | | finishes the change under way, answers further ones with 503, closes the store, says `Sockets` (as often as needed) and `State` |
-//! | opens the store, plans, adopts on all cores: both serve; says `Serving` | |
-//! | | says `Yours`, accepts nothing more, drains, ends |
-//! | opens the admin interface and the door for heartbeats on the old one's sockets, allows changes | |
+//! 1. The new process reads its configuration, probes the machine and says `Ask`.
+//! 2. The old one finishes the change under way, answers further ones with 503, closes the store,
+//!    and says `Sockets`, as often as needed, and `State`.
+//! 3. The new one opens the store, plans, adopts on all cores and says `Serving`: both serve.
+//! 4. The old one says `Yours`, accepts nothing more, drains and ends.
+//! 5. The new one opens the admin interface and the door for heartbeats on the old one's sockets
+//!    and allows changes.
 //!
 //! `Yours` is the point of no return. Until then whatever goes wrong leaves the old process as it
 //! was: it says `Keep` if it can, opens its store again and goes on; the new one ends. A line
