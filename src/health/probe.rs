@@ -103,6 +103,9 @@ impl Probe {
 
     /// Notes a result: how long a pass took, or `None` for a failure. Answers whether the opinion
     /// changed.
+    ///
+    /// The wait counts from when this check was due and not from its end: one that hangs until its
+    /// timeout takes nothing off the pace, so who hangs is out within `fall` intervals and a timeout.
     pub fn record(&mut self, passed: Option<Duration>, pace: &Pace, now: Moment) -> bool {
         let before = self.opinion;
         let departed = passed.is_some_and(|took| self.times.note(took));
@@ -112,7 +115,13 @@ impl Probe {
         if departed {
             self.agreeing = self.agreeing.min(1);
         }
-        self.due = now + self.wavering(self.wait(pace));
+        let wait = self.wavering(self.wait(pace));
+        // After a standstill of the machine all of them are late at once; that is no beat to keep.
+        let beat = match now.saturating_sub(self.due) <= pace.interval * 2 {
+            true => self.due,
+            false => now,
+        };
+        self.due = (beat + wait).clamp(now, now + wait);
         self.opinion != before
     }
 

@@ -59,6 +59,28 @@ fn a_dead_backend_is_out_within_interval_times_fall() {
 }
 
 #[test]
+fn one_that_hangs_is_out_within_interval_times_fall_and_a_timeout() {
+    let pace = Pace {
+        fast: PACE.interval,
+        ..PACE
+    };
+    for timeout in [pace.interval / 4, pace.interval] {
+        let mut probe = probe();
+        let mut now = probe.due();
+        probe.record(Some(MILLI), &pace, now);
+        let stopped = now + MILLI;
+        while probe.opinion() == Found::Up {
+            let begins = now.max(probe.due());
+            now = begins + timeout;
+            probe.record(None, &pace, now);
+        }
+        let most = pace.interval.mul_f64(1.1) * pace.fall + timeout;
+        assert!(now - stopped <= most, "{:?} > {most:?}", now - stopped);
+        assert!(probe.due() >= now, "not before it is over");
+    }
+}
+
+#[test]
 fn one_that_stays_down_is_asked_ever_more_rarely_up_to_the_cap() {
     let mut probe = probe();
     run(&mut probe, &[false]);
@@ -137,8 +159,9 @@ fn ten_thousand_that_were_checked_at_once_drift_apart() {
     let mut dues: Vec<Duration> = (0..10_000_u64)
         .map(|identity| {
             let mut probe = Probe::new(identity, &PACE, Duration::ZERO);
-            probe.record(Some(MILLI), &PACE, PACE.interval);
-            probe.due() - PACE.interval
+            let now = PACE.interval * 4;
+            probe.record(Some(MILLI), &PACE, now);
+            probe.due() - now
         })
         .collect();
     dues.sort();
