@@ -202,9 +202,10 @@ fn openmetrics_differs_in_names_of_families_and_ends() {
     for line in open.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = line.split_once(' ').unwrap();
         assert!(!name.ends_with("_total"), "{line}");
-        let is_counter = text.contains(&format!("# TYPE {name}_total counter"));
-        assert_eq!(kind == "counter", is_counter, "{line}");
-        counters += u32::from(is_counter);
+        if kind == "counter" {
+            assert!(text.contains(&format!("# TYPE {name}_total counter")), "{line}");
+            counters += 1;
+        }
     }
     assert!(counters > 20);
 }
