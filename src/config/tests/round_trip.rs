@@ -14,6 +14,10 @@ fn every_file_of_the_repository_loads() {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.ends_with("sim") {
+                // Scenarios are another language; the simulator loads its own.
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else if path

@@ -203,7 +203,10 @@ fn openmetrics_differs_in_names_of_families_and_ends() {
         let (name, kind) = line.split_once(' ').unwrap();
         assert!(!name.ends_with("_total"), "{line}");
         if kind == "counter" {
-            assert!(text.contains(&format!("# TYPE {name}_total counter")), "{line}");
+            assert!(
+                text.contains(&format!("# TYPE {name}_total counter")),
+                "{line}"
+            );
             counters += 1;
         }
     }
