@@ -39,6 +39,8 @@ struct Member {
     breaker: Breaker,
     ejection: Ejection,
     by_connects: bool,
+    /// When trials were last granted.
+    granted: Moment,
     passes: u32,
     ramp_since: Option<Moment>,
     totals: Totals,
@@ -65,6 +67,7 @@ impl Keeper {
             breaker: Breaker::default(),
             ejection: Ejection::default(),
             by_connects: false,
+            granted: Moment::ZERO,
             passes: 0,
             ramp_since: None,
             totals: Totals::default(),
@@ -139,8 +142,16 @@ impl Keeper {
         let trials = group.outlier.trials;
         match member.breaker.tick(&mut member.ejection, trials, now) {
             Step::Close => self.readmit(group, at, now),
-            Step::Try(count) => group.backends[at].standing.grant_trials(count),
+            Step::Try(count) => self.grant(group, at, count, now),
             Step::Nothing | Step::Open(_) => {}
+        }
+        let member = &self.members[at];
+        // A trial that ended without an outcome is another's chance.
+        if let Breaker::HalfOpen { missing } = member.breaker
+            && !group.backends[at].standing.has_trials()
+            && now.saturating_sub(member.granted) >= group.outlier.interval
+        {
+            self.grant(group, at, missing, now);
         }
         let member = &mut self.members[at];
         if let Some(since) = member.ramp_since {
@@ -186,7 +197,9 @@ impl Keeper {
 
     fn eject(&mut self, group: &Group, index: BackendIndex, by_connects: bool, now: Moment) {
         let member = &mut self.members[index.index()];
-        group.backends[index.index()].standing.suspend();
+        let standing = &group.backends[index.index()].standing;
+        standing.suspend();
+        standing.grant_trials(0);
         member.breaker.open(&mut member.ejection, &self.times, now);
         member.by_connects = by_connects;
         member.passes = 0;
@@ -194,6 +207,11 @@ impl Keeper {
             probe.suspect(&self.pace, now);
         }
         self.restless = true;
+    }
+
+    fn grant(&mut self, group: &Group, at: usize, count: u32, now: Moment) {
+        self.members[at].granted = now;
+        group.backends[at].standing.grant_trials(count);
     }
 
     fn readmit(&mut self, group: &Group, at: usize, now: Moment) {

@@ -52,7 +52,7 @@ struct Entry {
     backend: usize,
     arrived: f64,
     took: f64,
-    /// Requests that were at its backend when it came, itself included.
+    /// Requests at its backend while it was there, in the mean, itself included.
     met: u32,
 }
 
@@ -79,7 +79,7 @@ pub fn read<'l>(
     }
     let group = match group {
         Some(group) => group.to_owned(),
-        None => most_common(&known).ok_or("the log names no group: it must be in JSON")?,
+        None => most_frequent(&known).ok_or("the log names no group: it must be in JSON")?,
     };
     let (mut entries, ids) = entries_of(&known, &group);
     skipped += known.len() - entries.len();
@@ -87,8 +87,9 @@ pub fn read<'l>(
         return Err(format!("the log has no request of group {group:?}"));
     }
     entries.sort_by(|left, right| left.arrived.total_cmp(&right.arrived));
-    count_others(&mut entries, ids.len());
-    let fits: Vec<Fit> = (0..ids.len()).map(|at| fit(&entries, at)).collect();
+    let most = count_others(&mut entries, ids.len());
+    let each = most.into_iter().enumerate();
+    let fits: Vec<Fit> = each.map(|(at, most)| fit(&entries, at, most)).collect();
     let typical = median(fits.iter().map(|fit| fit.base).collect());
     let backends = fits.iter().map(|fit| like(fit, typical)).collect();
     let origin = entries[0].arrived;
@@ -113,7 +114,7 @@ pub fn read<'l>(
     })
 }
 
-fn most_common(lines: &[Line]) -> Option<String> {
+fn most_frequent(lines: &[Line]) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for group in lines.iter().filter_map(|line| line.group.as_deref()) {
         *counts.entry(group).or_default() += 1;
@@ -164,15 +165,29 @@ fn seconds_of(text: &str) -> Option<f64> {
     Some(days as f64 * 86_400.0 + hour * 3600.0 + minute * 60.0 + second)
 }
 
-/// Notes how many requests each met at its backend.
-fn count_others(entries: &mut [Entry], backends: usize) {
-    let mut ends: Vec<Vec<f64>> = vec![Vec::new(); backends];
-    for entry in entries {
-        let there = &mut ends[entry.backend];
-        there.retain(|end| *end > entry.arrived);
-        there.push(entry.arrived + entry.took);
-        entry.met = there.len() as u32;
+/// Notes how many requests each met at its backend; answers how many each backend had at most.
+///
+/// Those who come later make a request take longer as much as those who were there before it.
+fn count_others(entries: &mut [Entry], backends: usize) -> Vec<u32> {
+    let mut there: Vec<Vec<usize>> = vec![Vec::new(); backends];
+    let mut most = vec![0; backends];
+    let mut shared = vec![0.0; entries.len()];
+    for (at, entry) in entries.iter().enumerate() {
+        let ends = |one: &Entry| one.arrived + one.took;
+        let there = &mut there[entry.backend];
+        there.retain(|other| ends(&entries[*other]) > entry.arrived);
+        for other in there.iter().copied() {
+            let both = ends(&entries[other]).min(ends(entry)) - entry.arrived;
+            shared[at] += both;
+            shared[other] += both;
+        }
+        there.push(at);
+        most[entry.backend] = most[entry.backend].max(there.len() as u32);
     }
+    for (entry, shared) in entries.iter_mut().zip(shared) {
+        entry.met = 1 + (shared / entry.took).round() as u32;
+    }
+    most
 }
 
 /// How many times longer than usual is too long to be chance.
@@ -181,12 +196,10 @@ const LONGER: f64 = 1.5;
 /// Requests that tell anything of how many others they met.
 const ENOUGH: usize = 20;
 
-fn fit(entries: &[Entry], backend: usize) -> Fit {
+fn fit(entries: &[Entry], backend: usize, most: u32) -> Fit {
     let mut by_crowd: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-    let mut most = 1;
     for entry in entries.iter().filter(|entry| entry.backend == backend) {
         by_crowd.entry(entry.met).or_default().push(entry.took);
-        most = most.max(entry.met);
     }
     let known = |times: &Vec<f64>| times.len() >= ENOUGH;
     let quiet = by_crowd.values().find(|times| known(times));
