@@ -303,7 +303,7 @@ fn a_tcp_group_refuses_what_is_too_much() {
         .start();
     let (_one, _two) = (proxy.client(), proxy.client());
     eventually("two are there", || upstream.accepted() == 2);
-    let _three = proxy.client();
+    proxy.expect_refusal();
     let fault = [("fault", "breaker_overflow")];
     proxy.wait_for_metric("weir_listener_faults_total", &fault, 1.0);
     assert_eq!(upstream.accepted(), 2);

@@ -1,24 +1,12 @@
 //! Hard limits of a backend, for relayed connections.
 
-use std::io::ErrorKind;
-
-use crate::support::{Proxy, Settings, Upstream, Wire, eventually};
+use crate::support::{Settings, Upstream, eventually};
 
 fn greeter() -> Upstream {
     Upstream::scripted(|mut connection| {
         connection.send("hello");
         let _ = connection.read_to_end();
     })
-}
-
-/// The reset may come so soon that it is connecting that fails.
-fn expect_reset(proxy: &Proxy) {
-    match Wire::try_connect(proxy.address()) {
-        Ok(mut wire) => {
-            wire.expect_reset();
-        }
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-    }
 }
 
 #[test]
@@ -32,7 +20,7 @@ fn a_connection_without_a_place_is_refused_and_places_come_back() {
             for client in &mut open {
                 assert_eq!(client.read_exactly(5), b"hello", "{limit}, round {round}");
             }
-            expect_reset(&proxy);
+            proxy.expect_refusal();
             proxy.wait_for_metric("weir_backend_in_flight", &[], 2.0);
             drop(open);
             proxy.wait_for_metric("weir_backend_in_flight", &[], 0.0);

@@ -3,6 +3,7 @@
 //! Dropping it kills the process and, unless the test fails already, asserts that it said nothing
 //! of a panic. When the test fails, what it wrote to its standard error is shown.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -148,6 +149,16 @@ impl Proxy {
     #[track_caller]
     pub fn connect(&self) -> Wire {
         Wire::connect(self.address())
+    }
+
+    /// Asserts that a new connection to the first listener is reset, perhaps so soon that it is
+    /// connecting that fails.
+    #[track_caller]
+    pub fn expect_refusal(&self) {
+        match Wire::try_connect(self.address()) {
+            Ok(mut wire) => wire.expect_reset(),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
     }
 
     /// What the admin API answers to a GET.
