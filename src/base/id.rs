@@ -37,6 +37,10 @@ number! {
     BackendSlot(u32)
 }
 number! {
+    /// A route among all this node has ever had: never given to another one.
+    RouteSerial(u32)
+}
+number! {
     /// Position of a group in one epoch's table.
     GroupIndex(u32)
 }

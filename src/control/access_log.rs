@@ -22,6 +22,7 @@ use crate::base::limits::{LOG_BATCH_BYTES, LOG_RING_BYTES};
 use crate::telemetry::access_log::AccessLogSender;
 use crate::telemetry::access_log::format::{LineFormat, LineWriter, LogNames};
 use crate::telemetry::access_log::frame::RecordReader;
+use crate::telemetry::exemplars::{Collector, Exemplars};
 use crate::telemetry::stats::LogStats;
 
 /// Shortest and longest pause between two polls. The longest is what a ring must bear when load
@@ -44,6 +45,7 @@ pub struct LogHandle {
     finished: Receiver<()>,
     names: Arc<ArcSwap<LogNames>>,
     stats: Arc<LogStats>,
+    exemplars: Exemplars,
 }
 
 impl LogHandle {
@@ -62,6 +64,12 @@ impl LogHandle {
     #[must_use]
     pub fn stats(&self) -> &Arc<LogStats> {
         &self.stats
+    }
+
+    /// Requests that stand for buckets of latency.
+    #[must_use]
+    pub fn exemplars(&self) -> Exemplars {
+        self.exemplars.clone()
     }
 
     /// Writes what is left and ends the thread; gives up after `within`, so that a dead disk
@@ -98,8 +106,11 @@ pub fn start(
     let (done, finished) = sync_channel(1);
     let names = Arc::new(ArcSwap::from_pointee(LogNames::default()));
     let stats = Arc::new(LogStats::default());
+    let exemplars = Exemplars::default();
     let mut log = LogThread {
         readers,
+        exemplars: Collector::new(exemplars.clone()),
+        named: None,
         lines: LineWriter::new(format),
         names: Arc::clone(&names),
         batch: Vec::with_capacity(LOG_BATCH_BYTES + LOG_BATCH_BYTES / 4),
@@ -123,6 +134,7 @@ pub fn start(
             finished,
             names,
             stats,
+            exemplars,
         },
         senders,
     ))
@@ -143,6 +155,9 @@ struct LogThread {
     readers: Vec<RecordReader>,
     lines: LineWriter,
     names: Arc<ArcSwap<LogNames>>,
+    /// The names the last poll went by.
+    named: Option<Arc<LogNames>>,
+    exemplars: Collector,
     batch: Vec<u8>,
     sink: Sink,
 }
@@ -179,6 +194,11 @@ impl LogThread {
     /// Writes what every ring holds now, in at most `batches_max` full batches.
     fn poll(&mut self, batches_max: usize) {
         let names = self.names.load_full();
+        let same = |known: &Arc<LogNames>| Arc::ptr_eq(known, &names);
+        if !self.named.as_ref().is_some_and(same) {
+            self.named = Some(Arc::clone(&names));
+            self.exemplars.forget();
+        }
         let mut batches = 0;
         for index in 0..self.readers.len() {
             while batches < batches_max {
@@ -191,11 +211,14 @@ impl LogThread {
             }
         }
         self.sink.write(&mut self.batch);
+        self.exemplars.publish();
     }
 
     fn fill_batch(&mut self, reader: usize, names: &LogNames) {
         let (batch, lines) = (&mut self.batch, &mut self.lines);
+        let exemplars = &mut self.exemplars;
         let unreadable = self.readers[reader].drain(|record, texts| {
+            exemplars.note(record);
             lines.write(batch, names, record, texts);
             batch.len() < LOG_BATCH_BYTES
         });

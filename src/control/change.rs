@@ -2,6 +2,7 @@
 //! and what became of it.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -20,6 +21,8 @@ pub struct Change {
     pub answer: oneshot::Sender<Result<Done, Refusal>>,
     /// How often it was judged before another node was first.
     pub tries: u32,
+    /// When it was asked for.
+    pub asked: Instant,
 }
 
 /// What must hold for a change to be made.

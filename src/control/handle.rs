@@ -5,7 +5,7 @@
 //! loop, which makes one after the other; the queue is bounded and a full one refuses at once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -86,6 +86,7 @@ impl Handle {
             conditions,
             answer,
             tries: 0,
+            asked: Instant::now(),
         };
         match self.changes.try_send(change) {
             Ok(()) => made.await.unwrap_or(Err(Refusal::Ending)),

@@ -38,6 +38,16 @@ fn number_of(status: &str, key: &str) -> u64 {
     line.and_then(|rest| rest.trim().parse().ok()).unwrap_or(0)
 }
 
+/// What the kernel gave a thread: CPU time, and time it waited for a CPU though it could run, both
+/// in microseconds. None where the kernel does not tell.
+#[must_use]
+pub fn thread_times(thread: u32) -> Option<(u64, u64)> {
+    let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+    let mut nanos = text.split_whitespace().map_while(|part| part.parse().ok());
+    let (ran, waited): (u64, u64) = (nanos.next()?, nanos.next()?);
+    Some((ran / 1000, waited / 1000))
+}
+
 /// Since Linux 6.2 the size of the directory is the number of descriptors; before that it is 0
 /// and they are counted, which takes long when there are many.
 fn open_fds() -> u64 {
@@ -50,6 +60,19 @@ fn open_fds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_works_has_had_a_cpu() {
+        let own = rustix::thread::gettid().as_raw_pid().unsigned_abs();
+        let (before, _) = thread_times(own).expect("a kernel that tells");
+        let mut sum = 0_u64;
+        let began = std::time::Instant::now();
+        while thread_times(own).is_none_or(|(ran, _)| ran <= before) {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
+            assert!(began.elapsed().as_secs() < 60, "no CPU time in a minute");
+        }
+        assert_eq!(thread_times(0), None);
+    }
 
     #[test]
     fn a_running_process_has_cpu_time_memory_and_descriptors() {

@@ -12,14 +12,16 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::base::id::{BackendIndex, BackendSlot, CoreId};
 use crate::control::health::Health;
-use crate::engine::registry::{BackendEntry, ListenerEntry, Registry};
+use crate::engine::registry::{BackendEntry, ListenerEntry, Registry, RouteEntry};
 use crate::health::verdict::Status;
 use crate::routing::breaker::Overflow;
 use crate::routing::limit::Limited;
 use crate::routing::policy::estimate;
 use crate::routing::table::{BackendState, Table};
 use crate::telemetry::access_log::format::LogNames;
-use crate::telemetry::exposition::{BackendFacts, EstimateFacts, GroupFacts, ListenerFacts};
+use crate::telemetry::exposition::{
+    BackendFacts, EstimateFacts, GroupFacts, ListenerFacts, RouteFacts,
+};
 
 /// One plan as people see it.
 pub struct View {
@@ -30,6 +32,8 @@ pub struct View {
     pub backends_hash: u64,
     /// Listeners that have counters.
     pub listeners: Vec<ListenerEntry>,
+    /// Routes that have counters.
+    pub routes: Vec<RouteEntry>,
     /// Backends that have counters.
     pub backends: Vec<BackendEntry>,
 }
@@ -42,6 +46,7 @@ impl View {
             backends_hash: hash_of(&table),
             table,
             listeners: registry.listeners().collect(),
+            routes: registry.routes().collect(),
             backends: registry.backends().collect(),
         }
     }
@@ -70,7 +75,20 @@ impl View {
         let facts = self.listeners.iter().map(|entry| ListenerFacts {
             name: &entry.name,
             address: entry.address.to_string(),
+            slot: entry.slot,
             stats: &entry.stats,
+        });
+        facts.collect()
+    }
+
+    /// The routes for the metrics page.
+    #[must_use]
+    pub fn route_facts(&self) -> Vec<RouteFacts<'_>> {
+        let facts = self.routes.iter().map(|entry| RouteFacts {
+            listener: &entry.listener,
+            route: &entry.name,
+            serial: entry.account.serial,
+            unplaced: &entry.account.unplaced,
         });
         facts.collect()
     }

@@ -149,6 +149,14 @@ impl<D: Driver> Worker<D> {
             stats.requests.inc(exchange.status);
             stats.latency.record_micros(duration);
             stats.bytes_received.add(exchange.bytes_received);
+            let account = listener.account(exchange.route);
+            match exchange.backend() {
+                Some(backend) => {
+                    let answered = &backend.stats.of(core).answered;
+                    answered.inc(account.serial, exchange.status);
+                }
+                None => account.unplaced.of(core).inc(exchange.status),
+            }
             if let Some(fault) = exchange.fault {
                 stats.faults[fault as usize].inc();
             }

@@ -32,6 +32,8 @@ pub(super) struct Exchange {
     /// The table it was routed with, kept to its end.
     pub(super) table: Pinned,
     pub(super) listener: ListenerSlot,
+    /// Position of the route that took it.
+    pub(super) route: Option<usize>,
     pub(super) group: Option<GroupIndex>,
     pub(super) backend: Option<BackendIndex>,
     /// Its place in the queue of its group, while every backend is at a limit.
@@ -86,6 +88,7 @@ impl Exchange {
         Exchange {
             table,
             listener,
+            route: None,
             group: None,
             backend: None,
             waiting: None,

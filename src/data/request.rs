@@ -44,6 +44,7 @@ impl<D: Driver> Worker<D> {
         exchange.wants_continue = head.expects_continue();
         exchange.bytes_received = head.head_len() as u64;
         exchange.close = !head.keeps_alive() || self.is_last_request(key);
+        exchange.route = by.route;
         if let Placed::Group(group) = placed {
             exchange.group = Some(group);
             exchange.affinity = self.affinity(key, table.group(group), head);

@@ -118,6 +118,8 @@ impl<D: Driver> Worker<D> {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let unix_base_micros = u64::try_from(unix.as_micros()).unwrap_or(0);
+        let thread = rustix::thread::gettid().as_raw_pid();
+        setup.stats.thread.set(thread.unsigned_abs());
         Worker {
             core: setup.core,
             seed: setup.seed,
@@ -402,6 +404,7 @@ impl<D: Driver> Turn for Worker<D> {
         }
         self.stats.turns.inc();
         self.stats.completions.add(completions);
+        self.stats.batches.record(completions);
         let mut due = std::mem::take(&mut self.due);
         self.wheel.advance(self.now.tick, &mut due);
         for (tick, key) in due.drain(..) {

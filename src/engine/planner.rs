@@ -201,6 +201,9 @@ fn plan_listener(
             backlog,
         });
     }
+    let route_names = routes::names_of(listener);
+    let mut account_of = |name: &Arc<str>| registry.claim_route(&listener.name, name);
+    let rest_account = account_of(&Arc::default());
     Listener {
         slot,
         name: Arc::clone(&listener.name),
@@ -210,7 +213,9 @@ fn plan_listener(
             checked::Protocol::Tcp => Protocol::Tcp,
         },
         routes: routes::set_of(listener, views),
-        route_names: routes::names_of(listener),
+        route_accounts: route_names.iter().map(account_of).collect(),
+        rest_account,
+        route_names,
         connections_max: listener.connections_max,
         timeouts: ListenerTimeouts {
             head: listener.timeouts.head,

@@ -20,12 +20,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use crate::base::epoch::Epoch;
-use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot};
+use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot, RouteSerial};
 use crate::routing::breaker::Overflows;
 use crate::routing::latency::{GroupNorm, Norms};
 use crate::routing::limit::Gate;
 use crate::routing::load::{Board, Load};
 use crate::routing::standing::{BackendStanding, GroupStanding, Standings};
+use crate::routing::table::RouteAccount;
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
 
 /// What makes a listener the same listener.
@@ -50,6 +51,14 @@ struct GroupIdentity {
     required: Arc<[Arc<str>]>,
 }
 
+/// What makes a route the same route: its listener may move.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct RouteIdentity {
+    listener: Arc<str>,
+    /// Empty for requests that none of its routes takes.
+    name: Arc<str>,
+}
+
 /// All slots of a node. A clone shares the counters, so a plan can be tried on a clone and thrown
 /// away.
 #[derive(Clone)]
@@ -57,6 +66,9 @@ pub struct Registry {
     cores: usize,
     epoch: Epoch,
     listeners: Slots<ListenerIdentity, ListenerState>,
+    routes: Slots<RouteIdentity, RouteAccount>,
+    /// The serial the last new route got.
+    last_route: RouteSerial,
     groups: Slots<GroupIdentity, GroupState>,
     backends: Slots<BackendIdentity, BackendState>,
     group_loads: Board,
@@ -112,6 +124,17 @@ pub struct ListenerEntry {
     pub live: bool,
 }
 
+/// One route, for metrics.
+#[derive(Clone)]
+pub struct RouteEntry {
+    /// Name of its listener.
+    pub listener: Arc<str>,
+    /// Its name; empty for requests that no route took.
+    pub name: Arc<str>,
+    /// What is counted of it.
+    pub account: RouteAccount,
+}
+
 /// One group, for metrics and admin views.
 #[derive(Clone, Debug)]
 pub struct GroupEntry {
@@ -156,6 +179,8 @@ impl Registry {
             cores,
             epoch: Epoch::default(),
             listeners: Slots::default(),
+            routes: Slots::default(),
+            last_route: RouteSerial(0),
             groups: Slots::default(),
             backends: Slots::default(),
             group_loads: Board::new(cores),
@@ -180,6 +205,15 @@ impl Registry {
             address: entry.identity.address,
             stats: entry.state.stats.clone(),
             live: self.is_live(entry.last),
+        })
+    }
+
+    /// Every route that has counters.
+    pub fn routes(&self) -> impl Iterator<Item = RouteEntry> + '_ {
+        self.routes.iter().map(|(_, entry)| RouteEntry {
+            listener: Arc::clone(&entry.identity.listener),
+            name: Arc::clone(&entry.identity.name),
+            account: entry.state.clone(),
         })
     }
 
@@ -226,6 +260,7 @@ impl Registry {
     pub fn release_before(&mut self, oldest: Epoch) {
         let oldest = oldest.min(self.epoch);
         self.listeners.release_before(oldest);
+        self.routes.release_before(oldest);
         self.groups.release_before(oldest);
         self.backends.release_before(oldest);
     }
@@ -259,6 +294,23 @@ impl Registry {
                 backlog,
             });
         (ListenerSlot(slot), state.stats.clone(), state.backlog)
+    }
+
+    /// What is counted of a route; without a name, of requests that no route of the listener takes.
+    pub(super) fn claim_route(&mut self, listener: &Arc<str>, name: &Arc<str>) -> RouteAccount {
+        let identity = RouteIdentity {
+            listener: Arc::clone(listener),
+            name: Arc::clone(name),
+        };
+        let (cores, last) = (self.cores, &mut self.last_route);
+        let make = |_| {
+            last.0 += 1;
+            RouteAccount {
+                serial: *last,
+                unplaced: PerCore::new(cores),
+            }
+        };
+        self.routes.claim(identity, self.epoch, make).1.clone()
     }
 
     /// Notes the backlog a listener's sockets are opened with.

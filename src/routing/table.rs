@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::{
-    BackendIndex, BackendSlot, CoreId, GroupIndex, GroupSlot, ListenerSlot, ShardIndex,
+    BackendIndex, BackendSlot, CoreId, GroupIndex, GroupSlot, ListenerSlot, RouteSerial, ShardIndex,
 };
 use crate::base::limits::SHARD_KEY_BYTES_MAX;
 use crate::routing::breaker::Breaker;
@@ -29,7 +29,7 @@ use crate::routing::shard::Rule;
 use crate::routing::shard::key::{Extracted, KeyRoom, KeySource, RequestView};
 use crate::routing::standing::{BackendStanding, GroupStanding};
 use crate::routing::sticky::Sticky;
-use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
+use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore, StatusCounts};
 
 /// All routing facts of one epoch.
 pub struct Table {
@@ -118,6 +118,10 @@ pub struct Listener {
     pub routes: RouteSet,
     /// What each route is called.
     pub route_names: Box<[Arc<str>]>,
+    /// What is counted of each route.
+    pub route_accounts: Box<[RouteAccount]>,
+    /// What is counted of requests that none of them takes.
+    pub rest_account: RouteAccount,
     /// Connections over all cores; more wait in the backlog.
     pub connections_max: u32,
     /// Times.
@@ -126,6 +130,25 @@ pub struct Listener {
     pub http: HttpOptions,
     /// Counters by core.
     pub stats: PerCore<ListenerStats>,
+}
+
+/// What is counted of a route, beside what its backends count for it.
+#[derive(Clone)]
+pub struct RouteAccount {
+    /// By this its backends know it.
+    pub serial: RouteSerial,
+    /// Requests by status that came to no backend.
+    pub unplaced: PerCore<StatusCounts>,
+}
+
+impl Listener {
+    /// What is counted of the route at this position.
+    #[inline]
+    #[must_use]
+    pub fn account(&self, route: Option<usize>) -> &RouteAccount {
+        let of_route = route.and_then(|position| self.route_accounts.get(position));
+        of_route.unwrap_or(&self.rest_account)
+    }
 }
 
 /// Times on the client's side.

@@ -1,7 +1,10 @@
 //! Counting and telling: per-core counters, histograms, exposition and the access log. Pure.
 
 pub mod access_log;
+pub mod batches;
+pub mod by_route;
 pub mod counter;
+pub mod exemplars;
 pub mod exposition;
 pub mod health;
 pub mod histogram;

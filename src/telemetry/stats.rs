@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::base::fault::Fault;
 use crate::base::id::CoreId;
+use crate::telemetry::batches::BatchCounts;
+use crate::telemetry::by_route::RouteCounts;
 use crate::telemetry::counter::{Counter, Gauge};
 pub use crate::telemetry::health::HealthStats;
 use crate::telemetry::histogram::LatencyHistogram;
@@ -182,6 +184,8 @@ pub struct BackendStats {
     pub bytes_received: Counter,
     /// Requests by the status the backend answered.
     pub requests: StatusCounts,
+    /// Requests it was the last to have, by their route and the status the client got.
+    pub answered: RouteCounts,
     /// Exchanges that ended by a fault while they were here, by [`Fault`].
     pub faults: [Counter; Fault::ALL.len()],
     /// From the request's hand-over to the response's head.
@@ -195,6 +199,10 @@ pub struct CoreStats {
     pub turns: Counter,
     /// Completions handled.
     pub completions: Counter,
+    /// Turns by how many completions each had.
+    pub batches: BatchCounts,
+    /// Its thread as the kernel numbers it; 0 before it runs.
+    pub thread: Gauge,
     /// Times the kernel found no receive buffer.
     pub buffer_starved: Counter,
     /// Buffers in use beyond those posted to the kernel.
@@ -263,6 +271,8 @@ impl StoreStats {
 pub struct ControlStats {
     /// Epochs published.
     pub published: Counter,
+    /// From asking for a change to its answer: judged, stored, published.
+    pub changes: LatencyHistogram,
     /// From the publication of a table to its use by every core.
     pub adoption: LatencyHistogram,
     /// Reloads that led to a new epoch.

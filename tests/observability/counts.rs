@@ -22,10 +22,7 @@ fn requests_are_counted_by_status_on_both_sides() {
         proxy.wait_for_metric("weir_backend_requests_total", &labels, times);
     }
     let metrics = proxy.metrics();
-    assert_eq!(
-        metrics.sum("weir_listener_connections_total", &[]),
-        Some(1.0)
-    );
+    assert_eq!(metrics.sum("weir_listener_accepts_total", &[]), Some(1.0));
     assert_eq!(
         metrics.sum("weir_listener_connections", &[("listener", "web")]),
         Some(1.0)
@@ -79,11 +76,7 @@ fn relayed_bytes_and_connections_are_counted() {
         assert_eq!(client.read_exactly(2500).len(), 2500);
         client.expect_closed();
     }
-    proxy.wait_for_metric(
-        "weir_listener_connections_total",
-        &[("listener", "relay")],
-        3.0,
-    );
+    proxy.wait_for_metric("weir_listener_accepts_total", &[("listener", "relay")], 3.0);
     proxy.wait_for_metric("weir_listener_connections", &[], 0.0);
     proxy.wait_for_metric("weir_listener_received_bytes_total", &[], 30_000.0);
     proxy.wait_for_metric("weir_listener_sent_bytes_total", &[], 7500.0);
@@ -155,7 +148,7 @@ fn every_core_counts_and_the_page_adds_up() {
     });
     proxy.wait_for_metric("weir_listener_requests_total", &[("code", "200")], 800.0);
     proxy.wait_for_metric("weir_backend_requests_total", &[("code", "200")], 800.0);
-    proxy.wait_for_metric("weir_listener_connections_total", &[], 80.0);
+    proxy.wait_for_metric("weir_listener_accepts_total", &[], 80.0);
     proxy.wait_for_metric("weir_listener_connections", &[], 0.0);
     assert_eq!(upstream.request_count(), 800);
     let metrics = proxy.metrics();

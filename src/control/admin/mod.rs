@@ -45,6 +45,7 @@ use crate::control::process;
 use crate::control::publisher::{Phase, Progress};
 use crate::control::store::Following;
 use crate::control::view::View;
+use crate::telemetry::exemplars::Exemplars;
 use crate::telemetry::exposition::{self, Detail, Dialect, Facts};
 use crate::telemetry::stats::{ControlStats, CoreStats, LogStats};
 
@@ -75,6 +76,8 @@ pub struct Sources {
     pub store: Option<Following>,
     /// What the log thread counts.
     pub log: Option<Arc<LogStats>>,
+    /// Requests that stand for buckets of latency, if there is a log that has them.
+    pub exemplars: Exemplars,
     /// How finely the metrics page tells backends apart.
     pub detail: Detail,
     /// What shard rules share out.
@@ -111,6 +114,8 @@ fn router(sources: Arc<Sources>, token: Option<Token>) -> Router {
         .with_state(sources)
 }
 
+/// The page is made beside the control thread, which has more to do: one of ten thousand backends
+/// is tens of megabytes.
 async fn metrics(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Response {
     let accepted = headers.get_all(header::ACCEPT).iter();
     let mut accepted = accepted.filter_map(|value| value.to_str().ok());
@@ -119,19 +124,31 @@ async fn metrics(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Res
         true => (Dialect::OpenMetrics, OPENMETRICS),
         false => (Dialect::Text, "text/plain; version=0.0.4; charset=utf-8"),
     };
+    match tokio::task::spawn_blocking(move || metrics_page(&sources, dialect)).await {
+        Ok(text) => answer(StatusCode::OK, kind, text),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "no page"),
+    }
+}
+
+fn metrics_page(sources: &Sources, dialect: Dialect) -> String {
     let view = sources.view.load();
     let view = view.as_ref();
-    let text = exposition::render(&Facts {
+    let threads = sources.cores.iter();
+    let threads = threads.map(|core| process::thread_times(core.thread.read()));
+    exposition::render(&Facts {
         version: VERSION,
         epoch: sources.progress.borrow().published,
         dialect,
         detail: sources.detail,
         listeners: view.map(|view| view.listener_facts()).unwrap_or_default(),
+        exemplars: &sources.exemplars.read(),
+        routes: view.map(|view| view.route_facts()).unwrap_or_default(),
         groups: view
             .map(|view| view.group_facts(sources.handle.health()))
             .unwrap_or_default(),
         backends: view.map(|view| view.backend_facts()).unwrap_or_default(),
         cores: &sources.cores,
+        threads: threads.collect(),
         control: &sources.control,
         store: sources.store.as_ref().map(|store| {
             let age = store.stats.age(SystemTime::now());
@@ -140,8 +157,7 @@ async fn metrics(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Res
         }),
         log: sources.log.as_deref(),
         process: process::facts(sources.started),
-    });
-    answer(StatusCode::OK, kind, text)
+    })
 }
 
 async fn live(State(sources): State<Arc<Sources>>) -> Response {

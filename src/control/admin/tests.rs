@@ -49,6 +49,7 @@ async fn site() -> Site {
         cores: (0..2).map(|_| Arc::default()).collect(),
         control: Arc::default(),
         log: Some(Arc::default()),
+        exemplars: Exemplars::default(),
         detail: Detail::default(),
         shares: Shares::default(),
         started: SystemTime::now(),

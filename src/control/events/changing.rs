@@ -341,7 +341,11 @@ impl Control {
         }
         let after = self.handle.snapshot();
         match next.cause {
-            Cause::Asked(change) => tell(change.answer, Ok(Done { before, after })),
+            Cause::Asked(change) => {
+                let micros = u64::try_from(change.asked.elapsed().as_micros());
+                self.stats.changes.record_micros(micros.unwrap_or(u64::MAX));
+                tell(change.answer, Ok(Done { before, after }));
+            }
             Cause::Found(_) => {}
             Cause::Stored(_) => self.all_served(),
             Cause::Reload => {

@@ -13,6 +13,7 @@ use super::upgrading::Upgrade;
 use super::{Control, LOOK_EVERY};
 use crate::base::epoch::Epoch;
 use crate::config::{Config, Members};
+use crate::control::access_log::LogHandle;
 use crate::control::admin::{self, Interface, Shares, Sources};
 use crate::control::change::Snapshot;
 use crate::control::core::{ControlSetup, Ready};
@@ -147,6 +148,11 @@ fn sources_of(
         control: Arc::clone(stats),
         store,
         log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
+        exemplars: setup
+            .access_log
+            .as_ref()
+            .map(LogHandle::exemplars)
+            .unwrap_or_default(),
         detail: Detail::default(),
         shares: Shares::default(),
         started: SystemTime::now(),

@@ -137,4 +137,4 @@ impl AccessLogSender {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

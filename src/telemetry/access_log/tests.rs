@@ -8,7 +8,7 @@ use super::frame::{RecordReader, Texts};
 use super::*;
 use crate::base::epoch::Epoch;
 
-fn record() -> AccessRecord {
+pub(in crate::telemetry) fn record() -> AccessRecord {
     AccessRecord {
         ended_unix_micros: 1_753_700_000_123_456,
         listener: ListenerSlot(0),

@@ -65,7 +65,19 @@ pub(super) fn node(page: &mut Page, facts: &Facts<'_>) {
         Kind::Histogram,
         "From the publication of a table to its use by every core.",
     );
-    page.histogram("", &LISTENER_BOUNDS, std::iter::once(&control.adoption));
+    page.histogram(
+        "",
+        &LISTENER_BOUNDS,
+        std::iter::once(&control.adoption),
+        None,
+    );
+    page.family(
+        "weir_change_seconds",
+        Kind::Histogram,
+        "From asking for a change to its answer: judged, stored and published.",
+    );
+    let changes = std::iter::once(&control.changes);
+    page.histogram("", &LISTENER_BOUNDS, changes, None);
     page.family(
         "weir_reloads_total",
         Kind::Counter,

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::base::fault::Fault;
 use crate::telemetry::counter::{Counter, Gauge};
+use crate::telemetry::exemplars::OfListener;
 use crate::telemetry::exposition::page::{Kind, Page, labels};
+use crate::telemetry::exposition::tally::Tally;
 use crate::telemetry::exposition::{BackendFacts, Detail, ListenerFacts};
 use crate::telemetry::stats::{BackendStats, PerCore, StatusCounts};
 
 /// Bounds for listeners: 0.5 ms to 67 s, doubling.
-pub(super) const LISTENER_BOUNDS: [u64; 18] = powers_of_two(9, 1);
+pub const LISTENER_BOUNDS: [u64; 18] = powers_of_two(9, 1);
 
 /// Bounds for backends: 1 ms to 67 s, every second of the listeners' own, because there are many
 /// backends.
@@ -30,7 +32,7 @@ const fn powers_of_two<const N: usize>(first: u32, step: u32) -> [u64; N] {
 /// Entities of one sort, each with its labels, and how to write a family of them.
 struct Entities<'p, 'a, T> {
     page: &'p mut Page,
-    of: Vec<(String, Vec<&'a PerCore<T>>)>,
+    of: Vec<(&'a str, &'a [&'a PerCore<T>])>,
 }
 
 /// Every core of every one that is told together.
@@ -57,15 +59,10 @@ impl<T> Entities<'_, '_, T> {
 
     fn codes(&mut self, name: &'static str, help: &str, counts: fn(&T) -> &StatusCounts) {
         self.page.family(name, Kind::Counter, help);
+        let mut tally = Tally::default();
         for (labels, stats) in &self.of {
-            let mut sums = BTreeMap::<u16, u64>::new();
-            for (code, count) in cores(stats).flat_map(|core| counts(core).iter()) {
-                *sums.entry(code).or_default() += count;
-            }
-            for (code, count) in sums {
-                let code = itoa::Buffer::new().format(code).to_owned();
-                self.page.sample_by(labels, "code", &code, count);
-            }
+            cores(stats).for_each(|core| tally.add(None, counts(core)));
+            tally.take(|_, code, count| self.page.sample_of(&[labels], code, count));
         }
     }
 
@@ -90,17 +87,23 @@ impl<T> Entities<'_, '_, T> {
     }
 }
 
-pub(super) fn listeners(page: &mut Page, listeners: &[ListenerFacts<'_>]) {
-    let of = listeners.iter().map(|facts| {
+pub(super) fn listeners(
+    page: &mut Page,
+    listeners: &[ListenerFacts<'_>],
+    exemplars: &[OfListener],
+) {
+    let named = listeners.iter().map(|facts| {
         let pairs = [("listener", facts.name), ("address", &*facts.address)];
-        (labels(&pairs), vec![facts.stats])
+        (labels(&pairs), [facts.stats])
     });
+    let named: Vec<_> = named.collect();
+    let of = named.iter().map(|(labels, stats)| (&**labels, &stats[..]));
     let mut all = Entities {
         page,
         of: of.collect(),
     };
     all.counter(
-        "weir_listener_connections_total",
+        "weir_listener_accepts_total",
         "Connections accepted.",
         |s| &s.connections,
     );
@@ -138,24 +141,26 @@ pub(super) fn listeners(page: &mut Page, listeners: &[ListenerFacts<'_>]) {
         Kind::Histogram,
         "First byte of the request received to last byte of the response sent.",
     );
-    for (labels, stats) in &all.of {
+    for ((labels, stats), facts) in all.of.iter().zip(listeners) {
         all.page.histogram(
             labels,
             &LISTENER_BOUNDS,
             cores(stats).map(|core| &core.latency),
+            exemplars.get(facts.slot.index()),
         );
     }
 }
 
 /// Backends that are told as one: their labels, their counters, and what is not counted.
-struct Told<'a> {
-    labels: String,
-    stats: Vec<&'a PerCore<BackendStats>>,
+pub(super) struct Told<'a> {
+    pub(super) labels: String,
+    pub(super) stats: Vec<&'a PerCore<BackendStats>>,
     in_flight: u64,
     up: u64,
 }
 
-fn told<'a>(backends: &[BackendFacts<'a>], detail: Detail) -> Vec<Told<'a>> {
+/// The backends as they are told; where none is, all of them as one.
+pub(super) fn told<'a>(backends: &[BackendFacts<'a>], detail: Detail) -> Vec<Told<'a>> {
     let each = backends.iter().map(|facts| {
         let pairs = match detail {
             Detail::Backend => &[
@@ -163,7 +168,8 @@ fn told<'a>(backends: &[BackendFacts<'a>], detail: Detail) -> Vec<Told<'a>> {
                 ("backend", facts.name),
                 ("address", &*facts.address),
             ][..],
-            Detail::Group | Detail::Listener => &[("group", facts.group)][..],
+            Detail::Group => &[("group", facts.group)][..],
+            Detail::Listener => &[],
         };
         Told {
             labels: labels(pairs),
@@ -174,8 +180,7 @@ fn told<'a>(backends: &[BackendFacts<'a>], detail: Detail) -> Vec<Told<'a>> {
     });
     match detail {
         Detail::Backend => each.collect(),
-        Detail::Listener => Vec::new(),
-        Detail::Group => {
+        Detail::Group | Detail::Listener => {
             let mut groups = BTreeMap::<String, Told<'a>>::new();
             for one in each {
                 match groups.get_mut(&one.labels) {
@@ -192,17 +197,18 @@ fn told<'a>(backends: &[BackendFacts<'a>], detail: Detail) -> Vec<Told<'a>> {
     }
 }
 
-pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>], detail: Detail) {
-    let told = told(backends, detail);
-    if told.is_empty() && detail == Detail::Listener {
-        return;
-    }
+pub(super) fn backends(
+    page: &mut Page,
+    backends: &[BackendFacts<'_>],
+    told: &[Told<'_>],
+    detail: Detail,
+) {
     page.family(
         "weir_backend_in_flight",
         Kind::Gauge,
         "Requests or TCP connections there now.",
     );
-    for one in &told {
+    for one in told {
         page.sample(&one.labels, one.in_flight);
     }
     page.family(
@@ -210,10 +216,10 @@ pub(super) fn backends(page: &mut Page, backends: &[BackendFacts<'_>], detail: D
         Kind::Gauge,
         "1 if nothing this node knows of its health speaks against it.",
     );
-    for one in &told {
+    for one in told {
         page.sample(&one.labels, one.up);
     }
-    let of = told.into_iter().map(|one| (one.labels, one.stats));
+    let of = told.iter().map(|one| (&*one.labels, &one.stats[..]));
     let mut all = Entities {
         page,
         of: of.collect(),
@@ -376,6 +382,7 @@ fn outcomes(all: &mut Entities<'_, '_, BackendStats>) {
             labels,
             &BACKEND_BOUNDS,
             cores(stats).map(|core| &core.latency),
+            None,
         );
     }
 }

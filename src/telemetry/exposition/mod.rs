@@ -3,29 +3,39 @@
 //! Pure: what was counted goes in, text comes out. Counters of cores are summed, because which
 //! core served a client is an accident; only what describes a core itself has a `core` label.
 //! Fault counters of listeners are always there, zero or not, so that the first increase shows in
-//! a rate; those of backends only once they are not zero, because there may be ten thousand.
+//! a rate; those of backends only once they are not zero, because there may be ten thousand. No two
+//! families may be called alike once OpenMetrics has taken `_total` off: a gauge `x` rules out a
+//! counter `x_total`.
 //!
 //! The bounds of histograms are powers of two in microseconds: these are edges of the buckets
 //! latencies are counted in, so the cumulative counts are exact. Latencies are cut to whole
 //! microseconds, and a value of exactly a bound counts in the next bucket.
 
 mod control;
+mod cores;
 mod entities;
 mod groups;
 mod page;
+mod routes;
+mod tally;
 
 use std::sync::Arc;
 
 use crate::base::epoch::Epoch;
-use crate::base::id::CoreId;
+use crate::base::id::{ListenerSlot, RouteSerial};
 use crate::telemetry::counter::Counter;
+use crate::telemetry::exemplars::OfListener;
 use crate::telemetry::exposition::control::node;
-use crate::telemetry::exposition::entities::{backends, listeners};
+use crate::telemetry::exposition::cores::{cores, threads_of_cores, traffic_of_cores};
+pub use crate::telemetry::exposition::entities::LISTENER_BOUNDS;
+use crate::telemetry::exposition::entities::{backends, listeners, told};
 use crate::telemetry::exposition::groups::{breakers, groups};
 pub use crate::telemetry::exposition::page::Dialect;
 use crate::telemetry::exposition::page::{Kind, Page};
+use crate::telemetry::exposition::routes::requests;
 use crate::telemetry::stats::{
-    BackendStats, ControlStats, CoreStats, ListenerStats, LogStats, PerCore, StoreStats,
+    BackendStats, ControlStats, CoreStats, ListenerStats, LogStats, PerCore, StatusCounts,
+    StoreStats,
 };
 
 /// How finely the page tells things apart.
@@ -46,8 +56,22 @@ pub struct ListenerFacts<'a> {
     pub name: &'a str,
     /// Where it listens, or did: one that moved is there twice until its last table is gone.
     pub address: String,
+    /// Its slot, by which exemplars know it.
+    pub slot: ListenerSlot,
     /// Its counters.
     pub stats: &'a PerCore<ListenerStats>,
+}
+
+/// One route and what came to no backend of its requests.
+pub struct RouteFacts<'a> {
+    /// Name of its listener.
+    pub listener: &'a str,
+    /// Its name; empty for requests no route of the listener took.
+    pub route: &'a str,
+    /// By this backends count its requests.
+    pub serial: RouteSerial,
+    /// Requests that came to no backend.
+    pub unplaced: &'a PerCore<StatusCounts>,
 }
 
 /// One backend and its counters.
@@ -128,12 +152,18 @@ pub struct Facts<'a> {
     pub detail: Detail,
     /// Listeners that have counters.
     pub listeners: Vec<ListenerFacts<'a>>,
+    /// What stands for the buckets of listeners, by their slots.
+    pub exemplars: &'a [OfListener],
+    /// Routes that have counters.
+    pub routes: Vec<RouteFacts<'a>>,
     /// Groups of the present table.
     pub groups: Vec<GroupFacts<'a>>,
     /// Backends that have counters.
     pub backends: Vec<BackendFacts<'a>>,
     /// Cores, in order.
     pub cores: &'a [Arc<CoreStats>],
+    /// CPU time the thread of each core had, and time it waited for a CPU, in microseconds.
+    pub threads: Vec<Option<(u64, u64)>>,
     /// The control thread.
     pub control: &'a ControlStats,
     /// The store nodes share, if there is one: its counters, and how many microseconds ago it
@@ -161,11 +191,16 @@ pub fn render(facts: &Facts<'_>) -> String {
         shared_store(&mut page, stats, age);
     }
     cores(&mut page, facts.cores);
+    threads_of_cores(&mut page, &facts.threads);
     traffic_of_cores(&mut page, facts);
-    listeners(&mut page, &facts.listeners);
+    listeners(&mut page, &facts.listeners, facts.exemplars);
     groups(&mut page, &facts.groups);
     breakers(&mut page, &facts.groups);
-    backends(&mut page, &facts.backends, facts.detail);
+    let told = told(&facts.backends, facts.detail);
+    requests(&mut page, facts, &told);
+    if facts.detail != Detail::Listener {
+        backends(&mut page, &facts.backends, &told, facts.detail);
+    }
     if let Some(log) = facts.log {
         access_log(&mut page, log);
     }
@@ -224,85 +259,6 @@ fn shared_store(page: &mut Page, stats: &StoreStats, age_micros: Option<u64>) {
         page.family(name, Kind::Counter, help);
         page.sample("", counter.read());
     }
-}
-
-fn cores(page: &mut Page, cores: &[Arc<CoreStats>]) {
-    let mut each = |name, kind, help, value: fn(&CoreStats) -> u64| {
-        page.family(name, kind, help);
-        for (index, core) in cores.iter().enumerate() {
-            let index = itoa::Buffer::new().format(index).to_owned();
-            page.sample_by("", "core", &index, value(core));
-        }
-    };
-    each(
-        "weir_core_epoch",
-        Kind::Gauge,
-        "Epoch this core serves new requests with.",
-        |core| Epoch(core.epoch.read()).revision(),
-    );
-    each(
-        "weir_core_turns_total",
-        Kind::Counter,
-        "Turns of the loop.",
-        |core| core.turns.read(),
-    );
-    each(
-        "weir_core_completions_total",
-        Kind::Counter,
-        "Completions handled.",
-        |core| core.completions.read(),
-    );
-    each(
-        "weir_core_buffer_starved_total",
-        Kind::Counter,
-        "Times the kernel found no receive buffer.",
-        |core| core.buffer_starved.read(),
-    );
-    each(
-        "weir_core_buffers_held",
-        Kind::Gauge,
-        "Buffers in use beyond those posted to the kernel.",
-        |core| u64::from(core.buffers_held.read()),
-    );
-    each(
-        "weir_core_log_dropped_total",
-        Kind::Counter,
-        "Access log records dropped because the core's ring was full.",
-        |core| core.log_dropped.read(),
-    );
-}
-
-/// What each core has of all listeners: how evenly the kernel deals connections out.
-fn traffic_of_cores(page: &mut Page, facts: &Facts<'_>) {
-    let mut each = |name, kind, help, value: fn(&ListenerStats) -> u64| {
-        page.family(name, kind, help);
-        for (index, core) in (0..facts.cores.len()).zip((0..).map(CoreId)) {
-            let listeners = facts.listeners.iter();
-            let sum = listeners
-                .map(|listener| value(listener.stats.of(core)))
-                .sum();
-            let index = itoa::Buffer::new().format(index).to_owned();
-            page.sample_by("", "core", &index, sum);
-        }
-    };
-    each(
-        "weir_core_connections",
-        Kind::Gauge,
-        "Connections of clients open on this core.",
-        |stats| u64::from(stats.connections_open.read()),
-    );
-    each(
-        "weir_core_connections_total",
-        Kind::Counter,
-        "Connections this core accepted.",
-        |stats| stats.connections.read(),
-    );
-    each(
-        "weir_core_requests_total",
-        Kind::Counter,
-        "Requests this core answered.",
-        |stats| stats.requests.iter().map(|(_, count)| count).sum(),
-    );
 }
 
 fn access_log(page: &mut Page, log: &LogStats) {

@@ -1,7 +1,14 @@
 //! The grammar of the Prometheus text format 0.0.4 and of OpenMetrics 1.0: families, labels,
-//! numbers. They differ in how a family of counters is called and in the end of the page.
+//! numbers. They differ in how a family of counters is called, in the requests that stand for
+//! buckets, and in the end of the page.
 
+use crate::telemetry::access_log::request_id;
+use crate::telemetry::batches::{BATCH_BOUNDS, BatchCounts};
+use crate::telemetry::exemplars::{Exemplar, OfListener};
 use crate::telemetry::histogram::LatencyHistogram;
+
+/// Bounds of a histogram of latencies, at most.
+const BOUNDS_MAX: usize = 32;
 
 /// How a page is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,34 +103,85 @@ impl Page {
         self.seconds(labels, value.saturating_mul(1000));
     }
 
+    /// One sample whose labels come in parts, any of which may be empty, with a status.
+    pub(super) fn sample_of(&mut self, labels: &[&str], code: u16, value: u64) {
+        self.text.push_str(self.name);
+        self.text.push('{');
+        for part in labels.iter().filter(|part| !part.is_empty()) {
+            self.text.push_str(part);
+            self.text.push(',');
+        }
+        self.text.push_str("code=\"");
+        self.text.push_str(itoa::Buffer::new().format(code));
+        self.text.push_str("\"} ");
+        self.number(value);
+    }
+
     /// The samples of one histogram: all cores together, cumulative over `bounds` (microseconds,
-    /// each a lower bound of a bucket, so no bucket is split).
+    /// each a lower bound of a bucket, so no bucket is split). What stands for a bucket is told
+    /// where the dialect has a place for it.
     pub(super) fn histogram<'a>(
         &mut self,
         labels: &str,
         bounds: &[u64],
         cores: impl Iterator<Item = &'a LatencyHistogram>,
+        exemplars: Option<&OfListener>,
     ) {
-        let mut counts = vec![0_u64; bounds.len() + 1];
+        debug_assert!(bounds.len() < BOUNDS_MAX);
+        let exemplars = exemplars.filter(|_| self.dialect == Dialect::OpenMetrics);
+        let mut counts = [0_u64; BOUNDS_MAX];
         let mut sum = 0_u64;
         for histogram in cores {
             sum = sum.wrapping_add(histogram.sum_micros());
             histogram.visit(|low, _, count| counts[bounds.partition_point(|b| *b <= low)] += count);
         }
         let mut total = 0;
-        for (bound, count) in bounds.iter().zip(&counts) {
+        let mut le = String::with_capacity(16);
+        for (place, count) in counts[..=bounds.len()].iter().enumerate() {
             total += count;
-            let mut le = String::new();
-            push_seconds(&mut le, *bound);
+            le.clear();
+            match bounds.get(place) {
+                Some(bound) => push_seconds(&mut le, *bound),
+                None => le.push_str("+Inf"),
+            }
             self.series("_bucket", labels, "le", &le);
-            self.number(total);
+            self.text.push_str(itoa::Buffer::new().format(total));
+            if let Some(exemplar) = exemplars.and_then(|all| all[place]) {
+                self.exemplar(&exemplar);
+            }
+            self.text.push('\n');
         }
-        total += counts[bounds.len()];
-        self.series("_bucket", labels, "le", "+Inf");
-        self.number(total);
         self.series("_sum", labels, "", "");
         push_seconds(&mut self.text, sum);
         self.text.push('\n');
+        self.series("_count", labels, "", "");
+        self.number(total);
+    }
+
+    /// ` # {labels} value time`, as OpenMetrics has it.
+    fn exemplar(&mut self, exemplar: &Exemplar) {
+        self.text.push_str(" # {request_id=\"");
+        let id = request_id(exemplar.request_number);
+        self.text.extend(id.map(char::from));
+        self.text.push_str("\"} ");
+        push_seconds(&mut self.text, exemplar.duration_micros);
+        self.text.push(' ');
+        push_seconds(&mut self.text, exemplar.ended_unix_micros);
+    }
+
+    /// The samples of one histogram of completions; `sum` is how many there were in all turns.
+    pub(super) fn batches(&mut self, labels: &str, turns: &BatchCounts, sum: u64) {
+        let mut total = 0;
+        let bounds = BATCH_BOUNDS.iter().map(Some).chain([None]);
+        for (bound, count) in bounds.zip(turns.iter()) {
+            total += count;
+            let mut number = itoa::Buffer::new();
+            let le = bound.map_or("+Inf", |bound| number.format(*bound));
+            self.series("_bucket", labels, "le", le);
+            self.number(total);
+        }
+        self.series("_sum", labels, "", "");
+        self.number(sum);
         self.series("_count", labels, "", "");
         self.number(total);
     }
