@@ -3,7 +3,7 @@
 use crate::telemetry::exposition::Facts;
 use crate::telemetry::exposition::entities::LISTENER_BOUNDS;
 use crate::telemetry::exposition::page::{Kind, Page, labels};
-use crate::telemetry::stats::HealthStats;
+use crate::telemetry::stats::{ControlStats, HealthStats};
 
 pub(super) fn node(page: &mut Page, facts: &Facts<'_>) {
     page.family(
@@ -60,6 +60,18 @@ pub(super) fn node(page: &mut Page, facts: &Facts<'_>) {
         control.file_failures.read(),
     );
     health(page, &control.health);
+    latencies(page, control);
+    page.family(
+        "weir_reloads_total",
+        Kind::Counter,
+        "Reloads of the configuration by result.",
+    );
+    page.sample_by("", "result", "ok", control.reloads.read());
+    page.sample_by("", "result", "refused", control.reload_failures.read());
+}
+
+/// How long changes take: to be made, and to be seen by every core.
+fn latencies(page: &mut Page, control: &ControlStats) {
     page.family(
         "weir_epoch_adoption_seconds",
         Kind::Histogram,
@@ -78,13 +90,6 @@ pub(super) fn node(page: &mut Page, facts: &Facts<'_>) {
     );
     let changes = std::iter::once(&control.changes);
     page.histogram("", &LISTENER_BOUNDS, changes, None);
-    page.family(
-        "weir_reloads_total",
-        Kind::Counter,
-        "Reloads of the configuration by result.",
-    );
-    page.sample_by("", "result", "ok", control.reloads.read());
-    page.sample_by("", "result", "refused", control.reload_failures.read());
 }
 
 fn health(page: &mut Page, stats: &HealthStats) {
