@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use weir::base::drain::DrainTerms;
 use weir::base::id::{BackendSlot, CoreId, GroupIndex, GroupSlot};
 use weir::routing::breaker::Breaker;
 use weir::routing::hashing::hash_key;
@@ -75,6 +76,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
             identity: hash_key(0, &index.to_le_bytes()),
             weight: 1 + (mixed % 4) as u16,
             state: BackendState::Ready,
+            drain: DrainTerms::default(),
             labels: Vec::new(),
             agent_port: None,
             connections_max: None,

@@ -1,5 +1,7 @@
 //! Layer 0: the vocabulary every other module speaks. Knows no clock, no socket, nothing of ours.
 
+pub mod date;
+pub mod drain;
 pub mod epoch;
 pub mod fault;
 pub mod id;

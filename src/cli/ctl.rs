@@ -155,8 +155,16 @@ pub enum Backend {
         #[arg(value_name = "KEY=VALUE")]
         keys: Vec<KeyValue>,
     },
-    /// Nothing new for it; what runs goes on
-    Drain(BackendName),
+    /// Nothing new for it; what runs goes on, and clients that stick to it stay for a while
+    Drain {
+        /// Which
+        #[command(flatten)]
+        backend: BackendName,
+        /// How long clients that stick to it stay, such as 10m, or none for no end; as long as
+        /// its group has it when not given
+        #[arg(long)]
+        timeout: Option<String>,
+    },
     /// All of a group, or of every group
     List {
         /// Its name

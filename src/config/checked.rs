@@ -27,7 +27,7 @@ mod store;
 mod upgrade;
 
 pub use admin::{Admin, MetricsDetail, Secret, Token};
-pub use affinity::{Queue, SameSite, Sticky, StickyCookie};
+pub use affinity::{Queue, SameSite, Sticky, StickyBy, StickyCookie};
 pub use dns::{Dns, DnsResolver};
 pub use group::{
     Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,

@@ -21,6 +21,8 @@ pub use checked::Config;
 pub use members::{Clash, Members, MembersForm, load_members};
 pub use problem::{ConfigErrors, Problem};
 
+use std::time::Duration;
+
 use toml::de::DeTable;
 
 use self::problem::{At, Problems};
@@ -41,6 +43,14 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
     let config = check::check(&file, &mut problems);
     let warnings = problems.finish(file_name)?;
     Ok(Config { warnings, ..config })
+}
+
+/// A duration as the file has it, such as "10m".
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    units::duration(text).map_err(|(what, _)| what)
 }
 
 /// Why a text cannot be the token of the admin interface, if it cannot.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::epoch::Epoch;
 use crate::config::Config;
@@ -82,7 +83,7 @@ pub async fn establish(text: &str, config: &Config, before: Epoch) -> Result<Tru
         false => content,
         true => {
             let filed = match lasting {
-                true => document.clone().or_hash_seed(fresh_seed().into()),
+                true => fit_to_last(&document),
                 false => document.clone(),
             };
             judge(&process, &filed).map_err(NoTruth::Mistakes)?;
@@ -173,6 +174,13 @@ pub async fn open_embedded(path: PathBuf) -> Result<Arc<dyn store::Store>, Store
         .await
         .map_err(|error| StoreError::Failed(error.to_string()))?;
     Ok(Arc::new(opened?))
+}
+
+/// What a store that lasts gets of a file: with a seed of its own, and the beginning of drains.
+fn fit_to_last(document: &Document) -> Document {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seeded = document.clone().or_hash_seed(fresh_seed().into());
+    seeded.with_drains_since(&Document::default(), now.unwrap_or_default())
 }
 
 /// A seed nobody can guess, within what an integer of TOML can hold.

@@ -72,7 +72,11 @@ fn backend(verb: &Backend) -> Asked {
             let id = id.as_deref().unwrap_or(address);
             write(&path(&["groups", group, "backends", id]), value, "added")
         }
-        Backend::Drain(name) => post(&at(name, &["drain"]), "drains"),
+        Backend::Drain { backend, timeout } => {
+            let (method, target, _, shape) = post(&at(backend, &["drain"]), "drains");
+            let body = timeout.as_ref().map(|timeout| json!({"timeout": timeout}));
+            (method, target, body, shape)
+        }
         Backend::List { group: None } => read("/v1/backends", Shape::Backends),
         Backend::List { group: Some(group) } => {
             let target = format!("/v1/backends?group={}", encoded(group));
@@ -247,6 +251,11 @@ mod tests {
                 "backend drain app b1",
                 "POST /v1/groups/app/backends/b1/drain",
                 none.clone(),
+            ),
+            (
+                "backend drain app b1 --timeout 10m",
+                "POST /v1/groups/app/backends/b1/drain",
+                json!({"timeout": "10m"}),
             ),
             (
                 "backend weight app b1 0",

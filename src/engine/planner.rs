@@ -273,6 +273,7 @@ fn plan_group(
                 address: member.address,
                 weight: member.weight,
                 state: state_of(backend.state),
+                drain: backend.drain,
                 labels: backend.labels.clone(),
                 agent_port: backend.agent_port,
                 connections_max: backend.connections_max,

@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod breaker;
+pub mod drain;
 pub mod ejection;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

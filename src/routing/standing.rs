@@ -40,6 +40,8 @@ const DRAIN: u64 = 1 << 42;
 const MAINT: u64 = 1 << 43;
 /// It has been given trials since it was suspended.
 const TRYING: u64 = 1 << 44;
+/// Nobody sticks to it any more.
+const RELEASED: u64 = 1 << 45;
 
 /// What the control thread thinks of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct Standing {
     pub available: bool,
     /// What its agent wants it to be given, which panic does not overrule.
     pub state: BackendState,
+    /// It has drained for so long that those who stick to it are let go.
+    pub released: bool,
     /// How much of its share, in percent from 1 to [`RAMP_FULL`]: less while it starts slowly.
     pub ramp: u8,
     /// Requests it says it can take at one time; it tightens the configured limit.
@@ -59,6 +63,7 @@ impl Default for Standing {
         Standing {
             available: true,
             state: BackendState::Ready,
+            released: false,
             ramp: RAMP_FULL,
             capacity: None,
         }
@@ -107,6 +112,7 @@ impl Word {
         Standing {
             available: self.0 & DOWN == 0,
             state: self.state(),
+            released: self.is_released(),
             ramp: self.ramp(),
             capacity: self.capacity(),
         }
@@ -121,6 +127,13 @@ impl Word {
             DRAIN => BackendState::Drain,
             _ => BackendState::Maint,
         }
+    }
+
+    /// Whether those who stick to it are let go.
+    #[inline]
+    #[must_use]
+    pub fn is_released(self) -> bool {
+        self.0 & RELEASED != 0
     }
 
     /// How much of its share, in percent.
@@ -308,6 +321,9 @@ impl BackendStanding {
         }
         if !standing.available {
             word |= DOWN;
+        }
+        if standing.released {
+            word |= RELEASED;
         }
         word |= match standing.state {
             BackendState::Drain => DRAIN,

@@ -10,7 +10,7 @@
 //! node answers alike; adding or removing a backend moves only the clients it gains or loses.
 //!
 //! Either only prefers a backend. One that may not be used (down, at its limit, tried already)
-//! gives way to the policy of the group; one that drains keeps its clients.
+//! gives way to the policy of the group; one that drains keeps its clients for a while.
 
 use std::net::IpAddr;
 use std::sync::Arc;

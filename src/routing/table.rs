@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::drain::DrainTerms;
 use crate::base::epoch::Epoch;
 use crate::base::id::{
     BackendIndex, BackendSlot, CoreId, GroupIndex, GroupSlot, ListenerSlot, RouteSerial, ShardIndex,
@@ -315,7 +316,7 @@ pub struct GroupTimeouts {
 /// What a backend may be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendState {
-    /// Nothing new; what runs goes on, and clients that stick to it stay.
+    /// Nothing new; what runs goes on, and clients that stick to it stay for a while.
     Drain,
     /// Nothing at all; what runs may finish.
     Maint,
@@ -338,6 +339,8 @@ pub struct Backend {
     pub weight: u16,
     /// What it may be given.
     pub state: BackendState,
+    /// Since when it drains and until when, as far as that is said.
+    pub drain: DrainTerms,
     /// What it is capable of.
     pub labels: Vec<Arc<str>>,
     /// Where its agent listens, if not where those of its group do.

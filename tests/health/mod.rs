@@ -3,6 +3,7 @@
 mod active;
 mod agents;
 mod breakers;
+mod draining;
 mod heartbeats;
 mod passive;
 mod retries;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::checked::{Queue, SameSite, Secret, Sticky, StickyCookie};
+use super::super::checked::{Queue, SameSite, Secret, Sticky, StickyBy, StickyCookie};
 use super::super::problem::Problems;
 use super::super::raw;
 use super::MILLISECOND;
-use super::values::{choice, duration, flag, missing, number};
+use super::values::{choice, duration, duration_or_none, flag, missing, number};
 
 /// Letters of a secret: fewer could be guessed.
 const SECRET_LETTERS_MIN: usize = 16;
@@ -17,7 +17,19 @@ const WAITING_DEFAULT: u32 = 1024;
 const WAITING_MAX: u32 = 1_000_000;
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
 
+/// How long clients stay with a backend that drains: as long as a session without a request lives
+/// on most servers.
+const DRAIN_DEFAULT: Duration = Duration::from_secs(30 * 60);
+
 pub(super) fn check_sticky(raw: &raw::Sticky, problems: &mut Problems<'_>) -> Option<Sticky> {
+    let drain_timeout = duration_or_none(&raw.drain_timeout, DRAIN_DEFAULT, problems);
+    Some(Sticky {
+        by: check_by(raw, problems)?,
+        drain_timeout,
+    })
+}
+
+fn check_by(raw: &raw::Sticky, problems: &mut Problems<'_>) -> Option<StickyBy> {
     let by_source = flag(&raw.source, false);
     match (&raw.cookie, by_source) {
         (Some(_), true) => {
@@ -32,7 +44,7 @@ pub(super) fn check_sticky(raw: &raw::Sticky, problems: &mut Problems<'_>) -> Op
         }
         (None, true) => {
             refuse_cookie_keys(raw, problems);
-            Some(Sticky::Source)
+            Some(StickyBy::Source)
         }
         (Some(name), false) => {
             if !is_token(&name.value) {
@@ -45,7 +57,7 @@ pub(super) fn check_sticky(raw: &raw::Sticky, problems: &mut Problems<'_>) -> Op
             let same_site = check_same_site(raw, secure, problems);
             let ttl = raw.ttl.as_ref();
             let ttl = ttl.map(|_| duration(&raw.ttl, WAIT_DEFAULT, MILLISECOND * 1000, problems));
-            Some(Sticky::Cookie(StickyCookie {
+            Some(StickyBy::Cookie(StickyCookie {
                 name: name.value.clone(),
                 secret: secret?,
                 ttl,

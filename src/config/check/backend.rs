@@ -11,7 +11,8 @@ use super::super::raw::{Integer, Texts};
 use super::super::reader::Written;
 use super::names::{Names, is_valid};
 use super::values::{choice, missing, number_or_none, out_of_range};
-use super::{address, probe};
+use super::{address, drain, probe};
+use crate::base::drain::DrainTerms;
 
 /// Backends of one group. A table holds each of them, and a policy may have to pass over all.
 const BACKENDS_MAX: usize = 16_384;
@@ -99,6 +100,7 @@ fn check_short(
         address,
         weight: WEIGHT_DEFAULT,
         state: BackendState::Ready,
+        drain: DrainTerms::default(),
         labels: Vec::new(),
         agent_port: None,
         connections_max: None,
@@ -116,6 +118,7 @@ fn check_long(
     let id = ids.optional(&raw.id, problems);
     let weight = check_weight(&raw.weight, problems);
     let state = choice(&raw.state, BackendState::Ready, &STATES, problems);
+    let drain = drain::check(raw, state, problems);
     let labels = check_labels(&raw.labels, problems);
     let agent_port = probe::port(&raw.agent_port, problems);
     let connections_max = number_or_none(&raw.connections_max, LIMIT, problems);
@@ -152,6 +155,7 @@ fn check_long(
         address,
         weight,
         state,
+        drain,
         labels,
         agent_port,
         connections_max,

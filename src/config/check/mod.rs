@@ -10,6 +10,7 @@ mod affinity;
 mod backend;
 mod destination;
 mod dns;
+mod drain;
 mod group;
 pub(super) mod hash;
 mod header;

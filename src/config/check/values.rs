@@ -68,6 +68,18 @@ pub(super) fn duration(
     }
 }
 
+/// A duration from nothing to a day, or "none" for no end.
+pub(super) fn duration_or_none(
+    written: &Text,
+    default: Duration,
+    problems: &mut Problems<'_>,
+) -> Option<Duration> {
+    match written {
+        Some(written) if written.value == "none" => None,
+        _ => Some(duration(written, default, Duration::ZERO, problems)),
+    }
+}
+
 /// A size in bytes, as a text with a unit or a plain number of bytes.
 pub(super) fn size(
     written: &Size,

@@ -4,9 +4,18 @@ use std::time::Duration;
 
 use super::Secret;
 
-/// How clients stay with the backend that served them first.
+/// How clients stay with the backend that served them first, and for how long while it drains.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sticky {
+pub struct Sticky {
+    /// What they are known by.
+    pub by: StickyBy,
+    /// How long they stay with a backend that drains; `None` for as long as it does.
+    pub drain_timeout: Option<Duration>,
+}
+
+/// What clients that stay with a backend are known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StickyBy {
     /// By a signed cookie.
     Cookie(StickyCookie),
     /// By their address.

@@ -1,6 +1,7 @@
 //! Groups and their backends, as meant.
 
 use super::{Adaptive, Agent, Breaker, Check, KeySource, Outlier, Queue, Retry, Shadow, Sticky};
+use crate::base::drain::DrainTerms;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -162,6 +163,8 @@ pub struct Backend {
     pub weight: u16,
     /// What it may be given.
     pub state: BackendState,
+    /// Since when it drains and until when, as far as that is said.
+    pub drain: DrainTerms,
     /// What it is capable of: words, or names with a value (`zone=eu`).
     pub labels: Vec<Arc<str>>,
     /// Where its agent listens, if not where those of its group do.
@@ -199,7 +202,7 @@ impl Backend {
 /// What a backend may be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendState {
-    /// Nothing new; what runs goes on, and clients that stick to it stay.
+    /// Nothing new; what runs goes on, and clients that stick to it stay for a while.
     Drain,
     /// Nothing at all; what runs may finish.
     Maint,

@@ -2,9 +2,11 @@
 //! the first one that needs more on, all have the long form, so that their order stays.
 
 use super::super::checked::{
-    Backend, BackendAddress, BackendState, Group, Policy, Sticky, WEIGHT_DEFAULT,
+    Backend, BackendAddress, BackendState, Group, Policy, Sticky, StickyBy, WEIGHT_DEFAULT,
 };
 use super::{Page, health, probe, shard};
+use crate::base::date::time_text;
+use crate::base::drain::DrainEnd;
 
 pub(super) fn print(group: &Group, page: &mut Page) {
     page.section("[[group]]");
@@ -102,9 +104,9 @@ fn print_adaptive(group: &Group, page: &mut Page) {
 
 fn print_sticky(sticky: &Sticky, page: &mut Page) {
     page.section("[group.sticky]");
-    match sticky {
-        Sticky::Source => page.raw("source", true),
-        Sticky::Cookie(cookie) => {
+    match &sticky.by {
+        StickyBy::Source => page.raw("source", true),
+        StickyBy::Cookie(cookie) => {
             page.text("cookie", &cookie.name);
             page.text("secret", &cookie.secret.0);
             if let Some(ttl) = cookie.ttl {
@@ -113,6 +115,10 @@ fn print_sticky(sticky: &Sticky, page: &mut Page) {
             page.raw("secure", cookie.secure);
             page.text("same_site", cookie.same_site.name());
         }
+    }
+    match sticky.drain_timeout {
+        Some(time) => page.duration("drain_timeout", time),
+        None => page.text("drain_timeout", "none"),
     }
 }
 
@@ -149,6 +155,14 @@ fn print_backend(backend: &Backend, page: &mut Page) {
             BackendState::Ready => "ready",
         },
     );
+    if let Some(since) = backend.drain.since {
+        page.text("drain_since", &time_text(since));
+    }
+    match backend.drain.end {
+        Some(DrainEnd::At(until)) => page.text("drain_until", &time_text(until)),
+        Some(DrainEnd::Never) => page.text("drain_until", "never"),
+        None => {}
+    }
     page.texts("labels", backend.labels.iter().map(ToString::to_string));
     if let Some(port) = backend.agent_port {
         page.raw("agent_port", port);

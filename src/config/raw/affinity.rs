@@ -11,6 +11,7 @@ pub(in super::super) struct Sticky {
     pub(in super::super) ttl: Text,
     pub(in super::super) secure: Boolean,
     pub(in super::super) same_site: Text,
+    pub(in super::super) drain_timeout: Text,
     pub(in super::super) at: At,
 }
 
@@ -29,6 +30,7 @@ pub(super) fn read_sticky(mut section: Section<'_, '_>, problems: &mut Problems<
         ttl: section.duration("ttl", problems),
         secure: section.boolean("secure", problems),
         same_site: section.text("same_site", "\"lax\"", problems),
+        drain_timeout: section.duration("drain_timeout", problems),
     };
     section.finish(problems);
     sticky

@@ -11,16 +11,23 @@ fn group_error(lines: &str, expected: &str) {
 fn stickiness_is_by_cookie_or_by_source() {
     let cookie = "[group.sticky]\ncookie = \"weir\"\nsecret = \"0123456789abcdef\"\n";
     let config = sound(&format!("{LISTENER}{GROUP}{cookie}"));
-    let Some(Sticky::Cookie(cookie)) = &config.groups[0].sticky else {
-        panic!("{:?}", config.groups[0].sticky);
+    let sticky = config.groups[0].sticky.as_ref().unwrap();
+    assert_eq!(sticky.drain_timeout, Some(Duration::from_secs(1800)));
+    let StickyBy::Cookie(cookie) = &sticky.by else {
+        panic!("{sticky:?}");
     };
     assert_eq!(
         (&*cookie.name, &*cookie.secret.0),
         ("weir", "0123456789abcdef")
     );
     assert_eq!((cookie.ttl, cookie.same_site), (None, SameSite::Lax));
-    let source = sound(&format!("{LISTENER}{GROUP}[group.sticky]\nsource = true\n"));
-    assert_eq!(source.groups[0].sticky, Some(Sticky::Source));
+    let source = "[group.sticky]\nsource = true\ndrain_timeout = \"none\"\n";
+    let source = sound(&format!("{LISTENER}{GROUP}{source}"));
+    let endless = Sticky {
+        by: StickyBy::Source,
+        drain_timeout: None,
+    };
+    assert_eq!(source.groups[0].sticky, Some(endless));
     assert!(
         !format!("{config:?}").contains("0123456789"),
         "a secret is not shown"
@@ -38,6 +45,11 @@ fn mistakes_of_stickiness_are_named() {
         "[group.sticky]\nsource = true\nttl = \"1h\"\n",
         "weir.toml:10:7: group[app].sticky.ttl: has a meaning for a cookie only; fix: remove \
          it, or write cookie = \"NAME\" instead of source",
+    );
+    group_error(
+        "[group.sticky]\nsource = true\ndrain_timeout = \"25h\"\n",
+        "weir.toml:10:17: group[app].sticky.drain_timeout: 25h is out of range; fix: write a value \
+         from 0s to 24h",
     );
     group_error(
         "[group.sticky]\ncookie = \"a b\"\nsecret = \"0123456789abcdef\"\n",

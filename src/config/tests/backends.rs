@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::base::drain::{DrainEnd, DrainTerms};
 
 const BEGIN: &str = "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\ngroup = \"app\"\n\
                      [[group]]\nname = \"app\"\n";
@@ -214,4 +215,44 @@ fn a_bound_on_the_load_belongs_to_policies_that_place() {
     let found =
         group_errors("policy = \"maglev\"\nbounded_load = 100\nbackends = [\"127.0.0.1:1\"]\n");
     assert!(found[0].contains("from 101 to 10000"), "{found:?}");
+}
+
+#[test]
+fn a_drain_may_say_since_when_and_until_when() {
+    let drain = |lines: &str| {
+        let backend = "[[group.backend]]\naddress = \"127.0.0.1:9001\"\nstate = \"drain\"\n";
+        group(&format!("{backend}{lines}")).backends[0].drain
+    };
+    assert_eq!(drain(""), DrainTerms::default());
+    let said =
+        drain("drain_since = \"2026-01-31T12:00:00Z\"\ndrain_until = \"2026-01-31T12:00:09Z\"\n");
+    let since = Duration::from_secs(1_769_860_800);
+    assert_eq!(said.since, Some(since));
+    let until = since + Duration::from_secs(9);
+    assert_eq!(said.end, Some(DrainEnd::At(until)));
+    let never = drain("drain_until = \"never\"\n");
+    assert_eq!(never.end, Some(DrainEnd::Never));
+}
+
+#[test]
+fn mistakes_of_drains_are_named() {
+    let backend = "[[group.backend]]\naddress = \"127.0.0.1:9001\"\n";
+    let lines =
+        "state = \"drain\"\ndrain_since = \"soon\"\ndrain_until = \"2026-02-30T00:00:00Z\"\n";
+    assert_eq!(
+        group_errors(&format!("{backend}{lines}")),
+        [
+            "weir.toml:10:15: group[app].backend[#1].drain_since: \"soon\" is not a time; fix: \
+             write it in UTC, such as \"2026-01-31T12:00:00Z\"",
+            "weir.toml:11:15: group[app].backend[#1].drain_until: \"2026-02-30T00:00:00Z\" is not \
+             a time; fix: write it in UTC, such as \"2026-01-31T12:00:00Z\", or \"never\"",
+        ]
+    );
+    assert_eq!(
+        group_errors(&format!("{backend}drain_until = \"never\"\n")),
+        [
+            "weir.toml:9:15: group[app].backend[#1].drain_until: has a meaning for one that drains \
+             only; fix: remove it, or write state = \"drain\"",
+        ]
+    );
 }

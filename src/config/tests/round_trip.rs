@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
+use self::health::any_health;
 use super::*;
+
+mod health;
 
 /// A file as the store, and beside an etcd.
 const STORES: [&str; 5] = [
@@ -344,53 +347,19 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// What a group says of outliers, retries and checks.
-fn any_health() -> BoxedStrategy<String> {
-    lines(vec![
-        number("outlier.consecutive_5xx", 0..=100_000),
-        number("outlier.ejected_max_percent", 0..=100),
-        key("outlier.always_eject_one", &["true", "false"]),
-        time("outlier.base_ejection"),
-        number("outlier.latency_stdev_factor", 0..=100_000),
-        key(
-            "retry.on",
-            &["[]", "\"reset\"", "[\"599\", \"5xx\", \"400\"]"],
-        ),
-        time("retry.per_try_timeout"),
-        number("retry.budget_percent", 0..=100),
-        key("breaker.requests_max", &["1", "\"none\""]),
-        key("breaker.retries_max", &["3", "\"none\""]),
-        number("breaker.error_percent", 0..=100),
-        number("breaker.trials", 1..=100),
-        key("breaker.open_time", &["\"1ms\"", "\"10m\""]),
-        key(
-            "check.kind",
-            &[
-                "\"none\"",
-                "\"tcp\"\ncheck.port = 8080",
-                "\"http\"\ncheck.path = \"/a\"\ncheck.expect = \"204\"\ncheck.body = \"a\\\"\"",
-                "\"http\"\ncheck.method = \"HEAD\"\ncheck.host = \"a.org\"",
-            ],
-        ),
-        number("check.rise", 1..=100),
-        number("check.fall", 1..=100),
-        key(
-            "check.interval",
-            &["\"10ms\"", "\"1m\"\ncheck.interval_fast = \"2s\""],
-        ),
-        time("check.timeout"),
-        time("check.slow_start"),
-        key("agent.port", &["1", "65535\nagent.send = \"a\\n\\\"\""]),
-        time("agent.interval"),
-        key("check.heartbeat_required", &["true", "false"]),
-        time("check.heartbeat_timeout"),
-    ])
-}
-
 fn any_backend() -> BoxedStrategy<String> {
     lines(vec![
         number("weight", 0..=65535),
-        key("state", &["\"ready\"", "\"drain\"", "\"maint\""]),
+        key(
+            "state",
+            &[
+                "\"ready\"",
+                "\"drain\"",
+                "\"drain\"\ndrain_since = \"2026-01-31T12:00:00Z\"\ndrain_until = \"never\"",
+                "\"drain\"\ndrain_until = \"2028-02-29T23:59:59Z\"",
+                "\"maint\"",
+            ],
+        ),
         key("agent_port", &["9777"]),
         key("labels", &["[]", "\"gpu\"", "[\"gpu\", \"zone=eu-1\"]"]),
         key("connections_max", &["1", "1000", "\"none\""]),

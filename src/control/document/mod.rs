@@ -8,6 +8,7 @@
 //! written; a section read or written whole carries them as it does in the file.
 
 mod apply;
+mod drains;
 mod judge;
 mod path;
 mod rejudge;
@@ -24,6 +25,7 @@ use serde_json::{Map, Value};
 use xxhash_rust::xxh3::Xxh3;
 
 pub use apply::{Op, OpError, Place};
+pub use drains::{DRAIN_KEYS, drain_value};
 pub use judge::{Mistake, judge};
 pub use path::{Family, NotAPath, ObjectPath, is_name};
 pub use rejudge::rejudge;

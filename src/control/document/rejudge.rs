@@ -12,12 +12,14 @@ use serde_json::Value;
 
 use super::judge::{Mistake, judge};
 use super::path::ObjectPath;
-use super::{Document, Entry, HEALTH_KEY, Section};
+use super::{DRAIN_KEYS, Document, Entry, HEALTH_KEY, Section};
 use crate::config::Config;
 
 /// Keys of a backend that mean the same whatever the other objects say.
-const SMALL_KEYS: [&str; 5] = [
+const SMALL_KEYS: [&str; 7] = [
     "connections_max",
+    DRAIN_KEYS[0],
+    DRAIN_KEYS[1],
     HEALTH_KEY,
     "requests_max",
     "state",

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::path::{Family, ObjectPath};
-use super::{Document, HEALTH_KEY, Section};
+use super::{DRAIN_KEYS, Document, HEALTH_KEY, Section};
 
 /// Who reads the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +182,9 @@ fn of_health(value: &Section, reader: Reader) -> std::borrow::Cow<'_, Section> {
     }
     if failed && reader == Reader::Checker {
         value.insert("state".into(), "maint".into());
+        for key in DRAIN_KEYS {
+            value.remove(key);
+        }
     }
     std::borrow::Cow::Owned(value)
 }

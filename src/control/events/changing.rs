@@ -12,6 +12,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -116,6 +117,7 @@ impl Control {
             }
             change.conditions.check(&before)?;
             let document = self.document.apply(&change.ops)?;
+            let document = document.with_drains_since(&self.document, since_1970());
             if document.records_since(&self.document).is_empty() {
                 return Ok(None);
             }
@@ -401,6 +403,11 @@ impl Control {
             }
         }
     }
+}
+
+fn since_1970() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default()
 }
 
 /// Who asked may have gone.

@@ -29,6 +29,8 @@ pub(super) const TICK: Duration = Duration::from_millis(200);
 /// The keeper.
 pub(super) struct Keeper {
     pub(super) stats: Arc<ControlStats>,
+    /// When its moments began, since 1970.
+    unix: Duration,
     pub(super) members: BTreeMap<BackendSlot, Member>,
     pub(super) groups: BTreeMap<GroupSlot, Rules>,
     pub(super) table: Option<Arc<Table>>,
@@ -49,9 +51,10 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(stats: Arc<ControlStats>) -> Keeper {
+    pub(super) fn new(stats: Arc<ControlStats>, unix: Duration) -> Keeper {
         Keeper {
             stats,
+            unix,
             members: BTreeMap::new(),
             groups: BTreeMap::new(),
             table: None,
@@ -81,6 +84,7 @@ impl Keeper {
         let stats = Arc::clone(&self.stats);
         let scene = Scene {
             now,
+            unix: self.unix,
             stats: &stats.health,
         };
         // A table has the groups of its configuration first, in their order. Behind them are parts
@@ -238,6 +242,7 @@ impl Keeper {
         let rules = self.groups.get(&member.group)?;
         let scene = Scene {
             now,
+            unix: self.unix,
             stats: &self.stats.health,
         };
         let before = (member.counts(), member.is_up());
@@ -287,10 +292,12 @@ impl Keeper {
             due,
             unjudged,
             restless,
+            unix,
             ..
         } = self;
         let scene = Scene {
             now,
+            unix: *unix,
             stats: &stats.health,
         };
         restless.retain(|slot| {

@@ -30,6 +30,9 @@ pub struct Known {
     check: Option<String>,
     ejection: Option<Ejected>,
     heartbeat: Option<Spoken>,
+    /// Since when its operator has it drained, after 1970.
+    #[serde(default)]
+    drained_since: Option<Duration>,
     /// Since when it is what it is.
     since: Moment,
     history: Vec<Changed>,
@@ -122,12 +125,14 @@ impl Member {
             check: reason(&self.opinions.check),
             ejection,
             heartbeat: self.heartbeat.heard().map(Spoken::of),
+            drained_since: self.drains.operator.map(|drain| drain.since),
             since: self.record.since(),
             history: self.record.history().map(Changed::of).collect(),
         };
         let says_something = known.check.is_some()
             || known.ejection.is_some()
             || known.heartbeat.is_some()
+            || known.drained_since.is_some()
             || !known.history.is_empty();
         says_something.then_some(known)
     }
@@ -154,7 +159,10 @@ impl Member {
         self.listen(rules, scene);
         let history = known.history.iter().filter_map(Changed::transition);
         self.record = Record::recalled(&self.opinions, known.since, history.collect());
-        self.tell(rules, scene.now);
+        if let Some(since) = known.drained_since {
+            self.recall_drain(since, rules, scene);
+        }
+        self.tell(rules, scene);
     }
 }
 

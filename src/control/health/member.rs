@@ -8,6 +8,7 @@ use crate::base::id::{BackendSlot, GroupSlot};
 use crate::base::window::Window;
 use crate::control::health::agents::Asked;
 use crate::control::health::counts::{Totals, Traffic};
+use crate::control::health::drains::Drains;
 use crate::control::health::rules::{Opened, Rules};
 use crate::health::Moment;
 use crate::health::breaker::{Breaker, Step};
@@ -26,6 +27,8 @@ use crate::telemetry::stats::{BackendStats, HealthStats, PerCore};
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'s> {
     pub(super) now: Moment,
+    /// When moments began, since 1970.
+    pub(super) unix: Duration,
     pub(super) stats: &'s HealthStats,
 }
 
@@ -63,6 +66,7 @@ pub(super) struct Member {
     seen: Moment,
     pub(super) opinions: Opinions,
     pub(super) record: Record,
+    pub(super) drains: Drains,
     ramp_since: Option<Moment>,
     totals: Totals,
     traffic: Traffic,
@@ -79,7 +83,7 @@ impl Member {
     ) -> Member {
         let now = scene.now;
         let slow = newcomer && !rules.check.slow_start.is_zero();
-        let member = Member {
+        let mut member = Member {
             slot: backend.slot,
             group: rules.slot,
             group_name: Arc::clone(&rules.name),
@@ -109,11 +113,13 @@ impl Member {
             heartbeat: Heartbeat::default(),
             seen: now,
             record: Record::new(&opinions, now),
+            drains: Drains::of(backend),
             opinions,
             ramp_since: slow.then_some(now),
         };
         member.standing.readmit();
-        member.tell(rules, now);
+        member.follow_drains(rules, scene);
+        member.tell(rules, scene);
         member
     }
 
@@ -134,6 +140,7 @@ impl Member {
         scene: Scene<'_>,
     ) {
         self.weight = backend.weight;
+        self.drains.terms = backend.drain;
         self.identity = backend.identity;
         let asked_as_before = before.is_some_and(|before| {
             (&before.check.kind, before.check.port) == (&rules.check.kind, rules.check.port)
@@ -276,7 +283,7 @@ impl Member {
         };
         let heard = self.heartbeat.hear(report, &around)?;
         self.listen(rules, scene);
-        self.tell(rules, scene.now);
+        self.tell(rules, scene);
         Ok(heard)
     }
 
@@ -289,6 +296,7 @@ impl Member {
             || heard
             || self.opinions.heartbeat != Opinion::Unknown
             || self.ramp_since.is_some()
+            || self.drains.will_end()
     }
 
     /// The mean time to an answer it says it has, in milliseconds, while that is to be believed.
@@ -325,8 +333,9 @@ impl Member {
             if self.ramp(rules, now) == RAMP_FULL {
                 self.ramp_since = None;
             }
-            self.tell(rules, now);
+            self.tell(rules, scene);
         }
+        self.end_drains(rules, scene);
     }
 
     /// What it did since this was last asked.
@@ -418,11 +427,12 @@ impl Member {
                 self.ramp_since = Some(scene.now);
             }
         }
-        self.tell(rules, scene.now);
+        self.follow_drains(rules, scene);
+        self.tell(rules, scene);
     }
 
     /// Tells the cores. An ejection is a suspension, which has its own bit.
-    pub(super) fn tell(&self, rules: &Rules, now: Moment) {
+    pub(super) fn tell(&self, rules: &Rules, scene: Scene<'_>) {
         let quiet = [
             Source::Agent,
             Source::Check,
@@ -432,10 +442,11 @@ impl Member {
         let is_down = |source: &Source| matches!(self.opinions.of(*source), Opinion::Down(_));
         let alive = !matches!(self.opinions.heartbeat, Opinion::Down(_));
         let claimed = self.heartbeat.capacity().filter(|_| alive);
-        let share = u32::from(self.ramp(rules, now)) * u32::from(self.agent_percent()) / 100;
+        let share = u32::from(self.ramp(rules, scene.now)) * u32::from(self.agent_percent()) / 100;
         self.standing.set(Standing {
             available: !quiet.iter().any(is_down),
             state: self.agent_state(),
+            released: self.drains.are_over(scene.unix + scene.now),
             ramp: u8::try_from(share).unwrap_or(RAMP_FULL),
             capacity: claimed.into_iter().chain(self.agent_capacity()).min(),
         });

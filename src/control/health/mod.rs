@@ -9,6 +9,7 @@ mod breakers;
 mod checks;
 mod counts;
 mod door;
+mod drains;
 mod due;
 mod heartbeats;
 mod keeper;
@@ -74,11 +75,12 @@ impl Health {
             false => machine.saturating_sub(origin),
         };
         let origin = now.checked_sub(age).unwrap_or(now);
+        let unix = unix.unwrap_or_default().saturating_sub(now - origin);
         Health(Arc::new(Shared {
-            keeper: Mutex::new(Keeper::new(Arc::clone(stats))),
+            keeper: Mutex::new(Keeper::new(Arc::clone(stats), unix)),
             changed: Notify::new(),
             origin,
-            unix: unix.unwrap_or_default().saturating_sub(now - origin),
+            unix,
             stats: Arc::clone(stats),
         }))
     }

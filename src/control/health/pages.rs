@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -22,12 +23,18 @@ use crate::health::verdict::{Opinion, Source, Transition, Wish};
 #[derive(Clone, Copy)]
 struct Clock {
     now: Moment,
-    unix_millis: u128,
+    /// When moments began, since 1970.
+    unix: Duration,
 }
 
 impl Clock {
+    /// Now, since 1970.
+    fn unix(self) -> Duration {
+        self.unix + self.now
+    }
+
     fn at(self, moment: Moment) -> Value {
-        let millis = self.unix_millis + moment.as_millis();
+        let millis = (self.unix + moment).as_millis();
         u64::try_from(millis).unwrap_or(u64::MAX).into()
     }
 }
@@ -84,7 +91,7 @@ impl Health {
     fn clock(&self) -> Clock {
         Clock {
             now: self.now(),
-            unix_millis: self.0.unix.as_millis(),
+            unix: self.0.unix,
         }
     }
 }
@@ -172,6 +179,7 @@ impl Keeper {
                 "times": member.ejection.times(),
                 "until_ms": member.ejection.until().map(|until| clock.at(until)),
             },
+            "drain": member.drains.shown(clock.unix()),
             "heartbeat": member.heartbeat.heard().map(|heard| heartbeat(heard, clock)),
             "history": member
                 .record

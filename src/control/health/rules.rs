@@ -1,6 +1,7 @@
 //! What the members of one group are judged by: the words of the file, made ready once a table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,8 @@ pub(super) struct Rules {
     pub(super) compares: bool,
     /// The breaker of the group, if failures open breakers.
     pub(super) watch: Option<Watch>,
+    /// How long those who stick to one that drains stay; `None` for as long as it does.
+    pub(super) drain_timeout: Option<Duration>,
     /// When the counts of the interval are compared next.
     pub(super) judged: Moment,
     pub(super) panicking: bool,
@@ -76,6 +79,7 @@ impl Rules {
             },
             compares: outlier::may_find(&rules_of(&outlier), group.backends.len()),
             watch: Watch::of(group),
+            drain_timeout: meant.sticky.as_ref().and_then(|by| by.drain_timeout),
             judged: now + outlier.interval,
             check: check.clone(),
             agent: meant.agent.clone(),

@@ -16,8 +16,8 @@ pub(super) fn sticky(
 ) -> Option<Sticky> {
     let identities = identities(backends);
     let ids = identities.iter().map(String::as_str);
-    match group.sticky.as_ref()? {
-        checked::Sticky::Cookie(cookie) => {
+    match &group.sticky.as_ref()?.by {
+        checked::StickyBy::Cookie(cookie) => {
             let options = CookieOptions {
                 name: cookie.name.clone(),
                 secret: Arc::clone(&cookie.secret.0),
@@ -31,7 +31,7 @@ pub(super) fn sticky(
             };
             Some(Sticky::by_cookie(&group.name, &options, ids))
         }
-        checked::Sticky::Source => {
+        checked::StickyBy::Source => {
             let weights = backends.iter().map(|backend| u32::from(backend.weight));
             Some(Sticky::by_source(ids.zip(weights), hash_seed))
         }

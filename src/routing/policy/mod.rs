@@ -263,17 +263,19 @@ impl Lottery {
     }
 }
 
-/// Whether a client that sticks to `backend` may stay with it: also while it drains, but not when
-/// it has failed.
+/// Whether a client that sticks to `backend` may stay with it: also while it drains, until that has
+/// lasted long enough, but not when it has failed.
 #[must_use]
 pub fn may_stay(group: &Group, backend: BackendIndex, ask: &Ask<'_>) -> bool {
     let Some(found) = group.backends.get(backend.index()) else {
         return false;
     };
+    let word = found.standing.word();
     found.state != BackendState::Maint
-        && found.standing.word().state() != BackendState::Maint
+        && word.state() != BackendState::Maint
+        && !word.is_released()
         && !ask.tried.contains(backend)
-        && (found.standing.word().is_up() || group.standing.is_panicking())
+        && (word.is_up() || group.standing.is_panicking())
         && !found.is_full(ask.has_idle)
 }
 

@@ -32,10 +32,11 @@ proptest! {
         state in prop::sample::select(STATES.to_vec()),
         ramp in 1_u8..=RAMP_FULL,
         capacity in proptest::option::of(any::<u32>()),
+        released in any::<bool>(),
         suspended in any::<bool>(),
     ) {
         let cell = cell();
-        let standing = Standing { available, state, ramp, capacity };
+        let standing = Standing { available, state, released, ramp, capacity };
         if suspended {
             prop_assert!(cell.suspend());
         }
@@ -134,6 +135,7 @@ fn a_slot_that_changes_hands_begins_anew() {
     old.set(Standing {
         available: false,
         state: BackendState::Maint,
+        released: true,
         ramp: 7,
         capacity: Some(0),
     });

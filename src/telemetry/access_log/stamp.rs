@@ -1,5 +1,7 @@
 //! Time of day for log lines, in UTC. Both forms are made once per second and then copied.
 
+use crate::base::date::date_of;
+
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
@@ -55,25 +57,6 @@ impl Stamp {
         self.combined = format!("{day:02}/{name}/{year}:{hour:02}:{minute:02}:{sec:02} +0000");
         self.rfc3339 = format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{sec:02}");
     }
-}
-
-/// Year, month (1 to 12) and day of a number of days since 1970-01-01, by the Gregorian calendar.
-/// Years are counted from March, so that the leap day is the last of its year.
-fn date_of(days: u64) -> (u64, usize, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month as usize, day)
 }
 
 #[cfg(test)]

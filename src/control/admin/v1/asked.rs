@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{HttpBody as _, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -245,6 +245,21 @@ impl Asked {
                 Err(problem_with(StatusCode::GATEWAY_TIMEOUT, &detail, &members))
             }
         }
+    }
+}
+
+/// A body that is a JSON object, or none at all.
+pub(super) struct MaybeBody(pub(super) Section);
+
+impl<S: Send + Sync> FromRequest<S> for MaybeBody {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        if request.body().is_end_stream() {
+            return Ok(MaybeBody(Section::new()));
+        }
+        let Body(section) = Body::from_request(request, state).await?;
+        Ok(MaybeBody(section))
     }
 }
 

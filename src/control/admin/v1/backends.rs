@@ -1,6 +1,7 @@
 //! Short ways to what changes often: a weight, a policy, whether a backend gets traffic.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,9 +10,13 @@ use serde_json::Value;
 
 use super::super::Sources;
 use super::super::problem::invalid;
-use super::asked::{Asked, At, Body};
+use super::asked::{Asked, At, Body, MaybeBody};
 use super::objects::changed;
-use crate::control::document::{Mistake, ObjectPath, Op, Section};
+use crate::config;
+use crate::control::document::{Mistake, ObjectPath, Op, Section, drain_value};
+
+/// The longest time those who stick may be given in one word, as in the file.
+const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) async fn weight(
     State(sources): State<Arc<Sources>>,
@@ -35,8 +40,50 @@ pub(super) async fn drain(
     State(sources): State<Arc<Sources>>,
     At(path): At,
     asked: Asked,
+    MaybeBody(body): MaybeBody,
 ) -> Response {
-    state(&sources, &asked, path, "drain".into()).await
+    match drain_until(&body) {
+        Ok(until) => {
+            let value = drain_value(until);
+            let op = Op::Patch {
+                path: path.clone(),
+                value,
+            };
+            changed(&sources, &asked, path, op).await
+        }
+        Err((field, problem)) => {
+            let mistake = Mistake {
+                object: Some(path),
+                field,
+                problem,
+                fix: "write timeout as \"10m\", at most 24h, or \"none\", and nothing else"
+                    .to_owned(),
+            };
+            invalid(StatusCode::UNPROCESSABLE_ENTITY, &[mistake])
+        }
+    }
+}
+
+/// Until when those who stick stay, if the body says that: so long from now, or for ever.
+fn drain_until(body: &Section) -> Result<Option<Option<Duration>>, (String, String)> {
+    if let Some(other) = body.keys().find(|key| *key != "timeout") {
+        return Err((other.clone(), "does not belong here".to_owned()));
+    }
+    let Some(timeout) = body.get("timeout") else {
+        return Ok(None);
+    };
+    let wrong = || ("timeout".to_owned(), format!("{timeout} is no time"));
+    match timeout.as_str().ok_or_else(wrong)? {
+        "none" => Ok(Some(None)),
+        text => {
+            let timeout = config::duration(text).map_err(|what| ("timeout".to_owned(), what))?;
+            if timeout > DRAIN_MAX {
+                return Err(wrong());
+            }
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            Ok(Some(Some(now.unwrap_or_default() + timeout)))
+        }
+    }
 }
 
 pub(super) async fn maint(

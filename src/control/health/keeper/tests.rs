@@ -14,6 +14,10 @@ use crate::routing::standing::Standing;
 const LISTENER: &str =
     "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\ngroup = \"app\"\n";
 
+/// When the moments of a world begin, since 1970.
+const UNIX: Duration = Duration::from_secs(1_000_000);
+
+mod drains;
 mod paces;
 mod schedules;
 
@@ -30,7 +34,7 @@ impl World {
     fn new(group: &str) -> World {
         let mut world = World {
             registry: Registry::new(1),
-            keeper: Keeper::new(Arc::default()),
+            keeper: Keeper::new(Arc::default(), UNIX),
             table: None,
             epoch: 0,
             now: Moment::ZERO,

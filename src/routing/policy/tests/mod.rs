@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::base::drain::DrainTerms;
 use crate::base::id::{BackendSlot, CoreId, GroupSlot};
 use crate::routing::hashing::hash_key;
 use crate::routing::latency::Norms;
@@ -71,6 +72,7 @@ fn changed(kind: PolicyKind, weights: &[u16], change: impl Fn(u32, &mut Backend)
             identity: hash_key(0, format!("b{index}").as_bytes()),
             weight: *weight,
             state: BackendState::Ready,
+            drain: DrainTerms::default(),
             labels: Vec::new(),
             agent_port: None,
             connections_max: None,

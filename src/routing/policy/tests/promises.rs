@@ -48,6 +48,7 @@ fn standing() -> impl Strategy<Value = Standing> {
         state,
         ramp,
         capacity,
+        ..Standing::default()
     });
     prop_oneof![2 => well, 1 => any]
 }
