@@ -11,42 +11,39 @@
 //!
 //! The search is bounded twice. Nothing is below idle, so it ends at the first idle backend. And a
 //! group of up to [`EXACT_MAX`] is searched whole, so that the choice is exact; in a larger one it
-//! is the least of the next [`CANDIDATES_MAX`] from the cursor, which passes over the whole group
-//! in time. The least of so many is as good as the least of all for the tail (theory: with d
-//! choices the longest queue falls like ln ln n / ln d), and a full search of one shared board by
-//! every core would send them all to the same backend.
+//! is the least of the one whose turn it is and of one drawn from each of [`PARTS`] equal parts of
+//! the others. So all are distinct and lie far apart: backends of one kind often stand together in
+//! the list, and neighbours alone would now and then all be slow ones. The least of so many is
+//! nearly as good as the least of all (DESIGN.md has the figures), and a full search of one shared
+//! board by every core would send them all to the same backend.
 
+use std::iter::once;
+
+use super::alias::below;
 use super::cycle::Cycle;
-use super::{Choice, PickState};
+use super::{Choice, PickState, around, state};
 use crate::routing::standing::RAMP_FULL;
 
 /// Up to so many backends the choice is exact.
 pub(super) const EXACT_MAX: usize = 16;
 
-/// Backends looked at for one pick in a larger group.
-const CANDIDATES_MAX: usize = 8;
+/// Parts of which one is looked at for one pick in a larger group.
+const PARTS: u32 = 7;
 
-/// Weights aside. Load and distance from the cursor make one number, so that finding the least is
-/// a minimum and no branch that nobody can predict.
+/// Weights aside.
 pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState) -> Option<u32> {
-    let policy = choice.policy;
-    let count = policy.ready.len() as u32;
+    let ready = &choice.policy.ready;
+    let count = ready.len() as u32;
     let start = state.start(count);
-    let at = guessed(choice, |view| {
-        let mut least = u64::MAX;
-        visit(choice, start, view, |distance, _, load| {
-            least = least.min(u64::from(load) << 32 | u64::from(distance));
-            load == 0
-        });
-        let distance = (least & u64::from(u32::MAX)) as u32;
-        let at = match distance < count - start {
-            true => start + distance,
-            false => distance.wrapping_sub(count - start),
-        };
-        (least != u64::MAX).then(|| (at, policy.ready[at as usize]))
-    })?;
-    state.advance(at.0, count);
-    Some(at.1)
+    let at = if ready.len() <= EXACT_MAX {
+        guessed(choice, |view| least(choice, around(start, count), view))
+    } else {
+        let some = sample(start, count, state.random());
+        let found = guessed(choice, |view| least(choice, some.clone(), view));
+        found.or_else(|| choice.first_from(start).map(|(at, _)| at))
+    }?;
+    state.advance(at, count);
+    Some(ready[at as usize])
 }
 
 /// By weight: the search begins with whose turn it is.
@@ -55,22 +52,32 @@ pub(super) fn pick_weighted(
     state: &mut PickState,
     cycle: &Cycle,
 ) -> Option<u32> {
-    let policy = choice.policy;
+    let ready = &choice.policy.ready;
+    let count = ready.len() as u32;
     let turn = state.start(cycle.len());
     let start = cycle.at(turn);
-    let found = guessed(choice, |view| {
-        let (mut least, mut weight, mut found) = (u64::MAX >> 16, 1, None);
-        visit(choice, start, view, |_, index, load| {
-            let (load, its) = (measure(load), policy.weight(index));
-            if load * weight < least * its {
-                (least, weight, found) = (load, its, Some((turn, index)));
-            }
-            load == 0
-        });
-        found
-    });
+    let at = if ready.len() <= EXACT_MAX {
+        guessed(choice, |view| lightest(choice, around(start, count), view))
+    } else {
+        let some = sample(start, count, state.random());
+        let found = guessed(choice, |view| lightest(choice, some.clone(), view));
+        found.or_else(|| choice.first_from(start).map(|(at, _)| at))
+    };
     state.advance(turn, cycle.len());
-    found.map(|(_, index)| index)
+    at.map(|at| ready[at as usize])
+}
+
+/// The `start`-th of `count`, and one from each part of the others.
+#[inline]
+fn sample(start: u32, count: u32, random: u64) -> impl Iterator<Item = u32> + Clone {
+    let from = move |part: u32| part * (count - 1) / PARTS;
+    let drawn = (0..PARTS).map(move |part| {
+        let width = (from(part + 1) - from(part)) as usize;
+        let within = below(state::further(random, part), width) as u32;
+        let at = start + 1 + from(part) + within;
+        if at < count { at } else { at - count }
+    });
+    once(start).chain(drawn)
 }
 
 /// How a search looks at backends.
@@ -82,16 +89,69 @@ enum View {
     Whole,
 }
 
-/// What a search finds. It looks at loads first, and only at whom it finds so is looked at whole:
-/// when he can be chosen and has his full share, nobody who can be chosen has less to do, since
-/// nobody feels less than he has. Usually that spares a look at everybody else's standing.
+/// The position a search finds. It looks at loads first, and only at whom it finds so is looked at
+/// whole: when he can be chosen and has his full share, nobody who can be chosen has less to do,
+/// since nobody feels less than he has. Usually that spares a look at everybody else's standing.
 #[inline]
-fn guessed(choice: &Choice<'_>, search: impl Fn(View) -> Option<(u32, u32)>) -> Option<(u32, u32)> {
-    let guess = search(View::Loads)?;
-    let is_whole = choice.policy.word(guess.1).ramp() == RAMP_FULL;
-    match is_whole && choice.is_eligible(guess.1) {
-        true => Some(guess),
+fn guessed(choice: &Choice<'_>, search: impl Fn(View) -> Option<u32>) -> Option<u32> {
+    let at = search(View::Loads)?;
+    let index = choice.policy.ready[at as usize];
+    let is_whole = choice.policy.word(index).ramp() == RAMP_FULL;
+    match is_whole && choice.is_eligible(index) {
+        true => Some(at),
         false => search(View::Whole),
+    }
+}
+
+/// The first of the least loaded at these positions. Load and order make one number, so that
+/// finding the least is a minimum and no branch that nobody can predict.
+#[inline(always)]
+fn least(
+    choice: &Choice<'_>,
+    places: impl Iterator<Item = u32> + Clone,
+    view: View,
+) -> Option<u32> {
+    let mut least = u64::MAX;
+    for (order, at) in (0_u64..).zip(places.clone()) {
+        let index = choice.policy.ready[at as usize];
+        let Some(load) = seen(choice, index, view) else {
+            continue;
+        };
+        least = least.min(u64::from(load) << 32 | order);
+        if load == 0 {
+            break;
+        }
+    }
+    let order = least & u64::from(u32::MAX);
+    places.clone().nth(order as usize)
+}
+
+/// The first of those with the least for their weight at these positions.
+#[inline(always)]
+fn lightest(choice: &Choice<'_>, places: impl Iterator<Item = u32>, view: View) -> Option<u32> {
+    let (mut least, mut weight, mut found) = (u64::MAX >> 16, 1, None);
+    for at in places {
+        let index = choice.policy.ready[at as usize];
+        let Some(load) = seen(choice, index, view) else {
+            continue;
+        };
+        let (measured, its) = (measure(load), choice.policy.weight(index));
+        if measured * weight < least * its {
+            (least, weight, found) = (measured, its, Some(at));
+        }
+        if load == 0 {
+            break;
+        }
+    }
+    found
+}
+
+/// What a backend has to do; nothing can be said of one that cannot be chosen.
+#[inline(always)]
+fn seen(choice: &Choice<'_>, index: u32, view: View) -> Option<u32> {
+    match view {
+        View::Loads => Some(choice.policy.in_flight(index)),
+        View::Whole => choice.is_eligible(index).then(|| choice.policy.felt(index)),
     }
 }
 
@@ -107,37 +167,5 @@ fn measure(in_flight: u32) -> u64 {
     match in_flight {
         0 => 0,
         some => u64::from(some) + 1,
-    }
-}
-
-/// Shows backends from the `start`-th on, each with its distance from there and its load, until
-/// there were enough or `is_enough` says so.
-#[inline(always)]
-fn visit(
-    choice: &Choice<'_>,
-    start: u32,
-    view: View,
-    mut is_enough: impl FnMut(u32, u32, u32) -> bool,
-) {
-    let policy = choice.policy;
-    let ready = &policy.ready;
-    let (before, from) = ready.split_at(start as usize);
-    let mut left = if ready.len() <= EXACT_MAX {
-        EXACT_MAX
-    } else {
-        CANDIDATES_MAX
-    };
-    for (first, part) in [(0, from), (from.len() as u32, before)] {
-        for (distance, index) in (first..).zip(part) {
-            let load = match view {
-                View::Loads => policy.in_flight(*index),
-                View::Whole if choice.is_eligible(*index) => policy.felt(*index),
-                View::Whole => continue,
-            };
-            left -= 1;
-            if is_enough(distance, *index, load) || left == 0 {
-                return;
-            }
-        }
     }
 }

@@ -426,6 +426,6 @@ impl Choice<'_> {
 }
 
 /// All positions below `count`, beginning at `start` and wrapping around.
-fn around(start: u32, count: u32) -> impl Iterator<Item = u32> {
+fn around(start: u32, count: u32) -> impl Iterator<Item = u32> + Clone {
     (start..count).chain(0..start)
 }

@@ -109,6 +109,12 @@ impl PickState {
     }
 }
 
+/// One of many numbers that a random one stands for.
+#[inline]
+pub(super) fn further(random: u64, number: u32) -> u64 {
+    mix(random.wrapping_add(STEP.wrapping_mul(u64::from(number))))
+}
+
 /// The next state of the dice and what they show, below 100.
 pub(super) fn throw(dice: u64) -> (u64, u64) {
     let dice = dice.wrapping_add(STEP);

@@ -189,6 +189,26 @@ fn in_a_large_group_the_one_idle_backend_is_found_soon() {
     }
 }
 
+/// Those of one kind often stand together in the list. A look at neighbours alone took a third of
+/// all requests to the busy ones here.
+#[test]
+fn in_a_large_group_busy_neighbours_are_left_alone() {
+    for kind in [
+        PolicyKind::LeastConnections,
+        PolicyKind::WeightedLeastConnections,
+    ] {
+        let group = even(kind, 100);
+        for index in 0..100 {
+            load(&group, index, if index < 50 { 9 } else { 3 });
+        }
+        for seed in 0..20 {
+            let picks = picks(&group, &mut seeded(seed), 1000);
+            let busy = picks.iter().filter(|index| **index < 50).count();
+            assert!(busy <= 20, "{kind:?}: {busy} of 1000, seed {seed}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn least_connections_chooses_a_least_loaded_one(
