@@ -66,7 +66,7 @@ fn whatever_is_wrong_with_the_new_one_the_old_one_goes_on() {
     let mut proxy = Proxy::started_as(&settings, &by_link);
     let load = Load::default();
     scope(|scope| {
-        load.start(scope, proxy.address(), (1, 2));
+        let _asking = load.start(scope, proxy.address(), (1, 2));
         load.wait_for(50);
         let text = proxy.text();
         let file = proxy.directory().join("weir.toml");
@@ -90,7 +90,6 @@ fn whatever_is_wrong_with_the_new_one_the_old_one_goes_on() {
         symlink(BINARY, proxy.directory().join("weir")).unwrap();
         proxy.upgrade();
         load.wait_for(load.served.load(std::sync::atomic::Ordering::Relaxed) + 50);
-        load.stop();
     });
     load.assert_clean("failing upgrades");
     let value = proxy.api().get("/v1/groups/app").expect(200);

@@ -89,7 +89,7 @@ fn fewer_and_more_cores_share_the_sockets_there_are() {
     let mut proxy = settings.start();
     let load = Load::default();
     scope(|scope| {
-        load.start(scope, proxy.address(), (2, 3));
+        let _asking = load.start(scope, proxy.address(), (2, 3));
         for (turn, workers) in ["1", "2", "1", "1", "2"].iter().enumerate() {
             load.wait_for(200 * (turn as u64 + 1));
             settings.workers = (*workers).to_owned();
@@ -98,7 +98,6 @@ fn fewer_and_more_cores_share_the_sockets_there_are() {
             assert_eq!(before.wait().unwrap().code(), Some(0));
         }
         load.wait_for(1500);
-        load.stop();
     });
     load.assert_clean("other numbers of cores");
 }
@@ -118,12 +117,11 @@ fn listeners_come_and_go_with_the_configuration_of_the_new_process() {
     proxy.rewrite(second);
     let load = Load::default();
     scope(|scope| {
-        load.start(scope, proxy.address(), (1, 1));
+        let _asking = load.start(scope, proxy.address(), (1, 1));
         load.wait_for(100);
         let mut before = proxy.take_over();
         assert_eq!(before.wait().unwrap().code(), Some(0));
         load.wait_for(200);
-        load.stop();
     });
     load.assert_clean("the listener that stays");
     let mut client = crate::support::Client::connect(proxy.address_of("new"));

@@ -28,24 +28,31 @@ enum Habit {
     OpensEach,
 }
 
+/// Tells all clients to stop after their present request when it is dropped, so that a test that
+/// fails meanwhile ends.
+#[must_use]
+pub struct Asking<'scope>(&'scope Load);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Relaxed);
+    }
+}
+
 impl Load {
-    /// Starts so many clients of each kind.
+    /// Starts so many clients of each kind, which ask until what is returned is dropped.
     pub fn start<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         address: SocketAddr,
         (keeping, opening): (usize, usize),
-    ) {
+    ) -> Asking<'scope> {
         let keeping = std::iter::repeat_n(Habit::Keeps, keeping);
         let habits = keeping.chain(std::iter::repeat_n(Habit::OpensEach, opening));
         for habit in habits {
             scope.spawn(move || self.ask_on(address, habit));
         }
-    }
-
-    /// Tells all clients to stop after their present request.
-    pub fn stop(&self) {
-        self.stop.store(true, Relaxed);
+        Asking(self)
     }
 
     /// Waits until so many requests were served, or something has gone wrong.

@@ -20,13 +20,12 @@ fn upgrades_in_a_row_fail_no_request_and_refuse_no_connection() {
     let mut proxy = Settings::http_to(&[&upstream]).workers("2").start();
     let load = Load::default();
     scope(|scope| {
-        load.start(scope, proxy.address(), (3, 3));
+        let _asking = load.start(scope, proxy.address(), (3, 3));
         for upgrade in 1..=upgrades {
             load.wait_for(upgrade * requests / (upgrades + 1));
             proxy.upgrade();
         }
         load.wait_for(requests);
-        load.stop();
     });
     load.assert_clean(&format!("{upgrades} upgrades"));
     assert!(proxy.epoch() > Some(upgrades), "epochs go on");
@@ -47,7 +46,7 @@ fn reloads_in_a_row_fail_no_request_and_refuse_no_connection() {
     let mut proxy = settings.start();
     let load = Load::default();
     scope(|scope| {
-        load.start(scope, proxy.address(), (3, 3));
+        let _asking = load.start(scope, proxy.address(), (3, 3));
         for reload in 1..=reloads {
             load.wait_for(reload * requests / (reloads + 1));
             let mut next = settings.clone();
@@ -56,7 +55,6 @@ fn reloads_in_a_row_fail_no_request_and_refuse_no_connection() {
             proxy.reload(next);
         }
         load.wait_for(requests);
-        load.stop();
     });
     load.assert_clean(&format!("{reloads} reloads"));
 }
