@@ -89,6 +89,7 @@ impl<D: Driver> Worker<D> {
 
     /// Takes the exchange of client `key` off its backend, whose connection is not clean any more.
     fn detach_upstream(&mut self, key: Key, fault: Option<Fault>) {
+        self.give_up_rival(key);
         let core = self.core;
         let Some(exchange) = self.exchange(key) else {
             return;

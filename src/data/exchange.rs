@@ -4,6 +4,7 @@ use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId, GroupIndex, ListenerSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
+use crate::data::hedge::Rival;
 use crate::data::place::Affinity;
 use crate::data::queue::Waiting;
 use crate::http::{Body, BodyLimits, Framing, Method, Output, Version};
@@ -42,6 +43,12 @@ pub(super) struct Exchange {
     pub(super) affinity: Affinity,
     /// The connection that serves it.
     pub(super) upstream: Option<Key>,
+    /// When a second copy of it is to be sent, in microseconds; 0 for not at all.
+    pub(super) hedge_due: u64,
+    /// The other copy of it, while two are under way.
+    pub(super) rival: Option<Box<Rival>>,
+    /// What it faces is the second copy.
+    pub(super) second: bool,
     /// The right to one request at the backend, where requests are limited.
     pub(super) permit: Option<Permit>,
     /// What it holds of its group.
@@ -94,6 +101,9 @@ impl Exchange {
             waiting: None,
             affinity: Affinity::default(),
             upstream: None,
+            hedge_due: 0,
+            rival: None,
+            second: false,
             permit: None,
             rights: Rights::default(),
             tried: Tried::default(),

@@ -148,6 +148,7 @@ impl<D: Driver> Worker<D> {
         let Some(client) = self.conns.at(upstream).and_then(|conn| conn.peer) else {
             return;
         };
+        self.face(upstream, client);
         match self.conns.at_mut(client).map(|conn| &mut conn.role) {
             Some(Role::Client(state)) => {
                 // Whether it answers is seen later; only that ends a trial.

@@ -12,6 +12,7 @@ mod client;
 mod conn;
 mod exchange;
 mod health;
+mod hedge;
 mod lifecycle;
 mod marks;
 mod ops;

@@ -11,7 +11,7 @@ use crate::base::slab::Key;
 use crate::data::bulk::is_bulk;
 use crate::data::client::Input;
 use crate::data::conn::Role;
-use crate::data::exchange::{Answered, response_limits};
+use crate::data::exchange::{Answered, Exchange, response_limits};
 use crate::data::marks::{self, Marks};
 use crate::data::request::request_id_text;
 use crate::data::upstream::UpstreamState;
@@ -76,8 +76,12 @@ impl<D: Driver> Worker<D> {
             _ => return self.driver.buffers().give(segment),
         };
         let mut stash = std::mem::take(&mut upstream.stash);
-        let answered = self.exchange(client).map(|exchange| exchange.answered);
-        match answered {
+        let seen = self.exchange(client);
+        let seen = seen.map(|exchange| (exchange.answered, exchange.rival.is_some()));
+        if let Some((_, true)) = seen {
+            self.face(key, client);
+        }
+        match seen.map(|(answered, _)| answered) {
             Some(Answered::NotYet) if stash.is_empty() => {
                 self.response_head(key, client, Input::Received(segment));
             }
@@ -116,11 +120,25 @@ impl<D: Driver> Worker<D> {
                 Read::Bad(reason) => {
                     tracing::debug!(reason, "bad response");
                     self.drop_input(input);
-                    self.observe(client, Outcome::GatewayFailed);
-                    return self.answer_fault(client, Fault::UpstreamBadResponse);
+                    return self.bad_response(client);
                 }
             }
         }
+    }
+
+    /// The backend of `client` says what cannot be understood.
+    fn bad_response(&mut self, client: Key) {
+        let core = self.core;
+        let other = |exchange: &&mut Exchange| exchange.rival.is_some();
+        if let Some(exchange) = self.exchange(client).filter(other) {
+            if let Some(backend) = exchange.backend() {
+                backend.stats.of(core).faults[Fault::UpstreamBadResponse as usize].inc();
+            }
+            self.leave_copy(client, Some(Outcome::GatewayFailed));
+            return;
+        }
+        self.observe(client, Outcome::GatewayFailed);
+        self.answer_fault(client, Fault::UpstreamBadResponse);
     }
 
     fn read_response(&mut self, client: Key, bytes: &[u8]) -> Read {
@@ -157,6 +175,7 @@ impl<D: Driver> Worker<D> {
             }
             let wanted = head.status() != 100 || exchange.wants_continue;
             if exchange.version == INTERIM_VERSION && wanted {
+                self.win(client);
                 self.write_response_head(client, &head, false);
                 let scratch = std::mem::take(&mut self.scratch);
                 self.count_to_client(client, scratch.len() as u64);
@@ -168,6 +187,7 @@ impl<D: Driver> Worker<D> {
         if self.retry_status(client, head.status()) {
             return Read::Again;
         }
+        self.win(client);
         self.begin_response(client, &head);
         Read::Final(length)
     }

@@ -12,7 +12,7 @@
 use rustix::io::Errno;
 
 use crate::base::fault::Fault;
-use crate::base::id::{BackendIndex, GroupIndex};
+use crate::base::id::{BackendIndex, CoreId, GroupIndex};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::Role;
@@ -26,7 +26,7 @@ use crate::runtime::driver::Driver;
 
 impl Exchange {
     /// Nothing of an answer has come, and the whole request is at hand.
-    fn could_go_again(&self) -> bool {
+    pub(super) fn could_go_again(&self) -> bool {
         self.answered == Answered::NotYet && self.interims == 0 && self.replay.is_some()
     }
 }
@@ -69,6 +69,19 @@ impl Remains {
             // It may have been closed while it was idle.
             _ if self.reused && !self.answering => None,
             _ => Some(Outcome::GatewayFailed),
+        }
+    }
+
+    /// Counts it at the backend; where its exchange does not go on the answer counts the fault.
+    fn count(&self, exchange: &Exchange, goes_on: bool, (core, fault): (CoreId, Fault)) {
+        let Some(backend) = exchange.backend() else {
+            return;
+        };
+        let stats = backend.stats.of(core);
+        if !self.established {
+            stats.connect_failures.inc();
+        } else if goes_on {
+            stats.faults[fault as usize].inc();
         }
     }
 }
@@ -131,6 +144,7 @@ impl<D: Driver> Worker<D> {
         let Some(client) = client else {
             return self.give_queue(out);
         };
+        self.face(key, client);
         let (core, now) = (self.core, self.now);
         let Some(exchange) = self.exchange(client) else {
             return self.give_queue(out);
@@ -138,11 +152,15 @@ impl<D: Driver> Worker<D> {
         exchange.upstream = None;
         let again = remains.again(exchange, exchange.group());
         let fault = fault_of(error, remains.established);
+        let outcome = remains.outcome(exchange, again);
+        if exchange.rival.is_some() {
+            remains.count(exchange, true, (core, fault));
+            self.give_queue(out);
+            self.leave_copy(client, outcome);
+            return;
+        }
         let replay = exchange.replay.take();
-        let report = match remains.outcome(exchange, again) {
-            Some(outcome) => exchange.observe(outcome, now),
-            None => None,
-        };
+        let report = outcome.and_then(|outcome| exchange.observe(outcome, now));
         // Who tries the same backend again keeps its place there.
         let kept = match again {
             Some(Again::Fresh(_)) => (exchange.permit.take(), std::mem::take(&mut exchange.trial)),
@@ -150,16 +168,9 @@ impl<D: Driver> Worker<D> {
         };
         exchange.leave_backend(core);
         (exchange.permit, exchange.trial) = kept;
-        if let Some(backend) = exchange.backend() {
-            let stats = backend.stats.of(core);
-            if !remains.established {
-                stats.connect_failures.inc();
-            } else if again == Some(Again::Elsewhere) {
-                stats.faults[fault as usize].inc();
-            }
-            if again.is_some() {
-                stats.retries.inc();
-            }
+        remains.count(exchange, again == Some(Again::Elsewhere), (core, fault));
+        if let (Some(_), Some(backend)) = (again, exchange.backend()) {
+            backend.stats.of(core).retries.inc();
         }
         self.tell(report);
         if let Some(segment) = replay {
@@ -188,11 +199,20 @@ impl<D: Driver> Worker<D> {
         let Some(exchange) = self.exchange(client) else {
             return false;
         };
-        let wanted = |group: &Group| group.retry.statuses.contains(status);
+        let hedged = exchange.rival.is_some() && status >= 500;
+        let wanted = |group: &Group| hedged || group.retry.statuses.contains(status);
         if !exchange.group().is_some_and(wanted) || !exchange.could_go_again() {
             return false;
         }
         let latency = now.saturating_sub(exchange.handed_micros);
+        if exchange.rival.is_some() {
+            if let Some(backend) = exchange.backend() {
+                let stats = backend.stats.of(core);
+                stats.requests.inc(status);
+                stats.latency.record_micros(latency);
+            }
+            return self.leave_copy(client, Some(Outcome::of_status(status)));
+        }
         let Some(left) = self.go_elsewhere(client, Outcome::of_status(status)) else {
             return false;
         };
@@ -205,7 +225,7 @@ impl<D: Driver> Worker<D> {
 
     /// The backend of the exchange of `client` has not answered in time.
     pub(super) fn backend_late(&mut self, client: Key) {
-        if self.retry_late(client) {
+        if self.leave_late_copy(client) || self.retry_late(client) {
             return;
         }
         let unanswered = |exchange: &mut Exchange| {
@@ -287,7 +307,7 @@ impl<D: Driver> Worker<D> {
 type Left = (Pinned, GroupIndex, BackendIndex);
 
 fn wants_requests_kept(group: &Group) -> bool {
-    group.retries_max > 0 && group.retry.keeps_requests()
+    group.retry.hedge_after.is_some() || group.retries_max > 0 && group.retry.keeps_requests()
 }
 
 /// The fault of a connection that failed with `error`.

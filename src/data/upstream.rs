@@ -133,20 +133,27 @@ impl<D: Driver> Worker<D> {
         if let Some(conn) = self.conns.at_mut(key) {
             conn.peer = Some(upstream);
         }
-        if let Some(conn) = self.conns.at_mut(upstream) {
-            conn.peer = Some(key);
-            conn.deadline = if conn.established {
-                NEVER
-            } else {
-                conn.deadline
-            };
-            if let Role::Upstream(up) = &mut conn.role {
-                up.state = UpstreamState::Busy;
-                up.untouched = true;
-                up.keeps_alive = false;
-            }
+        self.engage(upstream, key);
+        if again.is_none() {
+            self.plan_hedge(key, group);
         }
         Ok(())
+    }
+
+    /// The connection `upstream` of a backend serves `client` from now on.
+    pub(super) fn engage(&mut self, upstream: Key, client: Key) {
+        let Some(conn) = self.conns.at_mut(upstream) else {
+            return;
+        };
+        conn.peer = Some(client);
+        if conn.established {
+            conn.deadline = NEVER;
+        }
+        if let Role::Upstream(upstream) = &mut conn.role {
+            upstream.state = UpstreamState::Busy;
+            upstream.untouched = true;
+            upstream.keeps_alive = false;
+        }
     }
 
     fn search_upstream(
@@ -218,7 +225,7 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    fn connect_upstream(
+    pub(super) fn connect_upstream(
         &mut self,
         group: &Group,
         backend: &Backend,

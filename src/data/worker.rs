@@ -12,6 +12,7 @@ use crate::data::WorkerSetup;
 use crate::data::adopt::{ListenerState, Socket};
 use crate::data::bulk::Pipes;
 use crate::data::conn::{Conn, Role};
+use crate::data::hedge::Hedges;
 use crate::data::queue::{self, Queues};
 use crate::data::upstream::Pool;
 use crate::link::ToWorker;
@@ -97,6 +98,8 @@ pub(super) struct Worker<D> {
     pub(super) limited: Vec<(GroupIndex, BackendIndex)>,
     /// Requests for which no backend has room.
     pub(super) queues: Queues,
+    /// Second copies of requests that take long.
+    pub(super) hedges: Hedges,
     pub(super) pipes: Pipes,
     /// Heads and transcoded bodies are built here.
     pub(super) scratch: Vec<u8>,
@@ -143,6 +146,7 @@ impl<D: Driver> Worker<D> {
             backend_stats: Vec::new(),
             limited: Vec::new(),
             queues: Queues::default(),
+            hedges: Hedges::default(),
             pipes: Pipes::default(),
             scratch: Vec::new(),
             draining: None,
@@ -391,6 +395,7 @@ impl<D: Driver> Turn for Worker<D> {
             true => SLEEP_MAX,
             false => queue::LOOK_EVERY,
         };
+        let sleep_max = self.sleep_before_hedges(sleep_max);
         if let Err(error) = self.driver.wait(sleep_max) {
             tracing::error!(%error, core = self.core.0, "ring failed");
             return false;
@@ -414,6 +419,7 @@ impl<D: Driver> Turn for Worker<D> {
         if !self.queues.is_empty() {
             self.serve_waiting();
         }
+        self.send_hedges();
         self.take_messages();
         self.housekeeping();
         self.finish_drain();

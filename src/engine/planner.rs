@@ -303,7 +303,7 @@ fn plan_group(
         sticky: affinity::sticky(group, &backends, hash_seed),
         queue: affinity::queue(group, state.waiting),
         outlier: health::outlier(&group.outlier),
-        retry: health::retry(&group.retry, registry.cores()),
+        retry: health::retry(group, registry.cores()),
         breaker,
         standing: state.standing,
         backends,

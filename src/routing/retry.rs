@@ -24,6 +24,8 @@ pub struct Retry {
     pub statuses: StatusSet,
     /// How long each try may wait for its answer, if that is less than the group's time.
     pub per_try: Option<Duration>,
+    /// How long the first try may take before a second one is sent beside it.
+    pub hedge_after: Option<Duration>,
     /// What it affords.
     pub allowance: Allowance,
 }

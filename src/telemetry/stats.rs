@@ -168,6 +168,10 @@ pub struct BackendStats {
     pub retries: Counter,
     /// Retries that would have come here, and that the budget did not afford.
     pub retries_refused: Counter,
+    /// Second copies of requests it got because another backend took long.
+    pub hedges: Counter,
+    /// Those it answered first.
+    pub hedges_won: Counter,
     /// Times a core suspended it.
     pub suspensions: Counter,
     /// Picks of it that the policy in the shadow repeated.

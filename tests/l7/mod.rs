@@ -8,6 +8,7 @@ mod early;
 mod expect;
 mod fields;
 mod forwarding;
+mod hedging;
 mod hostile;
 mod limits;
 mod persistence;

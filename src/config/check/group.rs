@@ -42,6 +42,7 @@ pub(super) fn check(
     let queue = affinity::check_queue(&raw.queue, problems);
     let outlier = health::check_outlier(&raw.outlier, problems);
     let retry = health::check_retry(&raw.retry, problems);
+    let hedge = health::check_hedge(&raw.hedge, problems);
     let breaker = raw.breaker.as_ref();
     let breaker = breaker.map(|breaker| health::check_breaker(breaker, problems));
     let check = probe::check(&raw.check, problems);
@@ -60,6 +61,7 @@ pub(super) fn check(
         sticky,
         queue,
         outlier,
+        hedge,
         retry,
         breaker,
         check,

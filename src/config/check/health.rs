@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::super::checked::{Breaker, Outlier, Retry, RetryOn};
 use super::super::problem::Problems;
-use super::super::raw::{self, Size};
+use super::super::raw::{self, Size, Text};
 use super::super::reader::Written;
 use super::MILLISECOND;
-use super::values::{duration, flag, number, number_or_none, place};
+use super::values::{duration, flag, number, number_or_none, out_of_range, place};
 
 const PERCENT: RangeInclusive<u32> = 0..=100;
 /// Failures in a row; more than that never come.
@@ -95,6 +95,18 @@ pub(super) fn check_breaker(raw: &raw::Breaker, problems: &mut Problems<'_>) -> 
         open_max,
         trials: number(&raw.trials, 3, BREAKER_TRIALS, problems),
     }
+}
+
+/// The longest wait before a second copy; who would wait longer has a slow group.
+const HEDGE_MAX: Duration = Duration::from_secs(10);
+
+pub(super) fn check_hedge(written: &Text, problems: &mut Problems<'_>) -> Option<Duration> {
+    let text = written.as_ref().filter(|text| text.value != "none")?;
+    let delay = duration(written, HEDGE_MAX, MILLISECOND, problems);
+    if delay > HEDGE_MAX {
+        out_of_range(&text.at, &text.value, "1ms", "10s", problems);
+    }
+    Some(delay)
 }
 
 /// Retries of a node in a second that nobody paid for.

@@ -121,6 +121,8 @@ pub struct Group {
     pub queue: Queue,
     /// How outliers are found and treated.
     pub outlier: Outlier,
+    /// How long a request may take before a second copy of it goes elsewhere; `None` for never.
+    pub hedge: Option<Duration>,
     /// What is tried again.
     pub retry: Retry,
     /// How much it may have under way; no limits when `None`.

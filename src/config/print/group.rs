@@ -34,6 +34,10 @@ pub(super) fn print(group: &Group, page: &mut Page) {
         page.text("backends_file", &path.to_string_lossy());
     }
     page.raw("retries", group.retries);
+    match group.hedge {
+        Some(delay) => page.duration("hedge", delay),
+        None => page.text("hedge", "none"),
+    }
     page.raw("idle_connections_max", group.idle_connections_max);
     print_adaptive(group, page);
     page.section("[group.timeouts]");

@@ -21,6 +21,7 @@ pub(in super::super) struct Group {
     pub(in super::super) backends: Texts,
     pub(in super::super) backends_file: Text,
     pub(in super::super) retries: Integer,
+    pub(in super::super) hedge: Text,
     pub(in super::super) idle_connections_max: Integer,
     pub(in super::super) timeouts: GroupTimeouts,
     pub(in super::super) head_bytes: Size,
@@ -77,6 +78,7 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
         backends: section.texts("backends", "[\"127.0.0.1:9001\"]", problems),
         backends_file: section.text("backends_file", "\"/etc/weir/app.json\"", problems),
         retries: section.integer("retries", "2", problems),
+        hedge: section.duration("hedge", problems),
         idle_connections_max: section.integer("idle_connections_max", "1024", problems),
         timeouts: section
             .section("timeouts", problems)

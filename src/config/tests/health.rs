@@ -8,6 +8,17 @@ fn group_error(lines: &str, expected: &str) {
 }
 
 #[test]
+fn a_second_copy_is_sent_soon_or_not_at_all() {
+    let delay = |line: &str| sound(&format!("{LISTENER}{GROUP}{line}")).groups[0].hedge;
+    assert_eq!((delay(""), delay("hedge = \"none\"\n")), (None, None));
+    assert_eq!(delay("hedge = \"10s\"\n"), Some(Duration::from_secs(10)));
+    one_error(
+        &format!("{LISTENER}{GROUP}hedge = \"11s\"\n"),
+        "weir.toml:8:9: group[app].hedge: 11s is out of range; fix: write a value from 1ms to 10s",
+    );
+}
+
+#[test]
 fn outliers_are_as_envoy_has_them_but_half_may_be_out() {
     let outlier = sound(&format!("{LISTENER}{GROUP}")).groups[0]
         .outlier

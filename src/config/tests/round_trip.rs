@@ -313,6 +313,7 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
             ],
         ),
         number("retries", 0..=15),
+        key("hedge", &["\"none\"", "\"1ms\"", "\"10s\""]),
         number("idle_connections_max", 0..=5000),
         key("backends_file", &["\"/etc/weir/a b.json\""]),
         time("timeouts.connect"),

@@ -59,7 +59,8 @@ pub(super) fn breaker(meant: Option<&checked::Breaker>, kept: &GroupState) -> Br
     }
 }
 
-pub(super) fn retry(retry: &checked::Retry, cores: usize) -> Retry {
+pub(super) fn retry(group: &checked::Group, cores: usize) -> Retry {
+    let retry = &group.retry;
     let mut statuses = StatusSet::default();
     for on in &retry.on {
         let range = match on {
@@ -74,6 +75,7 @@ pub(super) fn retry(retry: &checked::Retry, cores: usize) -> Retry {
         reset: retry.on.contains(&RetryOn::Reset),
         statuses,
         per_try: retry.per_try_timeout,
+        hedge_after: group.hedge,
         allowance: Allowance::of_node(retry.budget_percent, retry.budget_floor, cores),
     }
 }

@@ -344,6 +344,16 @@ fn connections(all: &mut Entities<'_, '_, BackendStats>) {
         |s| &s.retries_refused,
     );
     all.counter(
+        "weir_backend_hedges_total",
+        "Second copies of requests that took long elsewhere.",
+        |s| &s.hedges,
+    );
+    all.counter(
+        "weir_backend_hedges_won_total",
+        "Second copies that were answered first.",
+        |s| &s.hedges_won,
+    );
+    all.counter(
         "weir_backend_suspensions_total",
         "Times it was suspended for failing in a row.",
         |s| &s.suspensions,
