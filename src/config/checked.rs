@@ -286,6 +286,8 @@ pub struct Listener {
     pub destination: Option<Destination>,
     /// Connections the kernel keeps waiting to be accepted.
     pub backlog: u32,
+    /// Whether each core prefers the connections that come in on its own CPU.
+    pub steered: bool,
     /// Connections at one time, over all cores.
     pub connections_max: u32,
     /// Which headers tell the backend about the client (HTTP).

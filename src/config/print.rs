@@ -115,6 +115,7 @@ impl Config {
             self.print_destination(destination, page);
         }
         page.raw("backlog", listener.backlog);
+        page.text("steering", if listener.steered { "cpu" } else { "hash" });
         page.raw("connections_max", listener.connections_max);
         if !http {
             page.section("[listener.timeouts]");

@@ -17,6 +17,7 @@ use crate::routing::policy::{PickState, ShadowState};
 use crate::routing::retry::Budget;
 use crate::routing::table::{BackendState, Table};
 use crate::runtime::driver::Driver;
+use crate::runtime::net;
 
 /// A table in use on this core.
 pub(super) type Pinned = worker_side::Pinned<Arc<Table>>;
@@ -43,6 +44,9 @@ pub(super) struct Socket {
     pub(super) cancelled: bool,
     /// Nothing is to be accepted on it any more.
     pub(super) closing: bool,
+    /// Whether it prefers the connections of this core's CPU; not known of one that is new here,
+    /// because another process may have set it.
+    steered: Option<bool>,
 }
 
 impl Socket {
@@ -66,6 +70,7 @@ impl<D: Driver> Worker<D> {
         for socket in sockets {
             self.open_listener(&table, socket);
         }
+        self.steer(&table);
         self.remove_listeners(&table);
         self.stats
             .epoch
@@ -129,6 +134,7 @@ impl<D: Driver> Worker<D> {
             accepting: false,
             cancelled: false,
             closing: false,
+            steered: None,
         };
         let at = match self.sockets.iter().position(Socket::is_gone) {
             Some(free) => {
@@ -141,6 +147,23 @@ impl<D: Driver> Worker<D> {
             }
         };
         self.accept_on(at);
+    }
+
+    /// Has each socket prefer the connections of this core's CPU, or not, as its listener says.
+    fn steer(&mut self, table: &Table) {
+        for socket in &mut self.sockets {
+            let listener = table.listener(socket.listener);
+            let (Some(fd), Some(listener)) = (&socket.fd, listener) else {
+                continue;
+            };
+            if socket.steered == Some(listener.steered) {
+                continue;
+            }
+            socket.steered = Some(listener.steered);
+            if let Err(error) = net::prefer_own_cpu(fd, listener.steered) {
+                tracing::warn!(%error, listener = %listener.name, "not steered by CPU");
+            }
+        }
     }
 
     fn remove_listeners(&mut self, table: &Pinned) {

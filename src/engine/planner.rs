@@ -216,6 +216,7 @@ fn plan_listener(
         route_accounts: route_names.iter().map(account_of).collect(),
         rest_account,
         route_names,
+        steered: listener.steered,
         connections_max: listener.connections_max,
         timeouts: ListenerTimeouts {
             head: listener.timeouts.head,

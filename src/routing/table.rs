@@ -123,6 +123,8 @@ pub struct Listener {
     pub route_accounts: Box<[RouteAccount]>,
     /// What is counted of requests that none of them takes.
     pub rest_account: RouteAccount,
+    /// Whether each core prefers the connections that come in on its own CPU.
+    pub steered: bool,
     /// Connections over all cores; more wait in the backlog.
     pub connections_max: u32,
     /// Times.

@@ -32,6 +32,19 @@ pub fn connect(address: &SocketAddr) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// Has the kernel prefer this listening socket, of those on its address, for connections whose first
+/// packet comes in on the CPU of the calling thread; or takes that back. It is `SO_INCOMING_CPU`,
+/// which counts among sockets of SO_REUSEPORT since Linux 6.2.
+///
+/// # Errors
+/// The kernel does not know it.
+pub fn prefer_own_cpu(listener: &OwnedFd, wanted: bool) -> Result<(), Errno> {
+    /// What the kernel takes as none (-1).
+    const NONE: u32 = u32::MAX;
+    let cpu = u32::try_from(rustix::thread::sched_getcpu()).unwrap_or(NONE);
+    sockopt::set_socket_incoming_cpu(listener, if wanted { cpu } else { NONE })
+}
+
 /// Takes a connection out of the backlog of a listening socket.
 ///
 /// # Errors

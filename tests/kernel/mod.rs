@@ -1,5 +1,7 @@
 //! What the process costs the kernel, and the kernel it.
 
+mod steering;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -53,6 +53,12 @@ pub(super) fn check(
     let timeouts = check_timeouts(&raw.timeouts, protocol, problems);
     let limits = check_limits(&raw.limits, problems);
     let backlog = number(&raw.backlog, 4096, 1..=65_535, problems);
+    let steered = choice(
+        &raw.steering,
+        false,
+        &[("hash", false), ("cpu", true)],
+        problems,
+    );
     let connections_max = number(&raw.connections_max, 100_000, 1..=100_000_000, problems);
     let forwarded = choice(
         &raw.forwarded,
@@ -71,6 +77,7 @@ pub(super) fn check(
         protocol,
         destination,
         backlog,
+        steered,
         connections_max,
         forwarded,
         trust_forwarded: flag(&raw.trust_forwarded, false),

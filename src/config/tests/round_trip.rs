@@ -194,6 +194,7 @@ const TARGETS: [&str; 3] = [
 fn any_listener(index: usize) -> BoxedStrategy<String> {
     let http = lines(vec![
         number("backlog", 1..=65535),
+        key("steering", &["\"hash\"", "\"cpu\""]),
         number("connections_max", 1..=1_000_000),
         key(
             "forwarded",

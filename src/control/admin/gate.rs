@@ -1,6 +1,11 @@
 //! Bounds the admin interface: so many connections, and none that stays silent for ever.
 //! Whoever comes when all places are taken waits in the backlog.
+//!
+//! It is closed by its opener and not by ending the task that serves: axum takes the end of that task
+//! for an order to close every connection on which no request was read yet, although one may be on
+//! its way.
 
+use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +14,7 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::base::limits::ADMIN_CONNECTIONS_MAX;
@@ -19,19 +24,29 @@ const SILENCE_MAX: Duration = Duration::from_secs(90);
 
 /// A listener that admits at most [`ADMIN_CONNECTIONS_MAX`] connections.
 pub(super) struct Gate<L> {
-    listener: L,
+    /// None once it is closed.
+    listener: Option<L>,
     places: Arc<Semaphore>,
+    open: watch::Receiver<()>,
 }
 
+/// As long as it lives its gate is open.
+pub(super) struct Opener(
+    #[expect(dead_code, reason = "it is there to be dropped")] watch::Sender<()>,
+);
+
 impl<L> Gate<L> {
-    /// A gate and its places: as many are free as there may be further connections.
-    pub(super) fn new(listener: L) -> (Self, Arc<Semaphore>) {
+    /// A gate, what keeps it open, and its places: as many are free as there may be further
+    /// connections.
+    pub(super) fn new(listener: L) -> (Self, Opener, Arc<Semaphore>) {
         let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+        let (opener, open) = watch::channel(());
         let gate = Gate {
-            listener,
+            listener: Some(listener),
             places: Arc::clone(&places),
+            open,
         };
-        (gate, places)
+        (gate, Opener(opener), places)
     }
 }
 
@@ -40,18 +55,27 @@ impl<L: Listener> Listener for Gate<L> {
     type Addr = L::Addr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let (stream, address) = self.listener.accept().await;
-        let guarded = Guarded {
-            stream,
-            silence: Box::pin(sleep(SILENCE_MAX)),
-            _place: place,
-        };
-        (guarded, address)
+        if let Some(listener) = &mut self.listener {
+            let admitted = async {
+                let place = Arc::clone(&self.places).acquire_owned().await.ok();
+                (listener.accept().await, place)
+            };
+            tokio::select! {
+                ((stream, address), place) = admitted => {
+                    let silence = Box::pin(sleep(SILENCE_MAX));
+                    return (Guarded { stream, silence, _place: place }, address);
+                }
+                _ = self.open.changed() => self.listener = None,
+            }
+        }
+        pending().await
     }
 
     fn local_addr(&self) -> io::Result<L::Addr> {
-        self.listener.local_addr()
+        match &self.listener {
+            Some(listener) => listener.local_addr(),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 }
 

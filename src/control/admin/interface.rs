@@ -19,7 +19,6 @@ use axum::response::Response;
 use axum::serve::IncomingStream;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Peer, Sources, doors, gate, router, token};
@@ -50,9 +49,29 @@ pub(in crate::control) struct Interface {
 
 /// One listener that answers.
 pub(super) struct Answering {
-    accepting: JoinHandle<()>,
+    /// None once nobody is let in any more.
+    opener: Option<gate::Opener>,
     /// Free as far as there are no connections.
     places: Arc<Semaphore>,
+}
+
+impl Answering {
+    /// Lets nobody in any more.
+    pub(super) fn close(&mut self) {
+        self.opener = None;
+    }
+
+    /// Waits for connections to end, until `deadline` at most.
+    pub(super) async fn finish(&self, deadline: Instant) {
+        let all = self.places.acquire_many(ADMIN_CONNECTIONS_MAX as u32);
+        let _ = timeout_at(deadline, all).await;
+    }
+
+    /// How many more may be let in at this moment.
+    #[cfg(test)]
+    pub(super) fn free_places(&self) -> usize {
+        self.places.available_permits()
+    }
 }
 
 struct Waiting {
@@ -151,17 +170,14 @@ impl Interface {
         self.going_on = None;
         self.waiting = None;
         self.sockets = Sockets::default();
-        for answering in &self.answering {
-            answering.accepting.abort();
-        }
+        self.answering.iter_mut().for_each(Answering::close);
     }
 
     /// Waits for connections to end, `within` at most: some may stay idle.
     pub(in crate::control) async fn finish(&self, within: Duration) {
         let deadline = Instant::now() + within;
         for answering in &self.answering {
-            let all = answering.places.acquire_many(ADMIN_CONNECTIONS_MAX as u32);
-            let _ = timeout_at(deadline, all).await;
+            answering.finish(deadline).await;
         }
     }
 }
@@ -179,7 +195,7 @@ async fn last_when_over(
     answer
 }
 
-/// Serves the pages on `listener` as long as the task runs; connections have tasks of their own.
+/// Serves the pages on `listener`, in tasks.
 pub(super) fn serve<L>(listener: L, router: Router) -> Answering
 where
     L: axum::serve::Listener,
@@ -187,11 +203,14 @@ where
     Peer: for<'c> Connected<IncomingStream<'c, gate::Gate<L>>>,
 {
     let router = router.into_make_service_with_connect_info::<Peer>();
-    let (gate, places) = gate::Gate::new(listener);
-    let accepting = tokio::spawn(async move {
+    let (gate, opener, places) = gate::Gate::new(listener);
+    tokio::spawn(async move {
         if let Err(error) = axum::serve(gate, router).await {
             tracing::error!(%error, "admin ended");
         }
     });
-    Answering { accepting, places }
+    Answering {
+        opener: Some(opener),
+        places,
+    }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use super::*;
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
+use crate::base::limits::ADMIN_CONNECTIONS_MAX;
 use crate::control::change::{Change, Snapshot};
 use crate::control::health::Health;
 use crate::link::control_side::{CoreProgress, CoreState};
@@ -16,6 +18,7 @@ use crate::link::control_side::{CoreProgress, CoreState};
 struct Site {
     address: SocketAddr,
     progress: watch::Sender<Progress>,
+    answering: interface::Answering,
     _changes: tokio::sync::mpsc::Receiver<Change>,
 }
 
@@ -55,16 +58,20 @@ async fn site() -> Site {
         started: SystemTime::now(),
         config_path: "weir.toml".into(),
     };
-    interface::serve(listener, router(Arc::new(sources), None));
     Site {
         address,
         progress,
+        answering: interface::serve(listener, router(Arc::new(sources), None)),
         _changes: changes,
     }
 }
 
 async fn fetch(site: &Site, path: &str) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(site.address).await.unwrap();
+    let stream = TcpStream::connect(site.address).await.unwrap();
+    fetch_on(stream, path).await
+}
+
+async fn fetch_on(mut stream: TcpStream, path: &str) -> (u16, String, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -134,7 +141,7 @@ async fn metrics_and_status_are_there_before_the_first_plan() {
 async fn more_connections_than_places_wait_and_are_served_in_turn() {
     let site = site().await;
     let mut idle = Vec::new();
-    for _ in 0..crate::base::limits::ADMIN_CONNECTIONS_MAX {
+    for _ in 0..ADMIN_CONNECTIONS_MAX {
         idle.push(TcpStream::connect(site.address).await.unwrap());
     }
     let waiting = fetch(&site, "/live");
@@ -143,4 +150,27 @@ async fn more_connections_than_places_wait_and_are_served_in_turn() {
     assert!(early.is_err());
     idle.clear();
     assert_eq!(waiting.await.0, 200);
+}
+
+#[tokio::test]
+async fn who_came_before_the_end_is_answered_and_nobody_comes_after_it() {
+    let mut site = site().await;
+    let silent = TcpStream::connect(site.address).await.unwrap();
+    let closed = async {
+        // One place is the accept's that waits for the next.
+        while site.answering.free_places() != ADMIN_CONNECTIONS_MAX - 2 {
+            tokio::task::yield_now().await;
+        }
+        site.answering.close();
+        while TcpStream::connect(site.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let closed = tokio::time::timeout(Duration::from_secs(10), closed).await;
+    assert!(closed.is_ok(), "not closed");
+    assert_eq!(fetch_on(silent, "/live").await.0, 200);
+    site.answering
+        .finish(Instant::now() + Duration::from_secs(10))
+        .await;
+    assert_eq!(site.answering.free_places(), ADMIN_CONNECTIONS_MAX);
 }
