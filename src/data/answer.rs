@@ -306,8 +306,8 @@ impl<D: Driver> Worker<D> {
     }
 
     /// Whether the client's connection `key` is to end as soon as nothing is asked on it: the
-    /// worker drains, its listener was removed, or the client will send nothing more. Where another
-    /// process has taken over, who was not told that it ends is let ask once more.
+    /// worker drains, its listener was removed, or the client will send nothing more. While a drain
+    /// is young, who was not told that it ends is let ask once more.
     pub(super) fn leaves_when_idle(&self, key: Key) -> bool {
         let Some(conn) = self.conns.at(key) else {
             return true;
@@ -317,7 +317,7 @@ impl<D: Driver> Worker<D> {
             .and_then(|slot| self.listener(slot))
             .is_none_or(|listener| listener.removed);
         let draining = self.draining.as_ref();
-        draining.is_some_and(|draining| !draining.handed_over) || conn.ended || removed
+        draining.is_some_and(|draining| draining.idle_closed) || conn.ended || removed
     }
 
     /// Whether the present request is the last on the client's connection `key`.
