@@ -6,7 +6,6 @@
 //! request.
 
 use std::fmt;
-use std::time::Duration;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;

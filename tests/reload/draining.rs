@@ -54,7 +54,10 @@ fn a_drain_closes_idle_connections_after_their_grace() {
         }
         assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
         let took = start.elapsed();
-        assert!(took >= expected && took < Duration::from_secs(20), "{took:?}");
+        assert!(
+            took >= expected && took < Duration::from_secs(20),
+            "{took:?}"
+        );
     }
 }
 
@@ -93,7 +96,9 @@ fn ask_until_told(proxy: &Proxy, pause: Duration) -> usize {
             wire.try_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
             "closed although it was not told"
         );
-        let answer = wire.read_response("GET").expect("an answer to what was sent");
+        let answer = wire
+            .read_response("GET")
+            .expect("an answer to what was sent");
         assert_eq!(answer.text(), "ok");
         answered += 1;
         if answer.connection("close") {
