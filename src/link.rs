@@ -40,13 +40,20 @@ pub enum ToWorker<T = Arc<Table>> {
         /// Listening sockets of this core for listeners that are new in this table.
         sockets: Vec<ListenSocket>,
     },
-    /// Accept nothing new, finish what runs within this time, then stop.
-    Drain(Duration),
-    /// Another process accepts on the same sockets now: as [`ToWorker::Drain`], but nobody has to
-    /// go elsewhere, so clients that are idle are let ask once more.
-    HandOver(Duration),
+    /// Accept nothing new, finish what runs, then stop.
+    Drain(Drain),
     /// Stop at once.
     Stop,
+}
+
+/// How long a worker that drains goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// What runs must be finished by then.
+    pub within: Duration,
+    /// Clients that are idle are let ask once more for so long: a request that is on its way is
+    /// answered, and told that the connection ends.
+    pub idle_grace: Duration,
 }
 
 /// A bound and listening socket (SO_REUSEPORT) for one core. A core may have several of one

@@ -246,6 +246,8 @@ pub enum AccessLogFormat {
 pub struct Shutdown {
     /// How long running exchanges may take to finish; zero cuts them at once.
     pub drain_timeout: Duration,
+    /// How long idle clients are let ask once more, within that.
+    pub idle_grace: Duration,
 }
 
 /// Position of a group in [`Config::groups`].

@@ -87,6 +87,7 @@ impl Config {
         }
         page.section("[shutdown]");
         page.duration("drain_timeout", self.shutdown.drain_timeout);
+        page.duration("idle_grace", self.shutdown.idle_grace);
         page.section("[upgrade]");
         if let Some(socket) = &self.upgrade.socket {
             page.text("socket", &socket.to_string_lossy());

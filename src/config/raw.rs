@@ -43,7 +43,7 @@ pub(super) struct File {
     pub(super) heartbeat: Option<HeartbeatDoor>,
     pub(super) store: Option<Store>,
     pub(super) hash_seed: Integer,
-    pub(super) drain_timeout: Text,
+    pub(super) shutdown: Shutdown,
     pub(super) upgrade: Upgrade,
     pub(super) dns: Dns,
     pub(super) listeners: Vec<Listener>,
@@ -86,6 +86,12 @@ pub(super) struct AccessLog {
     pub(super) format: Text,
     pub(super) sample: Integer,
     pub(super) at: At,
+}
+
+#[derive(Default)]
+pub(super) struct Shutdown {
+    pub(super) drain_timeout: Text,
+    pub(super) idle_grace: Text,
 }
 
 pub(super) struct Listener {
@@ -149,9 +155,10 @@ impl File {
                 .section("store", problems)
                 .map(|section| store::read(section, problems)),
             hash_seed: root.integer("hash_seed", "1", problems),
-            drain_timeout: root
+            shutdown: root
                 .section("shutdown", problems)
-                .and_then(|section| read_one_duration(section, "drain_timeout", problems)),
+                .map(|section| read_shutdown(section, problems))
+                .unwrap_or_default(),
             upgrade: root
                 .section("upgrade", problems)
                 .map(|section| upgrade::read(section, problems))
@@ -262,14 +269,13 @@ fn read_access_log(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
     access_log
 }
 
-fn read_one_duration(
-    mut section: Section<'_, '_>,
-    key: &'static str,
-    problems: &mut Problems<'_>,
-) -> Text {
-    let duration = section.duration(key, problems);
+fn read_shutdown(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Shutdown {
+    let shutdown = Shutdown {
+        drain_timeout: section.duration("drain_timeout", problems),
+        idle_grace: section.duration("idle_grace", problems),
+    };
     section.finish(problems);
-    duration
+    shutdown
 }
 
 fn read_listener(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> Listener {

@@ -38,6 +38,7 @@ use crate::control::resolver::{self, Follower};
 use crate::control::store::{Revision, Store, StoreError};
 use crate::control::takeover::Step;
 use crate::engine::planner::Resolved;
+use crate::link::Drain;
 use crate::link::control_side::Cores;
 use crate::runtime::kick_waiter::KickWaiter;
 use crate::runtime::memory;
@@ -223,8 +224,12 @@ impl Control {
         tracing::info!(?order, "order");
         match order {
             Order::Drain if self.ending.is_none() => {
-                let within = self.config.shutdown.drain_timeout;
-                self.begin_end(within, Vec::new());
+                let shutdown = &self.config.shutdown;
+                let how = Drain {
+                    within: shutdown.drain_timeout,
+                    idle_grace: shutdown.idle_grace,
+                };
+                self.begin_end(how, Vec::new());
             }
             Order::Drain | Order::Stop => self.stop_now(),
             Order::Reload => {
@@ -275,7 +280,11 @@ impl Control {
             Some(ending) => ending.died = died,
             None if !died.is_empty() => {
                 tracing::error!(cores = %Cores(&died), "core died");
-                self.begin_end(DRAIN_AFTER_DEATH, died);
+                let how = Drain {
+                    within: DRAIN_AFTER_DEATH,
+                    idle_grace: self.config.shutdown.idle_grace,
+                };
+                self.begin_end(how, died);
             }
             None if progress.running().is_empty() => {
                 // Nobody told them to; there is nothing left to serve with.
@@ -327,12 +336,12 @@ impl Control {
         }
     }
 
-    fn begin_end(&mut self, within: Duration, died: Vec<CoreId>) {
+    fn begin_end(&mut self, how: Drain, died: Vec<CoreId>) {
         self.break_off();
         self.notifier.stopping();
-        self.publisher.drain(within);
+        self.publisher.drain(how);
         self.ending = Some(Ending {
-            deadline: Instant::now() + within + GRACE,
+            deadline: Instant::now() + how.within + GRACE,
             stopped: false,
             died,
         });

@@ -49,8 +49,8 @@ fn run(end: WorkerEnd, habit: Habit) {
                     sockets.retain(|slot, _| table.listener(*slot).is_some());
                     side.adopt(table);
                 }
-                ToWorker::Drain(_) | ToWorker::HandOver(_) if habit == Habit::NeverDrains => {}
-                ToWorker::Drain(_) | ToWorker::HandOver(_) => return side.stopped(0),
+                ToWorker::Drain(_) if habit == Habit::NeverDrains => {}
+                ToWorker::Drain(_) => return side.stopped(0),
                 ToWorker::Stop => return side.stopped(1),
             }
         }

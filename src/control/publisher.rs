@@ -14,7 +14,7 @@ use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 
 use crate::link::control_side::{ControlEnd, ControlSide, CoreProgress, CoreState, PublishError};
-use crate::link::{ListenSocket, Report};
+use crate::link::{Drain, ListenSocket, Report};
 use crate::routing::table::Table;
 
 /// Where the node is in its life.
@@ -173,17 +173,10 @@ impl Publisher {
         self.side.take_reports()
     }
 
-    /// Tells every core to finish what runs within `within` and to end.
-    pub fn drain(&mut self, within: Duration) {
+    /// Tells every core to finish what runs and to end.
+    pub fn drain(&mut self, how: Drain) {
         self.show(|progress| progress.phase = Phase::Draining);
-        self.side.drain(within);
-    }
-
-    /// Tells every core that another process accepts on its sockets now, and to end once what runs
-    /// is finished, within `within`.
-    pub fn hand_over(&mut self, within: Duration) {
-        self.show(|progress| progress.phase = Phase::Draining);
-        self.side.hand_over(within);
+        self.side.drain(how);
     }
 
     /// Tells every core to end at once.
@@ -311,7 +304,10 @@ mod tests {
             publisher.publish(table(2), none(3)),
             Err(PublishError::NotNewer)
         );
-        publisher.drain(Duration::ZERO);
+        publisher.drain(Drain {
+            within: Duration::ZERO,
+            idle_grace: Duration::ZERO,
+        });
         until(&mut publisher, &waiter, |now| now.running().is_empty()).await;
         let progress = publisher.watch().borrow().clone();
         assert_eq!(

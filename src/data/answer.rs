@@ -13,14 +13,28 @@ use crate::data::request::request_id_text;
 use crate::data::worker::{Worker, ticks};
 use crate::http::{self, Answer, Method, Version};
 use crate::routing::matcher::Destination;
+use crate::routing::retry_after::retry_after;
+use crate::routing::standing::Return;
 use crate::routing::table::ListenerTimeouts;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
 use crate::telemetry::access_log::frame::Texts;
 use crate::telemetry::access_log::{AccessRecord, encode_texts};
 
-/// Seconds we ask a client to wait after a 503.
-const RETRY_AFTER_SECONDS: u32 = 1;
+impl Exchange {
+    /// Seconds after which its client should ask again; what is full has room at any moment.
+    fn retry_after(&self, fault: Option<Fault>, unix_millis: u64, chance: u64) -> u32 {
+        let awaited = match fault {
+            Some(Fault::BreakerOpen) => Some(Return::Breaker),
+            Some(Fault::NoBackend) => Some(Return::Backend),
+            _ => None,
+        };
+        let (Some(awaited), Some(group)) = (awaited, self.group()) else {
+            return 1;
+        };
+        retry_after(group.standing.returns(awaited), unix_millis, chance >> 32)
+    }
+}
 
 impl<D: Driver> Worker<D> {
     /// Answers the exchange of client `key` with what `fault` means, or, when the response has
@@ -54,6 +68,9 @@ impl<D: Driver> Worker<D> {
         self.detach_upstream(key, fault);
         let date = self.date();
         let closing = self.is_last_request(key);
+        let unix = self.now.unix_micros() / 1000;
+        // Differs from client to client, also within one turn.
+        let chance = (self.now.micros ^ u64::from(key.index)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         if let Some(exchange) = self.exchange(key) {
@@ -71,7 +88,7 @@ impl<D: Driver> Worker<D> {
                 detail,
                 close: exchange.close,
                 head_only: exchange.method == Method::Head,
-                retry_after: (status == 503).then_some(RETRY_AFTER_SECONDS),
+                retry_after: (status == 503).then(|| exchange.retry_after(fault, unix, chance)),
                 request_id: (wants_id && exchange.number != 0).then_some(&id[..]),
                 own: marks.fields(&mut room),
                 version: exchange.version,
@@ -306,8 +323,8 @@ impl<D: Driver> Worker<D> {
     }
 
     /// Whether the client's connection `key` is to end as soon as nothing is asked on it: the
-    /// worker drains, its listener was removed, or the client will send nothing more. Where another
-    /// process has taken over, who was not told that it ends is let ask once more.
+    /// worker drains, its listener was removed, or the client will send nothing more. While a drain
+    /// is young, who was not told that it ends is let ask once more.
     pub(super) fn leaves_when_idle(&self, key: Key) -> bool {
         let Some(conn) = self.conns.at(key) else {
             return true;
@@ -317,7 +334,7 @@ impl<D: Driver> Worker<D> {
             .and_then(|slot| self.listener(slot))
             .is_none_or(|listener| listener.removed);
         let draining = self.draining.as_ref();
-        draining.is_some_and(|draining| !draining.handed_over) || conn.ended || removed
+        draining.is_some_and(|draining| draining.idle_closed) || conn.ended || removed
     }
 
     /// Whether the present request is the last on the client's connection `key`.

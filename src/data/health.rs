@@ -57,7 +57,7 @@ fn note(
     (outcome, now): (Outcome, Now),
     trial: &mut bool,
 ) -> Option<Report> {
-    if !matches!(outcome, Outcome::Answered | Outcome::Connected) {
+    if !is_well(outcome) {
         group.failed(index, now.unix_micros());
     }
     let cause = group.observe(index, outcome);
@@ -66,10 +66,17 @@ fn note(
         return Some(Report::Tried {
             group: group.slot,
             backend: backend.slot,
-            passed: matches!(outcome, Outcome::Answered | Outcome::Connected),
+            passed: is_well(outcome),
         });
     }
     cause.map(|cause| suspended(group, backend, cause))
+}
+
+fn is_well(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Answered | Outcome::Connected | Outcome::Whole
+    )
 }
 
 impl Exchange {

@@ -7,35 +7,39 @@ use crate::base::id::ListenerSlot;
 use crate::base::slab::Key;
 use crate::data::conn::Role;
 use crate::data::worker::{Draining, HOUSEKEEPING_TICKS, Worker, ticks};
+use crate::link::Drain;
 use crate::runtime::driver::Driver;
 
 impl<D: Driver> Worker<D> {
-    /// Accepts nothing new and ends when what runs is finished, `within` at most.
+    /// Accepts nothing new and ends when what runs is finished, or late.
     ///
     /// A client that is idle may be about to ask, and to close its connection now would fail that
-    /// request. Where the node goes away that cannot be helped; where another process has taken
-    /// over, it asks once more, is told `Connection: close`, and comes back there.
-    pub(super) fn drain(&mut self, within: Duration, handed_over: bool) {
+    /// request. So for a while it is let ask once more and is told `Connection: close`.
+    pub(super) fn drain(&mut self, how: Drain) {
         if self.draining.is_some() {
             return;
         }
         self.draining = Some(Draining {
-            deadline_tick: self.now.tick + ticks(within),
-            handed_over,
+            deadline_tick: self.now.tick + ticks(how.within),
+            idle_tick: self.now.tick + ticks(how.idle_grace.min(how.within)),
+            idle_closed: false,
         });
         for index in 0..self.listeners.len() {
             self.close_sockets(ListenerSlot(index as u32));
-        }
-        if !handed_over {
-            self.close_idle_clients(None);
         }
     }
 
     /// Stops once the drain is over or late.
     pub(super) fn finish_drain(&mut self) {
-        let Some(draining) = &self.draining else {
+        let now = self.now.tick;
+        let Some(draining) = &mut self.draining else {
             return;
         };
+        let late = now >= draining.deadline_tick;
+        if now >= draining.idle_tick && !std::mem::replace(&mut draining.idle_closed, true) {
+            // They have had their time, and nothing of theirs is cut.
+            self.close_idle_clients(None);
+        }
         let accepting = self.sockets.iter().any(|socket| socket.accepting);
         let clients: u64 = self
             .listeners
@@ -43,11 +47,6 @@ impl<D: Driver> Worker<D> {
             .flatten()
             .map(|listener| u64::from(listener.open))
             .sum();
-        let late = self.now.tick >= draining.deadline_tick;
-        if late && draining.handed_over {
-            // They have had their time, and nothing of theirs is cut.
-            self.close_idle_clients(None);
-        }
         if (clients == 0 && !accepting) || late {
             self.stop();
         }

@@ -329,6 +329,7 @@ impl<D: Driver> Worker<D> {
             Ok(taken) => self.response_progress(key, client, taken == input.len()),
             Err(refusal) => {
                 tracing::debug!(reason = refusal.reason, "bad response body");
+                self.observe(client, Outcome::BrokeOff);
                 self.abort_exchange(client, Fault::UpstreamBadResponse);
             }
         }
@@ -363,6 +364,10 @@ impl<D: Driver> Worker<D> {
             return;
         };
         exchange.answered = Answered::Wholly;
+        if let (Some(group), Some(index)) = (exchange.group(), exchange.backend) {
+            // Shows nothing that has to be told.
+            let _ = group.observe(index, Outcome::Whole);
+        }
         let reusable = clean && exchange.has_request();
         let wait = exchange
             .listener()
@@ -405,6 +410,7 @@ impl<D: Driver> Worker<D> {
                 if finished {
                     self.response_done(client, false);
                 } else {
+                    self.observe(client, Outcome::BrokeOff);
                     self.abort_exchange(client, Fault::UpstreamAborted);
                 }
             }

@@ -64,7 +64,8 @@ impl Remains {
     fn outcome(&self, exchange: &Exchange, again: Option<Again>) -> Option<Outcome> {
         match again {
             Some(Again::Fresh(_)) => None,
-            _ if exchange.answered != Answered::NotYet => None,
+            _ if exchange.answered == Answered::Partly => Some(Outcome::BrokeOff),
+            _ if exchange.answered == Answered::Wholly => None,
             _ if !self.established => Some(Outcome::ConnectFailed),
             // It may have been closed while it was idle.
             _ if self.reused && !self.answering => None,

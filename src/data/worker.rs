@@ -65,8 +65,10 @@ impl Now {
 /// The end of a worker's life.
 pub(super) struct Draining {
     pub(super) deadline_tick: u64,
-    /// Another process accepts on the same sockets.
-    pub(super) handed_over: bool,
+    /// From when on nobody idle is let ask once more.
+    pub(super) idle_tick: u64,
+    /// Those who were idle then have been closed.
+    pub(super) idle_closed: bool,
 }
 
 /// One core's data plane over a driver.
@@ -381,8 +383,7 @@ impl<D: Driver> Worker<D> {
         while let Some(message) = self.link.next_message() {
             match message {
                 ToWorker::Adopt { table, sockets } => self.adopt(table, sockets),
-                ToWorker::Drain(within) => self.drain(within, false),
-                ToWorker::HandOver(within) => self.drain(within, true),
+                ToWorker::Drain(how) => self.drain(how),
                 ToWorker::Stop => self.stop(),
             }
         }

@@ -6,12 +6,11 @@
 //! request.
 
 use std::fmt;
-use std::time::Duration;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::link::parts::{Inbox, Live, Numbered, Outbox, Parts, Signal};
-use crate::link::{FromWorker, ListenSocket, Report, ToWorker, tables_unanswered_max};
+use crate::link::{Drain, FromWorker, ListenSocket, Report, ToWorker, tables_unanswered_max};
 
 /// The control thread's end of the link to one worker.
 pub struct ControlEnd<P: Parts = Live> {
@@ -173,17 +172,10 @@ impl<P: Parts> ControlSide<P> {
         Ok(())
     }
 
-    /// Tells every core to finish what runs within `within` and to end.
-    pub fn drain(&mut self, within: Duration) {
+    /// Tells every core to finish what runs and to end.
+    pub fn drain(&mut self, how: Drain) {
         let ends = self.ends.iter_mut();
-        ends.for_each(|end| end.send(ToWorker::Drain(within)));
-    }
-
-    /// Tells every core that another process accepts on its sockets now, and to end once what runs
-    /// is finished, within `within`.
-    pub fn hand_over(&mut self, within: Duration) {
-        let ends = self.ends.iter_mut();
-        ends.for_each(|end| end.send(ToWorker::HandOver(within)));
+        ends.for_each(|end| end.send(ToWorker::Drain(how)));
     }
 
     /// Tells every core to end at once.

@@ -24,7 +24,7 @@ use crate::base::epoch::Epoch;
 use crate::link::control_side::{ControlEnd, ControlSide, CoreState, PublishError};
 use crate::link::parts::{Inbox, Numbered, Parts, Signal};
 use crate::link::worker_side::{LastKick, Pinned, WorkerEnd, WorkerSide};
-use crate::link::{ToWorker, tables_unanswered_max};
+use crate::link::{Drain, ToWorker, tables_unanswered_max};
 
 use world::{Bell, Model, Notes, Sheet, ring};
 
@@ -172,7 +172,10 @@ impl Control {
         if story.dies_at.is_some() {
             self.until(|side| side.cores()[0].state == CoreState::Died);
         }
-        self.side.drain(Duration::ZERO);
+        self.side.drain(Drain {
+            within: Duration::ZERO,
+            idle_grace: Duration::ZERO,
+        });
         self.until(|side| {
             let mut living = side.cores().iter().filter(|core| lives(core.state));
             living.all(|core| core.adopted == newest && core.held == [newest])
@@ -308,7 +311,7 @@ impl Worker {
                     self.adopt(table, fresh)?;
                     fresh = false;
                 }
-                ToWorker::Drain(_) | ToWorker::HandOver(_) => self.draining = true,
+                ToWorker::Drain(_) => self.draining = true,
                 ToWorker::Stop => return ControlFlow::Break(()),
             }
         }

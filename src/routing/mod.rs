@@ -14,6 +14,7 @@ pub mod outlier;
 pub mod policy;
 mod radix;
 pub mod retry;
+pub mod retry_after;
 pub mod shard;
 pub mod sni;
 pub mod standing;

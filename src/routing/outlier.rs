@@ -56,6 +56,7 @@ impl Default for Outlier {
                 server: 5,
                 gateway: 0,
                 connect: 3,
+                broken: 5,
             },
             ejected_max_percent: 50,
             always_eject_one: false,

@@ -19,11 +19,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-pub use group::{BreakerState, GroupStanding, GroupTrial};
+pub use group::{BreakerState, GroupStanding, GroupTrial, Return};
 
 use super::table::BackendState;
 
-/// Slots of one chunk: 2 KiB of words, 4 KiB of accounts.
+/// Slots of one chunk: 2 KiB of words, 5 KiB of accounts.
 const CHUNK_SLOTS: usize = 256;
 
 /// The whole of its share.
@@ -167,6 +167,8 @@ impl Word {
 pub enum Outcome {
     /// It answered, and not with a failure of its own.
     Answered,
+    /// It broke off, or was not understood any more, inside its answer.
+    BrokeOff,
     /// No connection came about.
     ConnectFailed,
     /// A connection came about.
@@ -175,11 +177,15 @@ pub enum Outcome {
     GatewayFailed,
     /// It answered with another status of 500 and above.
     ServerFailed,
+    /// It has answered to the last byte.
+    Whole,
 }
 
 /// What makes a core suspend a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
+    /// So many answers in a row broke off.
+    BrokenAnswers,
     /// So many connects failed in a row.
     ConnectFailures,
     /// So many exchanges failed as at a gateway in a row.
@@ -193,6 +199,7 @@ impl Cause {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Cause::BrokenAnswers => "consecutive_broken_answers",
             Cause::ConnectFailures => "consecutive_connect_failures",
             Cause::GatewayFailures => "consecutive_gateway_failure",
             Cause::ServerFailures => "consecutive_5xx",
@@ -209,6 +216,8 @@ pub struct Thresholds {
     pub gateway: u32,
     /// Failed connects.
     pub connect: u32,
+    /// Answers that broke off.
+    pub broken: u32,
 }
 
 /// What all cores have seen of one backend in a row.
@@ -217,13 +226,19 @@ struct Account {
     server: AtomicU32,
     gateway: AtomicU32,
     connect: AtomicU32,
+    broken: AtomicU32,
     /// Exchanges that may go to it although it is suspended.
     trials: AtomicU32,
 }
 
 impl Account {
     fn forget(&self) {
-        for count in [&self.server, &self.gateway, &self.connect, &self.trials] {
+        self.forget_rows();
+        self.trials.store(0, Relaxed);
+    }
+
+    fn forget_rows(&self) {
+        for count in [&self.server, &self.gateway, &self.connect, &self.broken] {
             count.store(0, Relaxed);
         }
     }
@@ -361,6 +376,11 @@ impl BackendStanding {
         self.bits().fetch_and(!(SUSPENDED | TRYING), SeqCst);
     }
 
+    /// Forgets what was seen in a row: it is another than the one that failed.
+    pub fn forget_rows(&self) {
+        self.account().forget_rows();
+    }
+
     /// Lets so many exchanges go to it although it is suspended, instead of any that were left.
     /// Only the control thread may call it.
     pub fn grant_trials(&self, count: u32) {
@@ -400,6 +420,14 @@ impl BackendStanding {
             Outcome::Answered => {
                 settle(&account.server);
                 settle(&account.gateway);
+                None
+            }
+            Outcome::BrokeOff => {
+                let trips = one_more(&account.broken, thresholds.broken);
+                trips.then_some(Cause::BrokenAnswers)
+            }
+            Outcome::Whole => {
+                settle(&account.broken);
                 None
             }
             Outcome::ConnectFailed => {

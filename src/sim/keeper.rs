@@ -226,6 +226,11 @@ impl Keeper {
         let slow = !self.check.slow_start.is_zero();
         let member = &mut self.members[at];
         let is_up = !member.down && member.breaker == Breaker::Closed;
+        if is_up && !was_up {
+            // As in the control plane: nothing it did before counts.
+            member.totals = Totals::of(&group.backends[at]);
+            group.backends[at].standing.forget_rows();
+        }
         if is_up && !was_up && slow {
             member.ramp_since = Some(now);
             self.restless = true;

@@ -46,7 +46,7 @@ pub struct HealthStats {
     /// Times breakers of groups came to a state.
     pub breakers: Words<3>,
     /// Ejections by cause.
-    pub ejections: Words<8>,
+    pub ejections: Words<9>,
     /// Heartbeats believed, whole or without their figures.
     pub heartbeats: Words<2>,
     /// Heartbeats refused, by reason.
@@ -63,6 +63,7 @@ impl Default for HealthStats {
             breakers: Words::new(["closed", "half_open", "open"]),
             ejections: Words::new([
                 "consecutive_5xx",
+                "consecutive_broken_answers",
                 "consecutive_connect_failures",
                 "consecutive_gateway_failure",
                 "error_rate",

@@ -184,7 +184,11 @@ fn a_group_that_fails_is_left_alone_and_its_clients_are_told() {
     let before = only.request_count();
     let answer = proxy.client().get("/");
     assert_eq!(answer.status(), 503);
-    assert_eq!(answer.field("retry-after"), Some("1"));
+    let wait: u32 = answer.field("retry-after").unwrap().parse().unwrap();
+    assert!(
+        (1..=2).contains(&wait),
+        "open_time, and a little chance: {wait}"
+    );
     assert!(answer.text().contains("breaker_open"), "{answer:?}");
     assert_eq!(only.request_count(), before, "nobody goes there");
     assert!(overflows(&proxy, "errors") >= 1.0);

@@ -36,24 +36,100 @@ fn a_drain_finishes_requests_under_way_and_exits_with_zero() {
 }
 
 #[test]
-fn a_drain_closes_idle_connections_at_once() {
+fn a_drain_closes_idle_connections_after_their_grace() {
     let upstream = Upstream::named("ok");
-    let mut proxy = Settings::http_to(&[&upstream]).drain_timeout("60s").start();
-    let mut clients: Vec<_> = (0..20).map(|_| proxy.client()).collect();
-    for client in &mut clients {
-        client.get("/");
+    for (grace, expected) in [("0s", Duration::ZERO), ("2s", Duration::from_secs(2))] {
+        let mut proxy = Settings::http_to(&[&upstream])
+            .drain_timeout("60s")
+            .idle_grace(grace)
+            .start();
+        let mut clients: Vec<_> = (0..20).map(|_| proxy.client()).collect();
+        for client in &mut clients {
+            client.get("/");
+        }
+        let start = Instant::now();
+        proxy.signal(Signal::TERM);
+        for client in &mut clients {
+            client.expect_closed();
+        }
+        assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
+        let took = start.elapsed();
+        assert!(
+            took >= expected && took < Duration::from_secs(20),
+            "{took:?}"
+        );
     }
-    let start = Instant::now();
+}
+
+#[test]
+fn who_asks_within_the_grace_is_answered_and_told_that_it_is_the_last_time() {
+    let upstream = Upstream::named("ok");
+    let mut proxy = Settings::http_to(&[&upstream])
+        .drain_timeout("60s")
+        .idle_grace("30s")
+        .start();
+    let (mut used, mut fresh) = (proxy.client(), proxy.client());
+    used.get("/");
     proxy.signal(Signal::TERM);
-    for client in &mut clients {
+    eventually("it accepts no more", || !port::listens(proxy.address()));
+    for client in [&mut used, &mut fresh] {
+        let answer = client.get("/");
+        assert!(answer.connection("close"), "{answer:?}");
         client.expect_closed();
     }
+    // Nobody is left, so the rest of the time is not waited for.
+    let start = Instant::now();
     assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+/// Asks on one kept connection until it is told that it ends; how many requests were answered.
+/// A client that finds its connection closed before it asks has lost nothing.
+fn ask_until_told(proxy: &Proxy, pause: Duration) -> usize {
+    let mut wire = proxy.connect();
+    let mut answered = 0;
+    loop {
+        if wire.closes_within(pause) {
+            return answered;
+        }
+        assert!(
+            wire.try_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+            "closed although it was not told"
+        );
+        let answer = wire
+            .read_response("GET")
+            .expect("an answer to what was sent");
+        assert_eq!(answer.text(), "ok");
+        answered += 1;
+        if answer.connection("close") {
+            return answered;
+        }
+    }
+}
+
+#[test]
+fn under_load_no_request_on_a_kept_connection_is_lost() {
+    let upstream = Upstream::named("ok");
+    for _ in 0..3 {
+        let mut proxy = Settings::http_to(&[&upstream])
+            .drain_timeout("60s")
+            .idle_grace("10s")
+            .start();
+        let before = upstream.request_count();
+        std::thread::scope(|scope| {
+            let proxy = &proxy;
+            let clients: Vec<_> = (1..=16)
+                .map(Duration::from_millis)
+                .map(|pause| scope.spawn(move || ask_until_told(proxy, pause)))
+                .collect();
+            upstream.wait_for_requests(before + 300);
+            proxy.signal(Signal::TERM);
+            for client in clients {
+                assert!(client.join().unwrap() > 0);
+            }
+        });
+        assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
+    }
 }
 
 #[test]

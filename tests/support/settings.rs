@@ -25,6 +25,8 @@ pub struct Settings {
     pub sections: Vec<String>,
     /// `drain_timeout` in the words of the file.
     pub drain_timeout: String,
+    /// `idle_grace` in the words of the file.
+    pub idle_grace: String,
     /// The listeners.
     pub listeners: Vec<Listener>,
     /// Bodies of `[[shard]]`.
@@ -116,6 +118,7 @@ impl Settings {
             access_log: None,
             sections: Vec::new(),
             drain_timeout: "30s".to_owned(),
+            idle_grace: "1s".to_owned(),
             listeners: Vec::new(),
             shards: Vec::new(),
             groups: Vec::new(),
@@ -272,6 +275,12 @@ impl Settings {
         self
     }
 
+    /// How long idle clients may ask once more.
+    pub fn idle_grace(mut self, value: &str) -> Settings {
+        value.clone_into(&mut self.idle_grace);
+        self
+    }
+
     /// Keeps changes in a store.
     pub fn with_store(mut self) -> Settings {
         self.store = true;
@@ -313,6 +322,7 @@ impl Settings {
             let _ = writeln!(out, "[access_log]\npath = {path:?}\nformat = {format:?}");
         }
         let _ = writeln!(out, "[shutdown]\ndrain_timeout = {:?}", self.drain_timeout);
+        let _ = writeln!(out, "idle_grace = {:?}", self.idle_grace);
         for section in &self.sections {
             let section = section.replace("DIRECTORY", &directory.to_string_lossy());
             let _ = writeln!(out, "{section}");

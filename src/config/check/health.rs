@@ -24,6 +24,7 @@ pub(super) fn check_outlier(raw: &raw::Outlier, problems: &mut Problems<'_>) -> 
     let mut outlier = Outlier {
         consecutive_5xx: number(&raw.consecutive_5xx, 5, ROW),
         consecutive_gateway_failure: number(&raw.consecutive_gateway_failure, 0, ROW),
+        consecutive_broken_answers: number(&raw.consecutive_broken_answers, 5, ROW),
         consecutive_connect_failures: number(&raw.consecutive_connect_failures, 3, ROW),
         ejected_max_percent: number(&raw.ejected_max_percent, 50, PERCENT),
         always_eject_one: flag(&raw.always_eject_one, false),

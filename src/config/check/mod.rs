@@ -100,14 +100,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
             .as_ref()
             .and_then(|raw| store::check(raw, problems)),
         hash_seed: check_seed(&raw.hash_seed, problems),
-        shutdown: Shutdown {
-            drain_timeout: duration(
-                &raw.drain_timeout,
-                Duration::from_secs(30),
-                Duration::ZERO,
-                problems,
-            ),
-        },
+        shutdown: check_shutdown(&raw.shutdown, problems),
         upgrade: upgrade::check(&raw.upgrade, problems),
         dns: dns::check(&raw.dns, problems),
         listeners,
@@ -118,6 +111,17 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
     };
     require::check(raw, &config, problems);
     config
+}
+
+fn check_shutdown(raw: &raw::Shutdown, problems: &mut Problems<'_>) -> Shutdown {
+    let mut time = |written, seconds| {
+        let default = Duration::from_secs(seconds);
+        duration(written, default, Duration::ZERO, problems)
+    };
+    Shutdown {
+        drain_timeout: time(&raw.drain_timeout, 30),
+        idle_grace: time(&raw.idle_grace, 1),
+    }
 }
 
 /// Any number an integer of TOML can hold that is not negative.

@@ -10,6 +10,8 @@ pub struct Outlier {
     pub consecutive_5xx: u32,
     /// Those that failed as at a gateway: 502, 503, 504, broken off, not in time.
     pub consecutive_gateway_failure: u32,
+    /// Answers in a row that broke off after they had begun.
+    pub consecutive_broken_answers: u32,
     /// Failed connects in a row that are too many.
     pub consecutive_connect_failures: u32,
     /// Backends that may be out at one time, in percent of all.

@@ -12,6 +12,10 @@ pub(super) fn print_outlier(outlier: &Outlier, page: &mut Page) {
             outlier.consecutive_gateway_failure,
         ),
         (
+            "consecutive_broken_answers",
+            outlier.consecutive_broken_answers,
+        ),
+        (
             "consecutive_connect_failures",
             outlier.consecutive_connect_failures,
         ),

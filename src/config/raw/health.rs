@@ -8,6 +8,7 @@ use super::{Boolean, Integer, Size, Text, Texts};
 pub(in super::super) struct Outlier {
     pub(in super::super) consecutive_5xx: Integer,
     pub(in super::super) consecutive_gateway_failure: Integer,
+    pub(in super::super) consecutive_broken_answers: Integer,
     pub(in super::super) consecutive_connect_failures: Integer,
     pub(in super::super) ejected_max_percent: Integer,
     pub(in super::super) always_eject_one: Boolean,
@@ -30,6 +31,7 @@ pub(super) fn read_outlier(mut section: Section<'_, '_>, problems: &mut Problems
     let mut outlier = Outlier {
         consecutive_5xx: integer("consecutive_5xx", "5"),
         consecutive_gateway_failure: integer("consecutive_gateway_failure", "5"),
+        consecutive_broken_answers: integer("consecutive_broken_answers", "5"),
         consecutive_connect_failures: integer("consecutive_connect_failures", "3"),
         ejected_max_percent: integer("ejected_max_percent", "10"),
         success_rate_stdev_factor: integer("success_rate_stdev_factor", "1900"),

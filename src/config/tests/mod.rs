@@ -53,6 +53,7 @@ fn defaults_are_filled_in() {
     assert_eq!(config.workers, Workers::Auto);
     assert_eq!((&config.admin, &config.access_log), (&None, &None));
     assert_eq!(config.shutdown.drain_timeout, Duration::from_secs(30));
+    assert_eq!(config.shutdown.idle_grace, Duration::from_secs(1));
     let listener = &config.listeners[0];
     assert_eq!(listener.protocol, Protocol::Http);
     assert_eq!(listener.forwarded, Forwarded::XForwarded);

@@ -166,7 +166,10 @@ fn any_node() -> BoxedStrategy<String> {
         key("[store]\npath", &STORES),
         level,
         access,
-        time("[shutdown]\ndrain_timeout"),
+        key(
+            "[shutdown]\ndrain_timeout",
+            &["\"0s\"", "\"5m\"\nidle_grace = \"500ms\""],
+        ),
         key(
             "[upgrade]\ntimeout",
             &["\"1s\"", "\"5m\"\nsocket = \"/run/a b.sock\""],

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::control::store::{Revision, Store, StoreError};
 use crate::control::takeover::{self, Claim, Door, Give, Line, State, Step, conclude, spawn};
 use crate::control::truth;
+use crate::link::Drain;
 
 /// How soon a store that another process still has is tried again.
 const REOPEN_AGAIN: Duration = Duration::from_millis(100);
@@ -318,10 +319,14 @@ impl Control {
         }
     }
 
-    /// Finishes what runs and ends, while another process accepts on the same sockets.
+    /// Finishes what runs and ends, while another process accepts on the same sockets. Nobody has
+    /// to go elsewhere, so clients that are idle have all of the time to ask once more.
     fn leave_to_another(&mut self) {
         let within = self.config.shutdown.drain_timeout;
-        self.publisher.hand_over(within);
+        self.publisher.drain(Drain {
+            within,
+            idle_grace: within,
+        });
         self.ending = Some(Ending {
             deadline: Instant::now() + within + GRACE,
             stopped: false,

@@ -17,7 +17,7 @@ use crate::health::breaker::{Breaker, ErrorRate, Step};
 use crate::health::ejection::{Ejection, EjectionTimes, Growth};
 use crate::routing::breaker::Errors;
 use crate::routing::outlier::Suspension;
-use crate::routing::standing::BreakerState;
+use crate::routing::standing::{BreakerState, Return};
 use crate::routing::table::{Group, Table};
 
 /// The breaker of one group.
@@ -215,6 +215,11 @@ impl Keeper {
             Step::Try(count) => (BreakerState::HalfOpen, count),
             Step::Open(_) => (BreakerState::Open, 0),
         };
+        let returns = match step {
+            Step::Open(until) => self.unix_millis(until),
+            Step::Close | Step::Nothing | Step::Try(_) => 0,
+        };
+        group.standing.set_returns(Return::Breaker, returns);
         group.standing.set_breaker(state, trials);
         if before == state {
             return;

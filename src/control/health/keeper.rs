@@ -30,7 +30,7 @@ pub(super) const TICK: Duration = Duration::from_millis(200);
 pub(super) struct Keeper {
     pub(super) stats: Arc<ControlStats>,
     /// When its moments began, since 1970.
-    unix: Duration,
+    pub(super) unix: Duration,
     pub(super) members: BTreeMap<BackendSlot, Member>,
     pub(super) groups: BTreeMap<GroupSlot, Rules>,
     pub(super) table: Option<Arc<Table>>,
@@ -193,7 +193,9 @@ impl Keeper {
             Report::Suspended { backend, cause, .. } => {
                 let opened = match cause {
                     Cause::ConnectFailures => Opened::Connects,
-                    Cause::GatewayFailures | Cause::ServerFailures => Opened::Traffic,
+                    Cause::BrokenAnswers | Cause::GatewayFailures | Cause::ServerFailures => {
+                        Opened::Traffic
+                    }
                 };
                 self.eject(backend, cause.name(), opened, now);
             }
@@ -245,9 +247,10 @@ impl Keeper {
             unix: self.unix,
             stats: &self.stats.health,
         };
-        let before = (member.counts(), member.is_up());
+        let seen = |member: &Member| (member.counts(), member.is_up(), member.returns());
+        let before = seen(member);
         let done = does(member, rules, scene);
-        if before != (member.counts(), member.is_up()) {
+        if before != seen(member) {
             self.unjudged.insert(rules.slot);
         }
         if member.is_restless(rules) {
@@ -262,6 +265,7 @@ impl Keeper {
             return;
         };
         for slot in std::mem::take(&mut self.unjudged) {
+            self.tell_returns(table, slot);
             let Some(rules) = self.groups.get_mut(&slot) else {
                 continue;
             };
@@ -308,9 +312,9 @@ impl Keeper {
                 return false;
             };
             let was_due = member.probe.as_ref().map(|probe| probe.due());
-            let was_up = member.is_up();
+            let before = (member.is_up(), member.returns());
             member.tick(rules, scene);
-            if was_up != member.is_up() {
+            if before != (member.is_up(), member.returns()) {
                 unjudged.insert(rules.slot);
             }
             if let (Some(before), Some(probe), false) = (was_due, &member.probe, member.checking)

@@ -68,7 +68,7 @@ pub(super) struct Member {
     pub(super) record: Record,
     pub(super) drains: Drains,
     ramp_since: Option<Moment>,
-    totals: Totals,
+    pub(super) totals: Totals,
     traffic: Traffic,
 }
 
@@ -418,12 +418,11 @@ impl Member {
                 reason = &*now.reason,
                 "health"
             );
-            let recovered = (now.from, now.to) == (Status::Down, Status::Up);
-            if recovered {
-                // It is another than the one that failed.
-                self.load.latency().forget();
+            let (from, returned) = (now.from, now.to == Status::Up);
+            if returned && from != Status::Drain {
+                self.begin_anew(scene.now);
             }
-            if recovered && !rules.check.slow_start.is_zero() {
+            if returned && !rules.check.slow_start.is_zero() {
                 self.ramp_since = Some(scene.now);
             }
         }

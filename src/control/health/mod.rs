@@ -17,6 +17,7 @@ mod known;
 mod member;
 mod overview;
 mod pages;
+mod returns;
 mod rules;
 
 use std::net::IpAddr;

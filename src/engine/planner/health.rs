@@ -15,6 +15,7 @@ pub(super) fn outlier(outlier: &checked::Outlier) -> Outlier {
             server: outlier.consecutive_5xx,
             gateway: outlier.consecutive_gateway_failure,
             connect: outlier.consecutive_connect_failures,
+            broken: outlier.consecutive_broken_answers,
         },
         ejected_max_percent: outlier.ejected_max_percent,
         always_eject_one: outlier.always_eject_one,

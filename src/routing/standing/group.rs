@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 
 /// Where a circuit breaker stands, as cores and metrics see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,32 @@ struct Cell {
     breaker: AtomicU8,
     /// Exchanges that may go through although the breaker is not closed.
     trials: AtomicU32,
+    /// When its breaker is tried, and when the first of its backends comes back, in milliseconds
+    /// since 1970; 0 where that is not known.
+    returns: [AtomicU64; 2],
+}
+
+/// What clients of a group that is closed wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// The first backend that comes back.
+    Backend,
+    /// The next trial of its breaker.
+    Breaker,
 }
 
 impl GroupStanding {
+    /// When that is to be, in milliseconds since 1970; 0 where it is not known, or past.
+    #[must_use]
+    pub fn returns(&self, what: Return) -> u64 {
+        self.0.returns[what as usize].load(Relaxed)
+    }
+
+    /// Says when that is to be. Only the control thread may call it.
+    pub fn set_returns(&self, what: Return, unix_millis: u64) {
+        self.0.returns[what as usize].store(unix_millis, Relaxed);
+    }
+
     /// Whether so many are out that all are used: a pick then looks at no availability.
     #[inline]
     #[must_use]

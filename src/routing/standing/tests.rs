@@ -8,6 +8,7 @@ const FIVE: Thresholds = Thresholds {
     server: 5,
     gateway: 0,
     connect: 3,
+    broken: 5,
 };
 
 const STATES: [BackendState; 3] = [
@@ -151,4 +152,18 @@ fn a_slot_that_changes_hands_begins_anew() {
     assert_eq!(notes(&new, &[Outcome::ConnectFailed], &FIVE), []);
     assert!(standings.word(1_000_000).is_plain());
     assert!(standings.memory_bytes() > 0);
+}
+
+#[test]
+fn answers_that_break_off_are_a_row_of_their_own() {
+    let cell = cell();
+    let four = [Outcome::Answered, Outcome::BrokeOff].repeat(4);
+    assert_eq!(notes(&cell, &four, &FIVE), []);
+    let whole = [Outcome::Answered, Outcome::Whole];
+    assert_eq!(notes(&cell, &whole, &FIVE), []);
+    assert_eq!(notes(&cell, &four, &FIVE), [], "the row began anew");
+    let fifth = [Outcome::Answered, Outcome::BrokeOff];
+    assert_eq!(notes(&cell, &fifth, &FIVE), [Cause::BrokenAnswers]);
+    cell.forget_rows();
+    assert_eq!(notes(&cell, &four, &FIVE), []);
 }

@@ -19,6 +19,7 @@ const UNIX: Duration = Duration::from_secs(1_000_000);
 
 mod drains;
 mod paces;
+mod returns;
 mod schedules;
 
 /// A node in miniature: a registry, the present table and a keeper.
