@@ -10,9 +10,17 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rtrb::RingBuffer;
 use weir::base::id::{BackendSlot, ListenerSlot};
 use weir::base::limits::{LOG_BATCH_BYTES, LOG_RING_BYTES};
-use weir::telemetry::access_log::format::{LineFormat, LineWriter, LogNames};
+use weir::telemetry::access_log::format::{LineFormat, LineWriter};
 use weir::telemetry::access_log::frame::{RecordReader, Texts};
-use weir::telemetry::access_log::{AccessLogSender, AccessRecord, encode_texts};
+use weir::telemetry::access_log::names::LogNames;
+use weir::telemetry::access_log::{
+    AccessLogSender, AccessRecord, Choice, Reached, Readers, Stickiness, Telling, encode_texts,
+};
+
+const EVERY: Telling = Telling {
+    lines: Some(1),
+    decisions: false,
+};
 
 /// Records per measured round, few enough to fit the ring.
 const RECORDS: u64 = 2000;
@@ -31,6 +39,14 @@ fn record(number: u64) -> AccessRecord {
         body_bytes_sent: 10_101,
         duration_micros: 1234 + number,
         upstream_micros: 1200 + number,
+        head_micros: 0,
+        queue_micros: 0,
+        connect_micros: Some(0),
+        handed_micros: 3_000,
+        reached: Reached::End,
+        choice: Choice::default(),
+        readers: Readers::default(),
+        stickiness: Stickiness::default(),
         epoch: weir::base::epoch::Epoch::of(17).0,
         fault: None,
         request_number: 0x1234_5678 + number,
@@ -46,6 +62,7 @@ fn texts(out: &mut Vec<u8>) {
         referer: b"https://www.example.org/articles/",
         route: b"articles",
         shard: b"",
+        trace: b"",
     };
     encode_texts(out, &texts);
 }
@@ -69,7 +86,7 @@ impl Path {
             ("app", "10.0.0.3:80"),
         ];
         Path {
-            sender: AccessLogSender::new(producer, 1),
+            sender: AccessLogSender::new(producer, EVERY),
             reader: RecordReader::new(consumer),
             texts: encoded,
             names: LogNames::new(["web"].into_iter(), backends.into_iter()),

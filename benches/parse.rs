@@ -46,6 +46,7 @@ fn request(bytes: &[u8], out: &mut Vec<u8>) -> usize {
         proto: "http",
         via: None,
         request_id: None,
+        trace: None,
     };
     let mut storage = FieldStorage::new();
     let Parsed::Complete(head) = parse_request(bytes, &HeadLimits::default(), &mut storage) else {

@@ -6,6 +6,8 @@
 //! plane: workers drain, then the access log is written out, then the process leaves; a worker
 //! that hangs cannot keep it, because nothing here waits for a thread without a bound.
 
+mod logs;
+
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
@@ -18,9 +20,8 @@ use tracing_subscriber::EnvFilter;
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
 use crate::cli::{Exit, Export, Start};
-use crate::config::checked::{AccessLogFormat, LogDestination, LogFormat, LogLevel, Workers};
+use crate::config::checked::{LogFormat, LogLevel, Workers};
 use crate::config::{self, Config};
-use crate::control::access_log::{self, LogHandle};
 use crate::control::core::{ControlSetup, Outcome, Ready};
 use crate::control::export;
 use crate::control::files;
@@ -34,7 +35,6 @@ use crate::runtime::cores::{self, Topology, Wanted};
 use crate::runtime::kick::Kick;
 use crate::runtime::{limits, probe};
 use crate::telemetry::access_log::AccessLogSender;
-use crate::telemetry::access_log::format::LineFormat;
 use crate::telemetry::stats::CoreStats;
 
 /// Overrides the level of `[log]`: a filter as `tracing` understands it.
@@ -326,10 +326,10 @@ struct Setting {
 /// Starts the threads and becomes the control thread.
 fn serve(truth: Truth, setting: Setting, cpus: &[usize], io: IoKind) -> io::Result<Outcome> {
     let kick = Kick::new()?;
-    let (access_log, senders) = start_access_log(&truth.config, cpus.len())?;
+    let logs = logs::start(&truth.config, cpus.len())?;
     let mut started = Started::default();
-    for ((core, cpu), sender) in (0_u16..).map(CoreId).zip(cpus).zip(senders) {
-        started.spawn(core, *cpu, io, sender, &kick)?;
+    for ((core, cpu), sender) in (0_u16..).map(CoreId).zip(cpus).zip(logs.senders) {
+        started.spawn((core, *cpu), io, (sender, logs.traces), &kick)?;
     }
     tracing::info!(workers = cpus.len(), ?cpus, "started");
     let outcome = crate::control::core::run(ControlSetup {
@@ -338,7 +338,8 @@ fn serve(truth: Truth, setting: Setting, cpus: &[usize], io: IoKind) -> io::Resu
         ends: started.ends,
         kick,
         core_stats: started.stats,
-        access_log,
+        access_log: logs.handle,
+        collecting: logs.collecting,
         claim: setting.claim,
         // A demonstration started anew would be another one.
         upgrades: setting.on_ready.is_none(),
@@ -355,29 +356,6 @@ fn serve(truth: Truth, setting: Setting, cpus: &[usize], io: IoKind) -> io::Resu
     Ok(outcome)
 }
 
-/// The log's handle and one sender per core, `None`s where there is no access log.
-type AccessLog = (Option<LogHandle>, Vec<Option<AccessLogSender>>);
-
-fn start_access_log(config: &Config, cores: usize) -> io::Result<AccessLog> {
-    let Some(wanted) = &config.access_log else {
-        return Ok((None, (0..cores).map(|_| None).collect()));
-    };
-    let path = match &wanted.destination {
-        LogDestination::File(path) => path.as_path(),
-        LogDestination::Stdout => Path::new("-"),
-    };
-    let format = match wanted.format {
-        AccessLogFormat::Combined => LineFormat::Combined,
-        AccessLogFormat::Json => LineFormat::Json,
-    };
-    let (handle, senders) =
-        access_log::start(path, format, wanted.sample, cores).map_err(|error| {
-            let text = format!("access log {}: {error}", path.display());
-            io::Error::new(error.kind(), text)
-        })?;
-    Ok((Some(handle), senders.into_iter().map(Some).collect()))
-}
-
 /// The workers so far, and what the control plane needs to know of them.
 #[derive(Default)]
 struct Started {
@@ -389,10 +367,9 @@ struct Started {
 impl Started {
     fn spawn(
         &mut self,
-        core: CoreId,
-        cpu: usize,
+        (core, cpu): (CoreId, usize),
         io: IoKind,
-        access_log: Option<AccessLogSender>,
+        (access_log, traces): (Option<AccessLogSender>, Option<u32>),
         kick: &Kick,
     ) -> io::Result<()> {
         let (control_end, worker_end) = link(kick)?;
@@ -402,6 +379,7 @@ impl Started {
             cpu: Some(cpu),
             link: worker_end,
             access_log,
+            traces,
             io,
             stats: Arc::clone(&stats),
             seed: RandomState::new().hash_one(core.0),

@@ -112,8 +112,8 @@ fn replayed(sim: &Sim, scenario: &mut Scenario) -> Result<Option<Replay>, Proble
     let Some(path) = &sim.replay else {
         return Ok(None);
     };
-    let text = fs::read_to_string(path).map_err(|error| cannot("read", path, &error))?;
-    let replay = replay::read(text.lines(), sim.group.as_deref());
+    let bytes = fs::read(path).map_err(|error| cannot("read", path, &error))?;
+    let replay = replay::read(&bytes, sim.group.as_deref());
     let replay = replay.map_err(|what| (Exit::Config, format!("{}: {what}", path.display())))?;
     scenario.backends.clone_from(&replay.backends);
     scenario.failures.clear();

@@ -20,7 +20,7 @@ pub const TO_WORKER_MAX: usize = 64;
 /// and the last word; the rest is for tables that go back, and those can wait.
 pub const FROM_WORKER_MAX: usize = 4 * TO_WORKER_MAX;
 
-/// Bytes of one core's access log ring. A record is about 250 bytes, so 4,000 of them fit: 40 ms
+/// Bytes of one core's access log ring. A record is about 280 bytes, so 3,700 of them fit: 40 ms
 /// of a core that serves 100,000 requests a second. Larger would only cost cache.
 pub const LOG_RING_BYTES: usize = 1024 * 1024;
 
@@ -29,6 +29,15 @@ pub const LOG_TEXT_BYTES_MAX: usize = 4096;
 
 /// Bytes of formatted lines gathered before they are written to the access log.
 pub const LOG_BATCH_BYTES: usize = 128 * 1024;
+
+/// Bytes of spans gathered before they go to the collector: about sixty requests.
+pub const SPANS_BATCH_BYTES: usize = 128 * 1024;
+
+/// Batches of spans that wait for the collector; further ones are dropped and counted.
+pub const SPANS_WAITING_MAX: usize = 8;
+
+/// Names one file of decisions knows before it begins to number them anew.
+pub const DECISION_NAMES_MAX: usize = 65_536;
 
 /// Connections to the admin interface at one time; further ones wait in the backlog.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;

@@ -38,7 +38,8 @@ pub struct Sim {
     /// Write the backend of each request there
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
-    /// Take arrivals, work and backends from this access log in JSON instead of imagining them
+    /// Take arrivals, work and backends from this access log in JSON, or from this decision log,
+    /// instead of imagining them
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
     /// With --replay: which group of the log; the one with most requests if not given

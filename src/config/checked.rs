@@ -24,6 +24,7 @@ mod probe;
 mod route;
 mod shard;
 mod store;
+mod telemetry;
 mod upgrade;
 
 pub use admin::{Admin, MetricsDetail, Secret, Token};
@@ -42,6 +43,7 @@ pub use shard::{
     ShardKeys, ShardOutcome, ShardRef, TextRange,
 };
 pub use store::{EtcdStore, EtcdTls, EtcdUser, Store};
+pub use telemetry::{Collector, DecisionLog, Tracing};
 pub use upgrade::Upgrade;
 
 /// One whole configuration file.
@@ -55,6 +57,10 @@ pub struct Config {
     pub log: Log,
     /// What weir says about each exchange, when it does.
     pub access_log: Option<AccessLog>,
+    /// Where decisions are written, when they are.
+    pub decision_log: Option<DecisionLog>,
+    /// How traces of requests are followed, when they are.
+    pub tracing: Option<Tracing>,
     /// Where heartbeats arrive beside the API, when they do.
     pub heartbeat: Option<HeartbeatDoor>,
     /// Where changes are kept, when they outlive the process.
@@ -89,6 +95,8 @@ impl PartialEq for Config {
             admin,
             log,
             access_log,
+            decision_log,
+            tracing,
             heartbeat,
             store,
             hash_seed,
@@ -105,6 +113,8 @@ impl PartialEq for Config {
             && *admin == other.admin
             && *log == other.log
             && *access_log == other.access_log
+            && *decision_log == other.decision_log
+            && *tracing == other.tracing
             && *heartbeat == other.heartbeat
             && *store == other.store
             && *hash_seed == other.hash_seed
@@ -230,6 +240,19 @@ pub enum LogDestination {
     File(PathBuf),
     /// Standard output (`"-"` in the file).
     Stdout,
+    /// A syslog daemon, with the number of a facility.
+    Syslog(LogReceiver, u8),
+    /// Datagrams of one line each.
+    Udp(SocketAddr),
+}
+
+/// Where a syslog daemon listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogReceiver {
+    /// Over UDP.
+    Udp(SocketAddr),
+    /// On a unix socket.
+    Unix(PathBuf),
 }
 
 /// What an access log line looks like.
@@ -237,6 +260,8 @@ pub enum LogDestination {
 pub enum AccessLogFormat {
     /// The combined format Apache made common.
     Combined,
+    /// What HAProxy writes with `option httplog`.
+    Httplog,
     /// One JSON object a line, with everything that is known.
     Json,
 }

@@ -5,17 +5,19 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::checked::{
-    AccessLogFormat, Admin, Config, DnsResolver, Forwarded, Listener, LogDestination, LogFormat,
-    LogLevel, MetricsDetail, Protocol, Token, Workers,
+    Admin, Config, DnsResolver, Forwarded, Listener, LogFormat, LogLevel, MetricsDetail, Protocol,
+    Token, Workers,
 };
 use super::units::{duration_text, size_text};
 
+mod access_log;
 mod group;
 mod health;
 mod probe;
 mod route;
 mod shard;
 mod store;
+mod telemetry;
 
 impl Config {
     /// The effective configuration as TOML, every default filled in. It loads to an equal
@@ -65,19 +67,13 @@ impl Config {
             },
         );
         if let Some(access_log) = &self.access_log {
-            page.section("[access_log]");
-            match &access_log.destination {
-                LogDestination::File(path) => page.text("path", &path.to_string_lossy()),
-                LogDestination::Stdout => page.text("path", "-"),
-            }
-            page.text(
-                "format",
-                match access_log.format {
-                    AccessLogFormat::Combined => "combined",
-                    AccessLogFormat::Json => "json",
-                },
-            );
-            page.raw("sample", access_log.sample);
+            access_log::print(access_log, page);
+        }
+        if let Some(log) = &self.decision_log {
+            telemetry::print_decision_log(log, page);
+        }
+        if let Some(tracing) = &self.tracing {
+            telemetry::print_tracing(tracing, page);
         }
         if let Some(door) = &self.heartbeat {
             probe::print_door(door, page);

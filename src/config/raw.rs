@@ -15,6 +15,7 @@ mod probe;
 mod route;
 mod shard;
 mod store;
+mod telemetry;
 mod upgrade;
 
 pub(super) use adaptive::Adaptive;
@@ -27,6 +28,7 @@ pub(super) use shard::{
     Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,
 };
 pub(super) use store::Store;
+pub(super) use telemetry::{DecisionLog, Tracing};
 pub(super) use upgrade::Upgrade;
 
 pub(super) type Text = Option<Written<String>>;
@@ -40,6 +42,8 @@ pub(super) struct File {
     pub(super) admin: Option<Admin>,
     pub(super) log: Log,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) decision_log: Option<DecisionLog>,
+    pub(super) tracing: Option<Tracing>,
     pub(super) heartbeat: Option<HeartbeatDoor>,
     pub(super) store: Option<Store>,
     pub(super) hash_seed: Integer,
@@ -83,6 +87,9 @@ pub(super) struct Log {
 
 pub(super) struct AccessLog {
     pub(super) path: Text,
+    pub(super) syslog: Text,
+    pub(super) udp: Text,
+    pub(super) facility: Text,
     pub(super) format: Text,
     pub(super) sample: Integer,
     pub(super) at: At,
@@ -148,6 +155,12 @@ impl File {
             access_log: root
                 .section("access_log", problems)
                 .map(|section| read_access_log(section, problems)),
+            decision_log: root
+                .section("decision_log", problems)
+                .map(|section| telemetry::read_decision_log(section, problems)),
+            tracing: root
+                .section("tracing", problems)
+                .map(|section| telemetry::read_tracing(section, problems)),
             heartbeat: root
                 .section("heartbeat", problems)
                 .map(|section| probe::read_door(section, problems)),
@@ -262,6 +275,9 @@ fn read_access_log(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
     let access_log = AccessLog {
         at: section.at.clone(),
         path: section.text("path", "\"/var/log/weir-access.log\"", problems),
+        syslog: section.text("syslog", "\"/dev/log\"", problems),
+        udp: section.text("udp", "\"10.0.0.1:9000\"", problems),
+        facility: section.text("facility", "\"local0\"", problems),
         format: section.text("format", "\"json\"", problems),
         sample: section.integer("sample", "100", problems),
     };

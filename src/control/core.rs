@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::base::id::CoreId;
 use crate::control::access_log::LogHandle;
+use crate::control::collector::Collecting;
 use crate::control::events::Control;
 use crate::control::handle::Handle;
 use crate::control::orders::Order;
@@ -37,6 +38,8 @@ pub struct ControlSetup {
     pub core_stats: Vec<Arc<CoreStats>>,
     /// The access log, if there is one.
     pub access_log: Option<LogHandle>,
+    /// Where spans of traces go, if they go anywhere.
+    pub collecting: Option<Collecting>,
     /// Called once, when every core serves the first epoch.
     pub on_ready: Option<Box<dyn FnOnce(Ready)>>,
     /// What was taken over from another process.

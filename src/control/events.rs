@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, sleep_until};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, sleep_until, timeout};
 
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
@@ -59,6 +60,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Time beyond its deadline a core has to end before it counts as stuck.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Time the last spans have to reach the collector of traces.
+const SPANS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long the admin interface may take to finish what is asked there, once another process has
 /// taken over.
@@ -140,6 +144,8 @@ pub(super) struct Control {
     orders: Orders,
     stats: Arc<ControlStats>,
     log: Option<LogHandle>,
+    /// Sends spans of traces, as long as there may be some.
+    collector: Option<JoinHandle<()>>,
     on_ready: Option<Box<dyn FnOnce(Ready)>>,
     interface: Interface,
     heartbeats: Option<Door>,
@@ -378,6 +384,9 @@ impl Control {
             && !log.finish(GRACE)
         {
             tracing::warn!("access log not finished");
+        }
+        if let Some(collector) = self.collector {
+            let _ = timeout(SPANS_WITHIN, collector).await;
         }
         tracing::info!(?outcome, "ended");
         outcome

@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod change;
+pub mod collector;
 pub mod core;
 pub mod document;
 mod events;
@@ -16,6 +17,7 @@ pub mod files;
 pub mod handle;
 pub mod health;
 pub mod listen;
+pub mod log_names;
 mod look;
 mod notify;
 pub mod orders;

@@ -19,6 +19,7 @@ use crate::base::epoch::Epoch;
 use crate::config::Config;
 use crate::control::access_log::LogHandle;
 use crate::control::listen::{self, ListenError};
+use crate::control::log_names;
 use crate::control::publisher::Publisher;
 use crate::control::view::View;
 use crate::engine::planner::{OpenListener, Plan, Resolved, plan};
@@ -168,7 +169,7 @@ impl Plans {
         let epoch = table.epoch;
         let view = View::new(Arc::clone(&table), &registry);
         if let Some(log) = log {
-            log.rename(view.log_names());
+            log.rename(log_names::of(&view));
         }
         let open = sockets.iter().flatten();
         let open: Vec<_> = open

@@ -49,6 +49,8 @@ pub fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("upgrade", started.upgrade != now.upgrade),
         ("store", started.store != now.store),
         ("access_log", started.access_log != now.access_log),
+        ("decision_log", started.decision_log != now.decision_log),
+        ("tracing", started.tracing != now.tracing),
     ];
     differing
         .into_iter()

@@ -1,4 +1,4 @@
-//! What the admin interface and the access log know of the present plan: names and counters.
+//! What the admin interface and the logs know of the present plan: names and counters.
 //!
 //! It is made anew with each published table and swapped whole, so readers never wait and never
 //! see half of a change. Things that left the configuration stay in it while any core may still
@@ -18,7 +18,6 @@ use crate::routing::breaker::Overflow;
 use crate::routing::limit::Limited;
 use crate::routing::policy::estimate;
 use crate::routing::table::{BackendState, Table};
-use crate::telemetry::access_log::format::LogNames;
 use crate::telemetry::exposition::{
     BackendFacts, EstimateFacts, GroupFacts, ListenerFacts, RouteFacts,
 };
@@ -49,24 +48,6 @@ impl View {
             routes: registry.routes().collect(),
             backends: registry.backends().collect(),
         }
-    }
-
-    /// Names by slot for the access log.
-    #[must_use]
-    pub fn log_names(&self) -> LogNames {
-        let mut listeners = Vec::new();
-        for entry in &self.listeners {
-            place(&mut listeners, entry.slot.index(), &*entry.name);
-        }
-        let mut backends = Vec::new();
-        for entry in &self.backends {
-            place(
-                &mut backends,
-                entry.slot.index(),
-                (&*entry.group, &*entry.id),
-            );
-        }
-        LogNames::new(listeners.into_iter(), backends.into_iter())
     }
 
     /// The listeners for the metrics page.
@@ -192,11 +173,4 @@ fn hash_of(table: &Table) -> u64 {
         }
     }
     hasher.digest()
-}
-
-fn place<T: Clone + Default>(slots: &mut Vec<T>, index: usize, value: T) {
-    if slots.len() <= index {
-        slots.resize(index + 1, T::default());
-    }
-    slots[index] = value;
 }

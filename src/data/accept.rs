@@ -91,6 +91,7 @@ impl<D: Driver> Worker<D> {
                 rights: Rights::default(),
                 client,
                 started_micros: self.now.micros,
+                connect_micros: None,
                 idle,
                 bytes_received: 0,
                 bytes_sent: 0,

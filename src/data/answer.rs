@@ -11,15 +11,13 @@ use crate::data::health::speaks_against_group;
 use crate::data::marks::{self, Marks};
 use crate::data::request::request_id_text;
 use crate::data::worker::{Worker, ticks};
-use crate::http::{self, Answer, Method, Version};
+use crate::http::{self, Answer, Method};
 use crate::routing::matcher::Destination;
 use crate::routing::retry_after::retry_after;
 use crate::routing::standing::Return;
 use crate::routing::table::ListenerTimeouts;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
-use crate::telemetry::access_log::frame::Texts;
-use crate::telemetry::access_log::{AccessRecord, encode_texts};
 
 impl Exchange {
     /// Seconds after which its client should ask again; what is full has room at any moment.
@@ -68,14 +66,15 @@ impl<D: Driver> Worker<D> {
         self.detach_upstream(key, fault);
         let date = self.date();
         let closing = self.is_last_request(key);
-        let unix = self.now.unix_micros() / 1000;
+        let now = self.now;
+        let unix = now.unix_micros() / 1000;
         // Differs from client to client, also within one turn.
-        let chance = (self.now.micros ^ u64::from(key.index)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let chance = (now.micros ^ u64::from(key.index)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         if let Some(exchange) = self.exchange(key) {
             exchange.answered = Answered::Wholly;
-            exchange.waiting = None;
+            exchange.leave_queue(now.micros);
             exchange.status = status;
             exchange.fault = fault;
             exchange.close |= close || closing || !exchange.has_request();
@@ -136,6 +135,7 @@ impl<D: Driver> Worker<D> {
     /// Ends an exchange without a (complete) response.
     pub(super) fn abort_exchange(&mut self, key: Key, fault: Fault) {
         self.detach_upstream(key, Some(fault));
+        let now = self.now.micros;
         let Some(client) = self.client(key) else {
             return;
         };
@@ -143,6 +143,7 @@ impl<D: Driver> Worker<D> {
             return;
         };
         exchange.fault = Some(fault);
+        exchange.leave_queue(now);
         if exchange.status == 0 {
             exchange.status = fault.status();
         }
@@ -182,90 +183,6 @@ impl<D: Driver> Worker<D> {
         if self.log.is_some() {
             let texts = std::mem::take(&mut exchange.texts);
             self.log_exchange(key, &exchange, duration, &texts);
-        }
-    }
-
-    fn log_exchange(&mut self, key: Key, exchange: &Exchange, duration: u64, texts: &[u8]) {
-        let address = self
-            .client(key)
-            .and_then(|client| client.address)
-            .or_else(|| net::peer_address(self.conns.at(key)?.fd()));
-        let upstream_micros = exchange
-            .answered_micros
-            .saturating_sub(exchange.handed_micros);
-        let Some(client) = address else { return };
-        let record = AccessRecord {
-            ended_unix_micros: self.now.unix_micros(),
-            listener: exchange.listener,
-            client,
-            backend: exchange.backend().map(|backend| backend.slot),
-            status: exchange.status,
-            http10: exchange.version == Version::Http10,
-            retries: exchange.retries,
-            bytes_received: exchange.bytes_received,
-            bytes_sent: exchange.bytes_sent,
-            body_bytes_sent: exchange.response.bytes(),
-            duration_micros: duration,
-            upstream_micros,
-            epoch: exchange.table.epoch.0,
-            fault: exchange.fault,
-            request_number: exchange.number,
-        };
-        self.push_log(&record, texts);
-    }
-
-    /// Logs a finished relay: the upgraded request, or a TCP connection (status 0).
-    pub(super) fn log_relay(&mut self, down: Key, fault: Option<Fault>) {
-        let (now, logs) = (self.now, self.log.is_some());
-        let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|conn| &mut conn.role)
-        else {
-            return;
-        };
-        let duration = now.micros.saturating_sub(relay.started_micros);
-        if let Some(mut exchange) = relay.exchange.take() {
-            exchange.fault = fault;
-            exchange.bytes_sent += relay.bytes_sent;
-            return self.settle_exchange(down, *exchange);
-        }
-        let Some(client) = relay.client else { return };
-        let record = AccessRecord {
-            ended_unix_micros: now.unix_micros(),
-            listener: relay.listener,
-            client,
-            backend: relay.backend().map(|backend| backend.slot),
-            status: 0,
-            http10: false,
-            retries: relay.retries,
-            bytes_received: relay.bytes_received,
-            bytes_sent: relay.bytes_sent,
-            body_bytes_sent: relay.bytes_sent,
-            duration_micros: duration,
-            upstream_micros: 0,
-            epoch: relay.table.epoch.0,
-            fault,
-            request_number: 0,
-        };
-        let mut texts = Vec::new();
-        let listener = relay.table.listener(relay.listener);
-        if let Some(Destination::Shard(shard)) = listener.and_then(|found| found.routes.default)
-            && logs
-        {
-            let shard = relay.table.shard(shard).name.as_bytes();
-            encode_texts(
-                &mut texts,
-                &Texts {
-                    shard,
-                    ..Texts::default()
-                },
-            );
-        }
-        self.push_log(&record, &texts);
-    }
-
-    fn push_log(&mut self, record: &AccessRecord, texts: &[u8]) {
-        let Some(log) = self.log.as_mut() else { return };
-        if !log.push(record, texts) {
-            self.stats.log_dropped.inc();
         }
     }
 

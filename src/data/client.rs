@@ -48,6 +48,8 @@ pub(super) struct Client {
     pub(super) requests: u32,
     /// Address, once asked for.
     pub(super) address: Option<SocketAddr>,
+    /// When the head in `stash` began to come in; none if it came at once.
+    began_micros: Option<u64>,
     /// Bytes received and not understood yet.
     pub(super) stash: Vec<u8>,
     /// What is known of the request in `stash`, when its body decides where it goes.
@@ -62,6 +64,7 @@ impl Client {
             phase: Phase::Head,
             requests: 0,
             address: None,
+            began_micros: None,
             stash: Vec::new(),
             gather: None,
             exchange: None,
@@ -132,7 +135,6 @@ impl<D: Driver> Worker<D> {
     }
 
     fn read_head(&mut self, key: Key, bytes: &[u8]) -> Read {
-        let now = self.now.micros;
         let Some((slot, table)) = self.table_for(key) else {
             return Read::Answered(bytes.len());
         };
@@ -143,7 +145,8 @@ impl<D: Driver> Worker<D> {
         match parse_request(bytes, &head_limits(&listener.http), &mut storage) {
             Parsed::Partial => Read::Partial,
             Parsed::Refused(refusal) => {
-                let mut exchange = Exchange::new(Pinned::clone(&table), slot, now);
+                let times = self.head_times(key);
+                let mut exchange = Exchange::new(Pinned::clone(&table), slot, times);
                 exchange.bytes_received = bytes.len() as u64;
                 self.set_exchange(key, exchange);
                 let fault = Fault::ClientBadRequest;
@@ -198,13 +201,24 @@ impl<D: Driver> Worker<D> {
                 bytes
             }
         };
+        let now = self.now.micros;
         let Some(client) = self.client(key) else {
             return;
         };
         client.stash = bytes;
+        client.began_micros.get_or_insert(now);
         if client.gather.is_some() {
             self.await_body(key);
         }
+    }
+
+    /// When the head of client `key` began to come in, and now, when it is no longer waited for.
+    pub(super) fn head_times(&mut self, key: Key) -> (u64, u64) {
+        let now = self.now.micros;
+        let began = self
+            .client(key)
+            .and_then(|client| client.began_micros.take());
+        (began.unwrap_or(now), now)
     }
 
     /// Makes `exchange` the one under way on `key`.
@@ -376,71 +390,6 @@ impl<D: Driver> Worker<D> {
             self.now.tick + ticks(std::time::Duration::from_millis(LINGER_MILLIS)),
         );
         self.release(key);
-    }
-
-    /// The deadline of a client's connection has passed.
-    pub(super) fn client_due(&mut self, key: Key) {
-        if self.is_exchanging_slowly(key) {
-            let wait = self
-                .listener_timeouts(key)
-                .map_or(0, |timeouts| ticks(timeouts.body));
-            return self.extend_deadline(key, self.now.tick + wait);
-        }
-        let Some(client) = self.client(key) else {
-            return;
-        };
-        match (client.phase, client.exchange.as_ref()) {
-            (Phase::Exchange, Some(exchange)) => {
-                let has_request = exchange.has_request();
-                if exchange.waiting.is_some() {
-                    return self.answer_fault(key, Fault::GroupFull);
-                }
-                match self.who_is_late(key, has_request) {
-                    Fault::UpstreamTimeout => self.backend_late(key),
-                    fault => self.answer_fault(key, fault),
-                }
-            }
-            (Phase::Head, _) if !client.stash.is_empty() => {
-                let slot = client.listener;
-                let received = client.stash.len() as u64;
-                client.gather = None;
-                if let Some(state) = self.listener(slot) {
-                    let table = Pinned::clone(&state.table);
-                    let mut exchange = Exchange::new(table, slot, self.now.micros);
-                    exchange.bytes_received = received;
-                    self.set_exchange(key, exchange);
-                }
-                self.answer_fault(key, Fault::ClientTimeout);
-            }
-            _ => self.close_client(key, None),
-        }
-    }
-
-    /// Whether an exchange is under way and one of its ends still takes bytes.
-    fn is_exchanging_slowly(&mut self, key: Key) -> bool {
-        let Some(exchange) = self.exchange(key) else {
-            return false;
-        };
-        let upstream = exchange.upstream;
-        let client_takes = self.takes_bytes(key);
-        upstream.is_some_and(|upstream| self.takes_bytes(upstream)) || client_takes
-    }
-
-    /// Whose silence an exchange suffers from.
-    fn who_is_late(&self, key: Key, has_request: bool) -> Fault {
-        let Some(conn) = self.conns.at(key) else {
-            return Fault::ClientTimeout;
-        };
-        let upstream_busy = conn
-            .peer
-            .and_then(|peer| self.conns.at(peer))
-            .is_some_and(|peer| !peer.is_flushed());
-        let client_busy = conn.ops.sending || conn.ops.polling_out;
-        if client_busy || (!has_request && !upstream_busy) {
-            Fault::ClientTimeout
-        } else {
-            Fault::UpstreamTimeout
-        }
     }
 
     /// Closes a client's connection that has no exchange.

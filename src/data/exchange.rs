@@ -1,5 +1,6 @@
 //! One request from its first byte to the last of its response: what is remembered about it.
 
+use crate::base::decision::Reason;
 use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId, GroupIndex, ListenerSlot};
 use crate::base::slab::Key;
@@ -80,18 +81,33 @@ pub(super) struct Exchange {
     pub(super) status: u16,
     pub(super) fault: Option<Fault>,
     pub(super) started_micros: u64,
+    /// From its first byte to the end of its head.
+    pub(super) head_micros: u64,
+    /// What it has waited for room at a backend.
+    pub(super) queue_micros: u64,
+    /// From the hand-over to the connection that took it; none while there is none.
+    pub(super) connect_micros: Option<u64>,
     pub(super) handed_micros: u64,
     pub(super) answered_micros: u64,
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
     pub(super) number: u64,
+    /// What chose its backend.
+    pub(super) reason: Reason,
+    /// The collector of traces is told of it.
+    pub(super) traced: bool,
     /// Texts for the access log, encoded when the head was read.
     pub(super) texts: Vec<u8>,
 }
 
 impl Exchange {
-    /// An exchange that has just begun; nothing is known of its request yet.
-    pub(super) fn new(table: Pinned, listener: ListenerSlot, now_micros: u64) -> Exchange {
+    /// An exchange whose head is complete now and began to come in some time ago; nothing is known
+    /// of its request yet.
+    pub(super) fn new(
+        table: Pinned,
+        listener: ListenerSlot,
+        (began_micros, now_micros): (u64, u64),
+    ) -> Exchange {
         Exchange {
             table,
             listener,
@@ -124,12 +140,17 @@ impl Exchange {
             replay: None,
             status: 0,
             fault: None,
-            started_micros: now_micros,
+            started_micros: began_micros,
+            head_micros: now_micros.saturating_sub(began_micros),
+            queue_micros: 0,
+            connect_micros: None,
             handed_micros: now_micros,
             answered_micros: 0,
             bytes_received: 0,
             bytes_sent: 0,
             number: 0,
+            reason: Reason::Nobody,
+            traced: false,
             texts: Vec::new(),
         }
     }
@@ -159,6 +180,13 @@ impl Exchange {
         {
             backend.standing.give_back_trial();
         }
+    }
+
+    /// It waits no more for room at a backend.
+    pub(super) fn leave_queue(&mut self, now_micros: u64) -> Option<Box<Waiting>> {
+        let waiting = self.waiting.take()?;
+        self.queue_micros += now_micros.saturating_sub(waiting.since_micros);
+        Some(waiting)
     }
 
     /// Everything of the request has been received.

@@ -21,7 +21,7 @@ use crate::base::fault::Fault;
 use crate::base::id::BackendIndex;
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
-use crate::data::conn::Role;
+use crate::data::conn::{Conn, Role};
 use crate::data::exchange::{Answered, Exchange};
 use crate::data::worker::{Worker, ticks};
 use crate::routing::feedback::Answer;
@@ -41,6 +41,7 @@ pub(super) struct Rival {
     permit: Option<Permit>,
     crowd: u8,
     handed_micros: u64,
+    connect_micros: Option<u64>,
     /// It is the second one.
     second: bool,
 }
@@ -70,6 +71,17 @@ impl Exchange {
         self.method.is_idempotent() && plain && !tried_out && !sticks
     }
 
+    /// The connection `upstream` of one of its copies has come about.
+    pub(super) fn connected(&mut self, upstream: Key, now_micros: u64) {
+        let (copy, handed) = match self.rival.as_deref_mut() {
+            Some(rival) if rival.upstream == upstream => {
+                (&mut rival.connect_micros, rival.handed_micros)
+            }
+            _ => (&mut self.connect_micros, self.handed_micros),
+        };
+        *copy = Some(now_micros.saturating_sub(handed));
+    }
+
     /// Turns to the copy at `upstream`; false if that is faced already.
     fn turn_to(&mut self, upstream: Key) -> bool {
         let Some(rival) = self.rival.as_deref_mut() else {
@@ -85,6 +97,7 @@ impl Exchange {
         std::mem::swap(&mut self.permit, &mut rival.permit);
         std::mem::swap(&mut self.crowd, &mut rival.crowd);
         std::mem::swap(&mut self.handed_micros, &mut rival.handed_micros);
+        std::mem::swap(&mut self.connect_micros, &mut rival.connect_micros);
         std::mem::swap(&mut self.second, &mut rival.second);
         true
     }
@@ -164,6 +177,8 @@ impl<D: Driver> Worker<D> {
         group.backends[backend.index()].stats.of(core).hedges.inc();
         self.engage(upstream, client);
         let now = self.now.micros;
+        let is_connected = |conn: &Conn| conn.established;
+        let is_connected = self.conns.at(upstream).is_some_and(is_connected);
         let Some(exchange) = self.exchange(client) else {
             return;
         };
@@ -174,6 +189,7 @@ impl<D: Driver> Worker<D> {
             permit,
             crowd: group.crowd_at(backend),
             handed_micros: now,
+            connect_micros: is_connected.then_some(0),
             second: true,
         }));
         if let Some(request) = exchange.replay.take() {
@@ -327,6 +343,7 @@ impl<D: Driver> Worker<D> {
         exchange.permit = rival.permit;
         exchange.crowd = rival.crowd;
         exchange.handed_micros = rival.handed_micros;
+        exchange.connect_micros = rival.connect_micros;
         exchange.second = rival.second;
         let wait = exchange.group().map(Group::answer_timeout);
         let had = Duration::from_micros(now.micros.saturating_sub(rival.handed_micros));

@@ -13,7 +13,9 @@ mod conn;
 mod exchange;
 mod health;
 mod hedge;
+mod late;
 mod lifecycle;
+mod log;
 mod marks;
 mod ops;
 mod peek;
@@ -25,6 +27,7 @@ mod reserve;
 mod response;
 mod retry;
 mod search;
+mod trace;
 mod transfer;
 mod tunnel;
 mod upstream;
@@ -63,6 +66,8 @@ pub struct WorkerSetup {
     pub link: WorkerEnd,
     /// Where access log records go, when an access log is configured.
     pub access_log: Option<AccessLogSender>,
+    /// One of so many traces that begin here is recorded; none if there are no traces.
+    pub traces: Option<u32>,
     /// How it talks to the kernel.
     pub io: IoKind,
     /// Its own counters.

@@ -30,6 +30,8 @@ pub(super) struct Waiting {
     _place: Place,
     /// What its backend will be sent.
     bytes: Vec<u8>,
+    /// Since when it waits.
+    pub(super) since_micros: u64,
 }
 
 /// Who waits on this core, by group.
@@ -64,6 +66,7 @@ impl<D: Driver> Worker<D> {
     }
 
     fn begin_waiting(&mut self, key: Key) -> Result<(), Fault> {
+        let since_micros = self.now.micros;
         let Some(exchange) = self.exchange(key) else {
             return Err(Fault::GroupFull);
         };
@@ -78,6 +81,7 @@ impl<D: Driver> Worker<D> {
         exchange.waiting = Some(Box::new(Waiting {
             _place: place,
             bytes: Vec::new(),
+            since_micros,
         }));
         self.queues.0.entry(slot).or_default().push_back(key);
         self.set_deadline(key, self.now.tick + ticks(timeout));
@@ -155,10 +159,11 @@ impl<D: Driver> Worker<D> {
             Err(Fault::GroupFull) => return false,
             Err(fault) => self.answer_fault(key, fault),
             Ok(()) => {
+                let now = self.now.micros;
                 let Some(exchange) = self.exchange(key) else {
                     return true;
                 };
-                let waited = exchange.waiting.take();
+                let waited = exchange.leave_queue(now);
                 if let (Some(waited), Some(upstream)) = (waited, exchange.upstream) {
                     self.enqueue_bytes(upstream, &waited.bytes);
                 }

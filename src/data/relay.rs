@@ -49,6 +49,8 @@ pub(super) struct RelayDown {
     pub(super) rights: Rights,
     pub(super) client: Option<SocketAddr>,
     pub(super) started_micros: u64,
+    /// From then to the connection to its backend; none while there is none.
+    pub(super) connect_micros: Option<u64>,
     /// Longest silence, in ticks.
     pub(super) idle: u64,
     pub(super) bytes_received: u64,

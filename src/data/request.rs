@@ -12,8 +12,9 @@ use crate::data::adopt::Pinned;
 use crate::data::client::Input;
 use crate::data::exchange::{Answered, Exchange, request_limits};
 use crate::data::place::{By, Placed};
+use crate::data::trace::Trace;
 use crate::data::worker::{Worker, ticks};
-use crate::http::{self, Body, Forwarding, Output, RequestEdits, RequestHead};
+use crate::http::{self, Body, Forwarding, Output, RequestEdits, RequestHead, TraceEdit};
 use crate::routing::table::{ForwardedHeaders, Group, Listener, Table};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
@@ -35,7 +36,8 @@ impl<D: Driver> Worker<D> {
         head: &RequestHead<'_, '_>,
         (placed, by): (Placed, By),
     ) -> bool {
-        let mut exchange = Exchange::new(Pinned::clone(table), listener.slot, self.now.micros);
+        let times = self.head_times(key);
+        let mut exchange = Exchange::new(Pinned::clone(table), listener.slot, times);
         let limits = request_limits(listener.http.body_bytes_max);
         exchange.method = head.method();
         exchange.version = head.version();
@@ -52,11 +54,14 @@ impl<D: Driver> Worker<D> {
         if listener.http.request_id || self.log.is_some() {
             exchange.number = self.next_request_number();
         }
+        let trace = self.traces.as_mut().map(|traces| traces.of(head));
+        exchange.traced = trace.is_some_and(|trace| trace.context.is_sampled());
         if self.log.is_some() {
-            note_texts(&mut exchange.texts, head, table, listener, by);
+            let trace = trace.filter(|_| exchange.traced);
+            note_texts(&mut exchange.texts, head, (table, listener, by), trace);
         }
         let is_oversized = exchange.request.is_oversized();
-        self.write_request_head(key, listener, head, exchange.number);
+        self.write_request_head(key, listener, head, (exchange.number, trace));
         self.set_exchange(key, exchange);
         if is_oversized {
             self.answer(
@@ -96,7 +101,7 @@ impl<D: Driver> Worker<D> {
         key: Key,
         listener: &Listener,
         head: &RequestHead<'_, '_>,
-        number: u64,
+        (number, trace): (u64, Option<Trace>),
     ) {
         let mut address = [0_u8; ADDRESS_TEXT_MAX];
         let forwarding = forwarding_of(listener.http.forwarded);
@@ -106,6 +111,10 @@ impl<D: Driver> Worker<D> {
             self.client_address_text(key, &mut address)
         };
         let id = request_id_text(number);
+        let traceparent = trace.map(|trace| TraceEdit {
+            parent: trace.context.text(),
+            keeps_state: trace.is_continued,
+        });
         let edits = RequestEdits {
             forwarding,
             trust_forwarded: listener.http.trust_forwarded,
@@ -113,6 +122,7 @@ impl<D: Driver> Worker<D> {
             proto: "http",
             via: listener.http.via.as_deref(),
             request_id: listener.http.request_id.then_some(&id[..]),
+            trace: traceparent.as_ref(),
         };
         self.scratch.clear();
         http::write_request(&mut self.scratch, head, &edits);
@@ -283,11 +293,11 @@ fn forwarding_of(headers: ForwardedHeaders) -> Forwarding {
 fn note_texts(
     out: &mut Vec<u8>,
     head: &RequestHead<'_, '_>,
-    table: &Table,
-    listener: &Listener,
-    by: By,
+    (table, listener, by): (&Table, &Listener, By),
+    trace: Option<Trace>,
 ) {
     let text = |name| head.field(name).unwrap_or(b"");
+    let trace = trace.map(|trace| trace.context.to_raw());
     let route = by
         .route
         .and_then(|position| listener.route_names.get(position));
@@ -301,6 +311,7 @@ fn note_texts(
         shard: by
             .shard
             .map_or(b"", |shard| table.shard(shard).name.as_bytes()),
+        trace: trace.as_ref().map_or(b"", |raw| &raw[..]),
     };
     encode_texts(out, &texts);
 }

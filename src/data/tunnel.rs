@@ -38,6 +38,7 @@ impl<D: Driver> Worker<D> {
             rights: Rights::default(),
             client: address,
             started_micros: exchange.started_micros,
+            connect_micros: None,
             idle: exchange
                 .group()
                 .map_or(0, |group| ticks(group.timeouts.tunnel)),

@@ -6,6 +6,7 @@
 
 use rustix::io::Errno;
 
+use crate::base::decision::Reason;
 use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, BackendSlot};
 use crate::base::slab::Key;
@@ -75,6 +76,18 @@ pub(super) struct Search {
 }
 
 impl Search {
+    /// What chose the backend that was found.
+    fn reason(&self, group: &Group, found: Option<BackendIndex>) -> Reason {
+        match self.again {
+            _ if found.is_none() => Reason::Nobody,
+            _ if self.trial => Reason::Trial,
+            _ if self.affinity.preferred == found => Reason::Sticky,
+            Some(Again::Elsewhere) => Reason::Retry,
+            _ if group.needs_key() => Reason::Key,
+            _ => Reason::Policy,
+        }
+    }
+
     /// Does without the trial it has taken at `backend`.
     fn drop_trial(&mut self, backend: &Backend) {
         if std::mem::take(&mut self.trial) {
@@ -111,6 +124,8 @@ impl<D: Driver> Worker<D> {
             affinity: exchange.affinity,
         };
         let found = self.search_upstream(group, &mut search);
+        let chosen = found.as_ref().ok().map(|(_, index)| *index);
+        let reason = search.reason(group, chosen);
         let now = self.now.micros;
         if let Some(exchange) = self.exchange(key) {
             exchange.tried = search.tried;
@@ -122,13 +137,16 @@ impl<D: Driver> Worker<D> {
         }
         let (upstream, index) = found?;
         group.enter(index, self.core);
+        let is_connected = self.conns.at(upstream).is_some_and(|conn| conn.established);
         if let Some(exchange) = self.exchange(key) {
+            exchange.reason = reason;
             exchange.permit = search.permit;
             exchange.trial = search.trial;
             exchange.backend = Some(index);
             exchange.crowd = group.crowd_at(index);
             exchange.upstream = Some(upstream);
             exchange.handed_micros = now;
+            exchange.connect_micros = is_connected.then_some(0);
         }
         if let Some(conn) = self.conns.at_mut(key) {
             conn.peer = Some(upstream);

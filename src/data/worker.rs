@@ -11,9 +11,11 @@ use crate::base::wheel::Wheel;
 use crate::data::WorkerSetup;
 use crate::data::adopt::{ListenerState, Socket};
 use crate::data::bulk::Pipes;
+use crate::data::client::Client;
 use crate::data::conn::{Conn, Role};
 use crate::data::hedge::Hedges;
 use crate::data::queue::{self, Queues};
+use crate::data::trace::Traces;
 use crate::data::upstream::Pool;
 use crate::link::ToWorker;
 use crate::link::worker_side::WorkerSide;
@@ -81,6 +83,7 @@ pub(super) struct Worker<D> {
     pub(super) now: Now,
     pub(super) link: WorkerSide,
     pub(super) log: Option<AccessLogSender>,
+    pub(super) traces: Option<Traces>,
     pub(super) stats: Arc<CoreStats>,
     /// By listener slot.
     pub(super) listeners: Vec<Option<ListenerState>>,
@@ -138,6 +141,7 @@ impl<D: Driver> Worker<D> {
             },
             link: WorkerSide::new(setup.link),
             log: setup.access_log,
+            traces: setup.traces.map(|sample| Traces::new(setup.seed, sample)),
             stats: setup.stats,
             listeners: Vec::new(),
             sockets: Vec::new(),
@@ -230,6 +234,7 @@ impl<D: Driver> Worker<D> {
         if std::mem::replace(&mut conn.established, true) {
             return;
         }
+        let client = conn.peer;
         let slot = match &conn.role {
             Role::Upstream(upstream) => upstream.slot,
             Role::RelayUp(relay) => relay.slot,
@@ -241,6 +246,22 @@ impl<D: Driver> Worker<D> {
             .and_then(Option::as_ref)
         {
             stats.of(self.core).connects.inc();
+        }
+        let now = self.now.micros;
+        match client
+            .and_then(|client| self.conns.at_mut(client))
+            .map(|conn| &mut conn.role)
+        {
+            Some(Role::Client(Client {
+                exchange: Some(exchange),
+                ..
+            })) => {
+                exchange.connected(key, now);
+            }
+            Some(Role::RelayDown(relay)) => {
+                relay.connect_micros = Some(now.saturating_sub(relay.started_micros));
+            }
+            _ => {}
         }
         self.observe_connected(key);
     }

@@ -15,6 +15,7 @@ const EDITS: RequestEdits<'_> = RequestEdits {
     proto: "http",
     via: Some("weir"),
     request_id: Some(b"id-1"),
+    trace: None,
 };
 
 /// What became of a stream of requests.

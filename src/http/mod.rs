@@ -37,7 +37,7 @@ pub use head::{FIELDS_MAX, FieldStorage, HeadLimits, Method, Parsed, Refusal, Ve
 pub use request::{RequestHead, parse_request};
 pub use response::{Delivery, ResponseHead, parse_response};
 pub use rewrite::{
-    Forwarding, OwnField, RequestEdits, ResponseEdits, write_request, write_response,
+    Forwarding, OwnField, RequestEdits, ResponseEdits, TraceEdit, write_request, write_response,
 };
 
 #[cfg(test)]

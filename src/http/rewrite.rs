@@ -13,6 +13,7 @@ use super::framing::Framing;
 use super::head::{Method, Version, offset};
 use super::request::RequestHead;
 use super::response::{ResponseHead, has_no_body};
+use crate::base::trace::TEXT_BYTES as TRACEPARENT_BYTES;
 
 /// Room for what we add to a head, so that one `reserve` is enough.
 const ADDED_BYTES: usize = 256;
@@ -45,6 +46,17 @@ pub struct RequestEdits<'a> {
     pub via: Option<&'a str>,
     /// X-Request-Id to set: replaces the client's, or with trust only fills its absence.
     pub request_id: Option<&'a [u8]>,
+    /// The trace the request belongs to, if traces are followed.
+    pub trace: Option<&'a TraceEdit>,
+}
+
+/// What to say of the trace of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct TraceEdit {
+    /// `traceparent`, instead of what the client sent.
+    pub parent: [u8; TRACEPARENT_BYTES],
+    /// The client's `tracestate` belongs to it and passes.
+    pub keeps_state: bool,
 }
 
 /// A field weir itself puts on a response.
@@ -103,6 +115,12 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, edits: &Requ
     if head.max_forwards.is_some() {
         dropped = dropped.union(head.census.of(Kind::MaxForwards));
     }
+    if let Some(trace) = edits.trace {
+        dropped = dropped.union(fields_named(head.fields, b"traceparent"));
+        if !trace.keeps_state {
+            dropped = dropped.union(fields_named(head.fields, b"tracestate"));
+        }
+    }
     write_kept(out, head.bytes, head.fields, dropped);
     match head.framing() {
         Framing::Chunked => write_field(out, b"Transfer-Encoding", b"chunked"),
@@ -123,6 +141,9 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, edits: &Requ
     write_via(out, head.version(), edits.via);
     if let (Some(id), true) = (edits.request_id, sets_id) {
         write_checked_field(out, b"X-Request-Id", id);
+    }
+    if let Some(trace) = edits.trace {
+        write_field(out, b"traceparent", &trace.parent);
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -15,6 +15,7 @@ const EDITS: RequestEdits<'_> = RequestEdits {
     proto: "http",
     via: None,
     request_id: None,
+    trace: None,
 };
 
 const TRUSTED: RequestEdits<'_> = RequestEdits {

@@ -1,5 +1,5 @@
-//! An operator's own traffic, from the access log in JSON: when requests came, what they cost, and
-//! what the backends are like.
+//! An operator's own traffic, from the access log in JSON or from the decision log: when requests
+//! came, what they cost, and what the backends are like.
 //!
 //! A log tells how long each backend took, not how much work a request was: a busy backend takes
 //! longer for the same. So each backend is fitted first. Its *speed* is how fast it answers when
@@ -19,6 +19,7 @@ use serde::Deserialize;
 use super::scenario::Backends;
 use super::server::Discipline;
 use super::world::Told;
+use crate::telemetry::decisions::read::Decisions;
 
 /// What a log comes to.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +48,17 @@ struct Line {
     upstream_ms: Option<f64>,
 }
 
-/// One request of the log.
+/// What a log tells of one request.
+struct Request {
+    group: Option<String>,
+    backend: Option<String>,
+    /// Seconds since 1970.
+    arrived: f64,
+    /// Seconds until its backend answered, if it had one.
+    took: Option<f64>,
+}
+
+/// One request of the group.
 struct Entry {
     backend: usize,
     arrived: f64,
@@ -62,26 +73,70 @@ struct Fit {
     capacity: f64,
 }
 
-/// Reads a log. Without a `group` it is the one most lines are of.
+/// Reads a log of either kind. Without a `group` it is the one most lines are of.
 ///
 /// # Errors
 /// What is missing in the log.
-pub fn read<'l>(
-    lines: impl Iterator<Item = &'l str>,
-    group: Option<&str>,
-) -> Result<Replay, String> {
+pub fn read(bytes: &[u8], group: Option<&str>) -> Result<Replay, String> {
+    let (known, skipped) = match Decisions::of(bytes) {
+        Some(decisions) => told_by_decisions(decisions),
+        None => told_by_lines(&String::from_utf8_lossy(bytes)),
+    };
+    fitted(&known, skipped, group)
+}
+
+/// What the lines of an access log tell, and how many tell nothing.
+fn told_by_lines(text: &str) -> (Vec<Request>, usize) {
     let (mut known, mut skipped) = (Vec::new(), 0);
-    for text in lines {
-        match serde_json::from_str::<Line>(text) {
-            Ok(line) => known.push(line),
-            Err(_) => skipped += 1,
+    for line in text.lines() {
+        let line = serde_json::from_str::<Line>(line).ok();
+        let told = line.and_then(|line| {
+            Some(Request {
+                group: line.group,
+                backend: line.backend,
+                arrived: seconds_of(&line.time)? - line.duration_ms / 1000.0,
+                took: line.upstream_ms.map(|millis| millis / 1000.0),
+            })
+        });
+        match told {
+            Some(told) => known.push(told),
+            None => skipped += 1,
         }
     }
+    (known, skipped)
+}
+
+/// What decisions tell, and how many frames cannot be read.
+fn told_by_decisions(decisions: Decisions<'_>) -> (Vec<Request>, usize) {
+    let (mut known, mut skipped) = (Vec::new(), 0);
+    for decision in decisions {
+        let Ok(decision) = decision else {
+            skipped += 1;
+            continue;
+        };
+        let began = decision
+            .ended_unix_micros
+            .saturating_sub(decision.duration_micros);
+        let (group, backend) = decision.backend.unzip();
+        known.push(Request {
+            took: backend
+                .is_some()
+                .then(|| decision.upstream_micros as f64 / 1e6),
+            group,
+            backend,
+            arrived: began as f64 / 1e6,
+        });
+    }
+    (known, skipped)
+}
+
+fn fitted(known: &[Request], mut skipped: usize, group: Option<&str>) -> Result<Replay, String> {
     let group = match group {
         Some(group) => group.to_owned(),
-        None => most_frequent(&known).ok_or("the log names no group: it must be in JSON")?,
+        None => most_frequent(known)
+            .ok_or("the log names no group: it must be in JSON, or of decisions")?,
     };
-    let (mut entries, ids) = entries_of(&known, &group);
+    let (mut entries, ids) = entries_of(known, &group);
     skipped += known.len() - entries.len();
     if entries.is_empty() {
         return Err(format!("the log has no request of group {group:?}"));
@@ -114,7 +169,7 @@ pub fn read<'l>(
     })
 }
 
-fn most_frequent(lines: &[Line]) -> Option<String> {
+fn most_frequent(lines: &[Request]) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for group in lines.iter().filter_map(|line| line.group.as_deref()) {
         *counts.entry(group).or_default() += 1;
@@ -123,7 +178,7 @@ fn most_frequent(lines: &[Line]) -> Option<String> {
     most.map(|(group, _)| group.to_owned())
 }
 
-fn entries_of(lines: &[Line], group: &str) -> (Vec<Entry>, Vec<String>) {
+fn entries_of(lines: &[Request], group: &str) -> (Vec<Entry>, Vec<String>) {
     let ours = lines
         .iter()
         .filter(|line| line.group.as_deref() == Some(group));
@@ -134,12 +189,11 @@ fn entries_of(lines: &[Line], group: &str) -> (Vec<Entry>, Vec<String>) {
     for (number, at) in numbers.values_mut().enumerate() {
         *at = number;
     }
-    let entry = |line: &Line| {
-        let took = line.upstream_ms? / 1000.0;
+    let entry = |line: &Request| {
         Some(Entry {
             backend: *numbers.get(line.backend.as_deref()?)?,
-            arrived: seconds_of(&line.time)? - line.duration_ms / 1000.0,
-            took: took.max(1e-6),
+            arrived: line.arrived,
+            took: line.took?.max(1e-6),
             met: 1,
         })
     };
@@ -246,6 +300,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::id::BackendSlot;
+    use crate::telemetry::access_log::AccessRecord;
+    use crate::telemetry::access_log::frame::Texts;
+    use crate::telemetry::access_log::names::LogNames;
+    use crate::telemetry::access_log::tests::record;
+    use crate::telemetry::decisions::write::DecisionWriter;
 
     fn line(at_millis: u32, backend: &str, took: f64) -> String {
         let ended = f64::from(at_millis) + took;
@@ -272,7 +332,7 @@ mod tests {
             log.push(line(at * 100 + 50, "slow", 20.0));
         }
         log.push("not JSON".to_owned());
-        let replay = read(log.iter().map(String::as_str), None).unwrap();
+        let replay = read(log.join("\n").as_bytes(), None).unwrap();
         assert_eq!((replay.ids.len(), replay.told.len()), (2, 400));
         assert_eq!(replay.skipped, 1);
         let speeds: Vec<f64> = replay.backends.iter().map(|one| one.speed).collect();
@@ -293,9 +353,49 @@ mod tests {
             // Four at one time on two cores take twice as long.
             (1..5).for_each(|more| log.push(line(at + 400 + more, "one", 200.0)));
         }
-        let replay = read(log.iter().map(String::as_str), Some("app")).unwrap();
+        let replay = read(log.join("\n").as_bytes(), Some("app")).unwrap();
         let capacity = replay.backends[0].capacity;
         assert!((1.4..=2.1).contains(&capacity), "{capacity}");
-        assert!(read(log.iter().map(String::as_str), Some("web")).is_err());
+        assert!(read(log.join("\n").as_bytes(), Some("web")).is_err());
+    }
+
+    /// A decision with what replaying asks of one.
+    fn decided(out: &mut Vec<u8>, writer: &mut DecisionWriter, at_millis: u64, took_millis: u64) {
+        let names = LogNames::new(
+            ["web"].into_iter(),
+            [("app", "fast"), ("app", "slow")].into_iter(),
+        );
+        let slow = took_millis > 15;
+        let record = AccessRecord {
+            ended_unix_micros: 1_753_700_000_000_000 + (at_millis + took_millis) * 1000,
+            duration_micros: took_millis * 1000,
+            upstream_micros: took_millis * 1000,
+            backend: Some(BackendSlot(u32::from(slow))),
+            ..record()
+        };
+        writer.write(out, &names, &record, &Texts::default());
+    }
+
+    #[test]
+    fn decisions_tell_the_same_as_lines() {
+        let (mut lines, mut file) = (Vec::new(), Vec::new());
+        let mut writer = DecisionWriter::default();
+        writer.begin(&mut file);
+        for at in 0..200_u32 {
+            lines.push(line(at * 100, "fast", 10.0));
+            lines.push(line(at * 100 + 50, "slow", 20.0));
+            decided(&mut file, &mut writer, u64::from(at) * 100, 10);
+            decided(&mut file, &mut writer, u64::from(at) * 100 + 50, 20);
+        }
+        let of_lines = read(lines.join("\n").as_bytes(), None).unwrap();
+        let of_decisions = read(&file, None).unwrap();
+        assert_eq!(of_decisions.ids, of_lines.ids);
+        assert_eq!((of_decisions.told.len(), of_decisions.skipped), (400, 0));
+        for (left, right) in of_lines.told.iter().zip(&of_decisions.told) {
+            assert!((left.at - right.at).abs() < 1e-3, "{left:?} {right:?}");
+            assert!((left.work - right.work).abs() < 1e-6, "{left:?} {right:?}");
+        }
+        file.truncate(file.len() - 3);
+        assert_eq!(read(&file, None).unwrap().skipped, 1);
     }
 }

@@ -228,6 +228,18 @@ pub struct LogStats {
     pub lost: Counter,
     /// Batches of which something could not be written.
     pub write_errors: Counter,
+    /// Decisions written.
+    pub decisions: Counter,
+    /// Bytes of them.
+    pub decision_bytes: Counter,
+    /// Decisions that could not be written.
+    pub decisions_lost: Counter,
+    /// Spans dropped because the collector was too slow.
+    pub spans_dropped: Counter,
+    /// Spans a collector took. The control thread counts them.
+    pub spans_exported: Counter,
+    /// Spans the collector did not take. The control thread counts them.
+    pub spans_refused: Counter,
 }
 
 /// What is counted of a store that nodes share.

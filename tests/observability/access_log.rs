@@ -1,8 +1,9 @@
 //! One line for each request, whatever the request contains.
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Answer, Settings, Upstream, closed_port};
+use crate::support::{Answer, PATIENCE, Settings, Upstream, closed_port};
 
 fn json(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
@@ -190,7 +191,7 @@ fn combined_lines_have_the_form_every_tool_reads() {
 #[test]
 fn no_request_can_forge_a_line() {
     let upstream = Upstream::named("ok");
-    for format in ["json", "combined"] {
+    for format in ["json", "combined", "httplog"] {
         let proxy = Settings::http_to(&[&upstream]).access_log(format).start();
         let attacks = [
             r#"GET /"},{"forged":1 HTTP/1.1"#,
@@ -216,10 +217,10 @@ fn no_request_can_forge_a_line() {
                 line.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
                 "{line:?}"
             );
-            if format == "json" {
-                assert!(json(line).get("forged").is_none(), "{line}");
-            } else {
-                assert_eq!(combined(line)[0], "127.0.0.1");
+            match format {
+                "json" => assert!(json(line).get("forged").is_none(), "{line}"),
+                "combined" => assert_eq!(combined(line)[0], "127.0.0.1"),
+                _ => assert!(line.starts_with("127.0.0.1:"), "{line}"),
             }
         }
     }
@@ -278,4 +279,106 @@ fn a_sample_keeps_one_of_so_many_and_all_that_failed() {
     let broken = lines.iter().filter(|line| json(line)["status"] == 500);
     assert_eq!(broken.count(), 3);
     proxy.wait_for_metric("weir_listener_requests_total", &[], 43.0);
+}
+
+#[test]
+fn httplog_lines_tell_times_end_and_counters() {
+    let upstream = Upstream::named("ok");
+    let closed = closed_port();
+    let proxy = Settings::new()
+        .listener("web", "http")
+        .to("app")
+        .route("path_prefix = \"/closed\"\ngroup = \"closed\"")
+        .group("app", &[])
+        .member(&upstream, "id = \"first\"")
+        .group("closed", &[])
+        .member(&closed, "id = \"none\"")
+        .access_log("httplog")
+        .start();
+    let mut client = proxy.client();
+    client.get("/fine");
+    client.get("/closed");
+    // Counters are read when a line is written, while the client is still there.
+    proxy.wait_for_log_lines(2);
+    client.ask("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+    let lines = proxy.wait_for_log_lines(3);
+    let words: Vec<Vec<&str>> = lines.iter().map(|line| line.split(' ').collect()).collect();
+    let me = client.stream().local_addr().unwrap().to_string();
+    for words in &words {
+        assert_eq!((words[0], words[2]), (&*me, "web"));
+    }
+    let pick = |words: &[&str]| [words[3], words[5], words[9]].map(str::to_owned);
+    assert_eq!(pick(&words[0]), ["app/first", "200", "----"]);
+    assert_eq!(pick(&words[1]), ["closed/none", "502", "SC--"]);
+    assert_eq!(pick(&words[2]), ["web/<NOSRV>", "400", "PR--"]);
+    let times = |words: &[&str]| -> Vec<i64> {
+        words[4]
+            .split('/')
+            .map(|time| time.parse().unwrap())
+            .collect()
+    };
+    assert!(
+        times(&words[0]).iter().all(|time| *time >= 0),
+        "{}",
+        lines[0]
+    );
+    assert_eq!(times(&words[1])[2..4], [-1, -1], "{}", lines[1]);
+    assert_eq!(times(&words[2])[..4], [-1; 4], "{}", lines[2]);
+    assert!(lines[0].ends_with("\"GET /fine HTTP/1.1\""), "{}", lines[0]);
+    assert!(words[0][10].starts_with("1/1/"), "{}", lines[0]);
+}
+
+#[test]
+fn a_head_that_comes_slowly_is_time_of_the_client() {
+    let upstream = Upstream::named("ok");
+    let proxy = Settings::http_to(&[&upstream])
+        .access_log("httplog")
+        .start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\n");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    client.send("Host: test\r\n\r\n");
+    client.response();
+    let line = &proxy.wait_for_log_lines(1)[0];
+    let times: Vec<u64> = line
+        .split(' ')
+        .nth(4)
+        .unwrap()
+        .split('/')
+        .map(|t| t.parse().unwrap())
+        .collect();
+    assert!(times[0] >= 50 && times[4] >= times[0], "{line}");
+}
+
+#[test]
+fn syslog_gets_every_line_and_a_reopened_socket_the_next() {
+    let daemon = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    daemon.set_read_timeout(Some(PATIENCE)).unwrap();
+    let upstream = Upstream::named("ok");
+    let address = daemon.local_addr().unwrap();
+    let log = format!("[access_log]\nsyslog = \"{address}\"\nformat = \"httplog\"");
+    let proxy = Settings::http_to(&[&upstream]).section(&log).start();
+    let mut client = proxy.client();
+    let mut room = [0; 4096];
+    let mut next = || {
+        let length = daemon.recv(&mut room).expect("a message in time");
+        String::from_utf8(room[..length].to_vec()).unwrap()
+    };
+    for number in 0..20 {
+        client.get(&format!("/{number}"));
+        let message = next();
+        assert!(message.starts_with("<134>1 "), "{message}");
+        assert!(
+            message.ends_with(&format!("\"GET /{number} HTTP/1.1\"")),
+            "{message}"
+        );
+        if number == 10 {
+            proxy.signal(Signal::USR1);
+        }
+    }
+    proxy.wait_for_metric("weir_access_log_lines_total", &[], 20.0);
+    assert_eq!(
+        proxy.metrics().count("weir_access_log_lost_total", &[]),
+        0.0
+    );
 }

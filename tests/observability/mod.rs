@@ -3,4 +3,6 @@
 
 mod access_log;
 mod counts;
+mod decisions;
 mod routes;
+mod traces;

@@ -4,6 +4,7 @@
 //! to groups, overlapping addresses) look at the text where that part failed, so that one
 //! mistake is reported once. The result is thrown away if anything was noted as an error.
 
+mod access_log;
 mod address;
 pub(super) mod admin;
 mod affinity;
@@ -25,21 +26,20 @@ mod require;
 mod route;
 mod shard;
 mod store;
+mod telemetry;
 mod upgrade;
 mod values;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub(super) use self::access_log::FACILITIES;
 use self::address::Listening;
 use self::destination::Targets;
 use self::names::Names;
 pub(super) use self::values::missing;
 use self::values::{choice, duration};
-use super::checked::{
-    AccessLog, AccessLogFormat, Config, Log, LogDestination, LogFormat, LogLevel, Sealed, Shutdown,
-    Workers,
-};
+use super::checked::{Config, Log, LogFormat, LogLevel, Sealed, Shutdown, Workers};
 use super::problem::Problems;
 use super::raw;
 use super::reader::Written;
@@ -90,7 +90,15 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
         access_log: raw
             .access_log
             .as_ref()
-            .and_then(|raw| check_access_log(raw, problems)),
+            .and_then(|raw| access_log::check(raw, problems)),
+        decision_log: raw
+            .decision_log
+            .as_ref()
+            .and_then(|raw| telemetry::decision_log(raw, problems)),
+        tracing: raw
+            .tracing
+            .as_ref()
+            .and_then(|raw| telemetry::tracing(raw, problems)),
         heartbeat: raw
             .heartbeat
             .as_ref()
@@ -203,31 +211,6 @@ fn check_log(raw: &raw::Log, problems: &mut Problems<'_>) -> Log {
     }
 }
 
-fn check_access_log(raw: &raw::AccessLog, problems: &mut Problems<'_>) -> Option<AccessLog> {
-    let format = choice(
-        &raw.format,
-        AccessLogFormat::Json,
-        &ACCESS_LOG_FORMATS,
-        problems,
-    );
-    let Some(path) = &raw.path else {
-        missing(&raw.at, "path", "\"/var/log/weir-access.log\"", problems);
-        return None;
-    };
-    let destination = match path.value.as_str() {
-        "-" => LogDestination::Stdout,
-        _ => {
-            let fix = "write the path of a file, or \"-\" for standard output";
-            LogDestination::File(values::path(path, fix, problems)?)
-        }
-    };
-    Some(AccessLog {
-        destination,
-        format,
-        sample: values::number(&raw.sample, 1, 1..=1_000_000, problems),
-    })
-}
-
 /// The words of `log.level`, most urgent first.
 pub(super) const LEVELS: [(&str, LogLevel); 5] = [
     ("error", LogLevel::Error),
@@ -240,9 +223,3 @@ pub(super) const LEVELS: [(&str, LogLevel); 5] = [
 /// The words of `log.format`.
 pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] =
     [("text", LogFormat::Text), ("json", LogFormat::Json)];
-
-/// The words of `access_log.format`.
-pub(super) const ACCESS_LOG_FORMATS: [(&str, AccessLogFormat); 2] = [
-    ("json", AccessLogFormat::Json),
-    ("combined", AccessLogFormat::Combined),
-];

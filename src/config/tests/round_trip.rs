@@ -3,9 +3,11 @@
 use proptest::prelude::*;
 
 use self::health::any_health;
+use self::logs::{any_access_log, any_decision_log, any_tracing};
 use super::*;
 
 mod health;
+mod logs;
 
 /// A file as the store, and beside an etcd.
 const STORES: [&str; 5] = [
@@ -148,10 +150,6 @@ fn any_node() -> BoxedStrategy<String> {
             "\"trace\"",
         ],
     );
-    let access = key(
-        "[access_log]\nformat = \"combined\"\nsample = 100\npath",
-        &["\"-\"", "'/tmp/a \"b\"\\c.log'", "\"/tmp/\\u00e4\\n.log\""],
-    );
     lines(vec![
         workers,
         seed,
@@ -165,7 +163,9 @@ fn any_node() -> BoxedStrategy<String> {
         ),
         key("[store]\npath", &STORES),
         level,
-        access,
+        any_access_log(),
+        any_decision_log(),
+        any_tracing(),
         key(
             "[shutdown]\ndrain_timeout",
             &["\"0s\"", "\"5m\"\nidle_grace = \"500ms\""],

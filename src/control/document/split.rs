@@ -11,12 +11,14 @@ use super::path::ObjectPath;
 use super::{Document, OpError, Section};
 
 /// Keys at the top of a file that belong to the process.
-pub const PROCESS_KEYS: [&str; 7] = [
+pub const PROCESS_KEYS: [&str; 9] = [
     "access_log",
     "admin",
+    "decision_log",
     "heartbeat",
     "log",
     "store",
+    "tracing",
     "upgrade",
     "workers",
 ];

@@ -16,6 +16,7 @@ use crate::config::{Config, Members};
 use crate::control::access_log::LogHandle;
 use crate::control::admin::{self, Interface, Shares, Sources};
 use crate::control::change::Snapshot;
+use crate::control::collector::collect;
 use crate::control::core::{ControlSetup, Ready};
 use crate::control::files::Files;
 use crate::control::handle::Handle;
@@ -82,6 +83,7 @@ impl Control {
             orders,
             stats,
             log: setup.access_log,
+            collector: setup.collecting.map(|to| tokio::spawn(collect(to))),
             on_ready: setup.on_ready,
             interface,
             heartbeats,

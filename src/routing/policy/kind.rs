@@ -76,6 +76,24 @@ impl PolicyKind {
         )
     }
 
+    /// Its number in logs, the place of its word among [`POLICIES`](crate::base::decision::POLICIES).
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            PolicyKind::Adaptive(_) => 0,
+            PolicyKind::LeastConnections => 1,
+            PolicyKind::LeastRequest { .. } => 2,
+            PolicyKind::Maglev { .. } => 3,
+            PolicyKind::PeakEwma => 4,
+            PolicyKind::Random => 5,
+            PolicyKind::Rendezvous { .. } => 6,
+            PolicyKind::RingHash { .. } => 7,
+            PolicyKind::RoundRobin => 8,
+            PolicyKind::WeightedLeastConnections => 9,
+            PolicyKind::WeightedRoundRobin => 10,
+        }
+    }
+
     /// The word of the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -91,6 +109,32 @@ impl PolicyKind {
             PolicyKind::RoundRobin => "round_robin",
             PolicyKind::WeightedLeastConnections => "weighted_least_connections",
             PolicyKind::WeightedRoundRobin => "weighted_round_robin",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::decision::POLICIES;
+
+    #[test]
+    fn numbers_are_places_of_words() {
+        let bounded_load = None;
+        for kind in [
+            PolicyKind::Adaptive(Adaptive::default()),
+            PolicyKind::LeastConnections,
+            PolicyKind::LeastRequest { choices: 2 },
+            PolicyKind::Maglev { bounded_load },
+            PolicyKind::PeakEwma,
+            PolicyKind::Random,
+            PolicyKind::Rendezvous { bounded_load },
+            PolicyKind::RingHash { bounded_load },
+            PolicyKind::RoundRobin,
+            PolicyKind::WeightedLeastConnections,
+            PolicyKind::WeightedRoundRobin,
+        ] {
+            assert_eq!(POLICIES[usize::from(kind.number())], kind.name());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From records to lines, `combined` or JSON.
+//! From records to lines: `combined`, `httplog` or JSON.
 //!
 //! This runs once for every request on the log thread, so it is part of the CPU each request
 //! costs: pieces are copied into one buffer, numbers go through `itoa`, names were escaped when
@@ -10,48 +10,19 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::base::epoch::Epoch;
 use crate::telemetry::access_log::frame::Texts;
+use crate::telemetry::access_log::names::LogNames;
 use crate::telemetry::access_log::stamp::Stamp;
-use crate::telemetry::access_log::{AccessRecord, escape, request_id};
+use crate::telemetry::access_log::{AccessRecord, escape, httplog, request_id};
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineFormat {
     /// The combined format of Apache and nginx.
     Combined,
+    /// What HAProxy writes with `option httplog`.
+    Httplog,
     /// One JSON object per line.
     Json,
-}
-
-/// What slots are called, as pieces of JSON ready to be copied into a line.
-#[derive(Debug, Default)]
-pub struct LogNames {
-    listeners: Vec<Box<[u8]>>,
-    backends: Vec<Box<[u8]>>,
-}
-
-impl LogNames {
-    /// Names by slot: of listeners, and of groups with their backends.
-    #[must_use]
-    pub fn new<'a>(
-        listeners: impl Iterator<Item = &'a str>,
-        backends: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Self {
-        let listener = |name: &str| {
-            let mut out = Vec::new();
-            json_text(&mut out, b",\"listener\":\"", name.as_bytes());
-            out.into()
-        };
-        let backend = |(group, backend): (&str, &str)| {
-            let mut out = Vec::new();
-            json_text(&mut out, b",\"group\":\"", group.as_bytes());
-            json_text(&mut out, b",\"backend\":\"", backend.as_bytes());
-            out.into()
-        };
-        LogNames {
-            listeners: listeners.map(listener).collect(),
-            backends: backends.map(backend).collect(),
-        }
-    }
 }
 
 /// Writes lines of one format.
@@ -81,6 +52,7 @@ impl LineWriter {
     ) {
         match self.format {
             LineFormat::Combined => self.combined(out, record, texts),
+            LineFormat::Httplog => httplog::write(out, &mut self.stamp, names, record, texts),
             LineFormat::Json => self.json(out, names, record, texts),
         }
     }
@@ -127,7 +99,7 @@ impl LineWriter {
         out.push(b'.');
         padded(out, record.ended_unix_micros % 1_000_000 / 1000);
         out.extend_from_slice(b"Z\"");
-        name(out, &names.listeners, record.listener.index());
+        out.extend_from_slice(names.listener_json(record.listener));
         json_text(out, b",\"route\":\"", texts.route);
         json_text(out, b",\"shard\":\"", texts.shard);
         out.extend_from_slice(b",\"client\":\"");
@@ -146,7 +118,7 @@ impl LineWriter {
         if let Some(backend) = record.backend {
             out.extend_from_slice(b",\"upstream_ms\":");
             millis(out, record.upstream_micros);
-            name(out, &names.backends, backend.index());
+            out.extend_from_slice(names.backend_json(backend));
         }
         let epoch = Epoch(record.epoch);
         json_number(out, b",\"epoch\":", epoch.revision());
@@ -193,12 +165,12 @@ fn json_number(out: &mut Vec<u8>, key: &[u8], value: u64) {
     number(out, value);
 }
 
-fn number(out: &mut Vec<u8>, value: u64) {
+pub(super) fn number(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Three digits with leading zeros, of a value below 1000.
-fn padded(out: &mut Vec<u8>, value: u64) {
+pub(super) fn padded(out: &mut Vec<u8>, value: u64) {
     let digit = |weight: u64| b'0' + (value / weight % 10) as u8;
     out.extend_from_slice(&[digit(100), digit(10), digit(1)]);
 }
@@ -209,14 +181,7 @@ fn millis(out: &mut Vec<u8>, micros: u64) {
     padded(out, micros % 1000);
 }
 
-/// A record can be older than the newest names and its slot out of use: then it names nothing.
-fn name(out: &mut Vec<u8>, names: &[Box<[u8]>], slot: usize) {
-    if let Some(name) = names.get(slot) {
-        out.extend_from_slice(name);
-    }
-}
-
-fn address(out: &mut Vec<u8>, address: SocketAddr) {
+pub(super) fn address(out: &mut Vec<u8>, address: SocketAddr) {
     if address.is_ipv6() {
         out.push(b'[');
         ip(out, address.ip());

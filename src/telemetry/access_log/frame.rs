@@ -8,20 +8,29 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rtrb::Consumer;
 
+use crate::base::decision::Reason;
 use crate::base::fault::Fault;
 use crate::base::id::{BackendSlot, ListenerSlot};
 use crate::base::limits::LOG_TEXT_BYTES_MAX;
-use crate::telemetry::access_log::AccessRecord;
+use crate::telemetry::access_log::{AccessRecord, Choice, Reached, Readers, Stickiness};
 
 /// Bytes of the numbers of a record.
-pub const HEADER_BYTES: usize = 104;
+pub const HEADER_BYTES: usize = 144;
 
 const _: () = assert!(LOG_TEXT_BYTES_MAX <= u16::MAX as usize);
 
 const NO_BACKEND: u32 = u32::MAX;
 const NO_FAULT: u8 = u8::MAX;
+const NO_TIME: u64 = u64::MAX;
 const FLAG_HTTP10: u8 = 1;
 const FLAG_IPV6: u8 = 2;
+const FLAG_STICKY: u8 = 4;
+const FLAG_NAMED: u8 = 8;
+const FLAG_MOVED: u8 = 16;
+const FLAG_KEY: u8 = 32;
+const READS_LINE: u8 = 1;
+const READS_DECISION: u8 = 2;
+const READS_SPANS: u8 = 4;
 
 /// The texts of a record; empty where the request had none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,13 +49,15 @@ pub struct Texts<'a> {
     pub route: &'a [u8],
     /// Name of the shard rule that placed it, or refused to.
     pub shard: &'a [u8],
+    /// The raw context of its trace, if it has one that is recorded.
+    pub trace: &'a [u8],
 }
 
 /// The numbers of a record whose whole length is `total`.
 #[inline]
 pub fn encode_header(record: &AccessRecord, total: u32) -> [u8; HEADER_BYTES] {
     let mut out = [0_u8; HEADER_BYTES];
-    let flags = if record.http10 { FLAG_HTTP10 } else { 0 };
+    let flags = flags_of(record);
     let (ip, flags) = match record.client.ip() {
         IpAddr::V4(v4) => (u128::from(v4.to_bits()), flags),
         IpAddr::V6(v6) => (v6.to_bits(), flags | FLAG_IPV6),
@@ -64,6 +75,11 @@ pub fn encode_header(record: &AccessRecord, total: u32) -> [u8; HEADER_BYTES] {
     out[16] = flags;
     out[17] = record.retries;
     out[18] = record.fault.map_or(NO_FAULT, |fault| fault as u8);
+    out[19] = record.reached as u8;
+    out[20] = record.choice.reason as u8;
+    out[21] = record.choice.policy;
+    out[22] = record.choice.tried;
+    out[23] = readers_of(record);
     out[24..40].copy_from_slice(&ip.to_le_bytes());
     out[40..48].copy_from_slice(&record.ended_unix_micros.to_le_bytes());
     out[48..56].copy_from_slice(&record.bytes_received.to_le_bytes());
@@ -73,7 +89,34 @@ pub fn encode_header(record: &AccessRecord, total: u32) -> [u8; HEADER_BYTES] {
     out[80..88].copy_from_slice(&record.upstream_micros.to_le_bytes());
     out[88..96].copy_from_slice(&record.epoch.to_le_bytes());
     out[96..104].copy_from_slice(&record.request_number.to_le_bytes());
+    out[104..112].copy_from_slice(&record.head_micros.to_le_bytes());
+    out[112..120].copy_from_slice(&record.queue_micros.to_le_bytes());
+    let connect = record.connect_micros.unwrap_or(NO_TIME);
+    out[120..128].copy_from_slice(&connect.to_le_bytes());
+    out[128..136].copy_from_slice(&record.choice.key.unwrap_or(0).to_le_bytes());
+    out[136..140].copy_from_slice(&record.choice.candidates.to_le_bytes());
+    // What is more than an hour counts as that.
+    let handed = u32::try_from(record.handed_micros).unwrap_or(u32::MAX);
+    out[140..144].copy_from_slice(&handed.to_le_bytes());
     out
+}
+
+#[inline]
+fn readers_of(record: &AccessRecord) -> u8 {
+    let flag = |holds, flag| if holds { flag } else { 0 };
+    flag(record.readers.line, READS_LINE)
+        | flag(record.readers.decision, READS_DECISION)
+        | flag(record.readers.spans, READS_SPANS)
+}
+
+#[inline]
+fn flags_of(record: &AccessRecord) -> u8 {
+    let flag = |holds, flag| if holds { flag } else { 0 };
+    flag(record.http10, FLAG_HTTP10)
+        | flag(record.stickiness.looked, FLAG_STICKY)
+        | flag(record.stickiness.named, FLAG_NAMED)
+        | flag(record.stickiness.moved, FLAG_MOVED)
+        | flag(record.choice.key.is_some(), FLAG_KEY)
 }
 
 /// The record in `bytes`, which must be exactly one; `None` if it is not one of ours.
@@ -87,6 +130,7 @@ pub fn decode(bytes: &[u8]) -> Option<(AccessRecord, Texts<'_>)> {
         IpAddr::V6(Ipv6Addr::from_bits(ip))
     };
     let backend = u32::from_le_bytes(array(h, 8));
+    let connect = u64::from_le_bytes(array(h, 120));
     let record = AccessRecord {
         ended_unix_micros: u64::from_le_bytes(array(h, 40)),
         listener: ListenerSlot(u32::from_le_bytes(array(h, 4))),
@@ -103,6 +147,28 @@ pub fn decode(bytes: &[u8]) -> Option<(AccessRecord, Texts<'_>)> {
         epoch: u64::from_le_bytes(array(h, 88)),
         fault: Fault::ALL.get(usize::from(h[18])).copied(),
         request_number: u64::from_le_bytes(array(h, 96)),
+        head_micros: u64::from_le_bytes(array(h, 104)),
+        queue_micros: u64::from_le_bytes(array(h, 112)),
+        connect_micros: (connect != NO_TIME).then_some(connect),
+        handed_micros: u64::from(u32::from_le_bytes(array(h, 140))),
+        reached: *Reached::ALL.get(usize::from(h[19]))?,
+        choice: Choice {
+            key: (h[16] & FLAG_KEY != 0).then(|| u64::from_le_bytes(array(h, 128))),
+            reason: *Reason::ALL.get(usize::from(h[20]))?,
+            policy: h[21],
+            candidates: u32::from_le_bytes(array(h, 136)),
+            tried: h[22],
+        },
+        readers: Readers {
+            line: h[23] & READS_LINE != 0,
+            decision: h[23] & READS_DECISION != 0,
+            spans: h[23] & READS_SPANS != 0,
+        },
+        stickiness: Stickiness {
+            looked: h[16] & FLAG_STICKY != 0,
+            named: h[16] & FLAG_NAMED != 0,
+            moved: h[16] & FLAG_MOVED != 0,
+        },
     };
     Some((record, decode_texts(texts)?))
 }
@@ -118,6 +184,7 @@ fn decode_texts(bytes: &[u8]) -> Option<Texts<'_>> {
     let (referer, rest) = take_text(rest)?;
     let (route, rest) = take_text(rest)?;
     let (shard, rest) = take_text(rest)?;
+    let (trace, rest) = take_text(rest)?;
     rest.is_empty().then_some(Texts {
         method,
         target,
@@ -126,6 +193,7 @@ fn decode_texts(bytes: &[u8]) -> Option<Texts<'_>> {
         referer,
         route,
         shard,
+        trace,
     })
 }
 

@@ -1,4 +1,5 @@
 //! The access log: a worker writes compact records into its own ring, a log thread formats them.
+//! The decision log and the spans of traces are made of the same records.
 //!
 //! The worker's share is kept to two copies: the numbers, packed, and the texts, encoded when the
 //! head was parsed. Names of listeners and backends travel as slots and are looked up by the log
@@ -6,15 +7,19 @@
 //! not fit is dropped whole and counted: serving goes before logging.
 //! Records of one core stay in order; between cores lines may be out of order by one poll.
 
+pub mod ending;
 pub mod escape;
 pub mod format;
 pub mod frame;
+mod httplog;
+pub mod names;
 pub mod stamp;
 
 use std::net::SocketAddr;
 
 use rtrb::Producer;
 
+use crate::base::decision::Reason;
 use crate::base::fault::Fault;
 use crate::base::id::{BackendSlot, ListenerSlot};
 use crate::base::limits::LOG_TEXT_BYTES_MAX;
@@ -47,12 +52,101 @@ pub struct AccessRecord {
     pub duration_micros: u64,
     /// From hand-over to the backend to its response head.
     pub upstream_micros: u64,
+    /// From its first byte to the end of its head.
+    pub head_micros: u64,
+    /// What it waited for room at a backend.
+    pub queue_micros: u64,
+    /// From hand-over to the connection that took it; none if none did.
+    pub connect_micros: Option<u64>,
+    /// From its first byte to its hand-over to the backend it was with last.
+    pub handed_micros: u64,
+    /// How far it came.
+    pub reached: Reached,
+    /// How its backend was chosen.
+    pub choice: Choice,
+    /// Who is to be told of it.
+    pub readers: Readers,
+    /// What became of the cookie by which clients stay with a backend.
+    pub stickiness: Stickiness,
     /// Epoch the request was routed with.
     pub epoch: u64,
     /// What went wrong, if something did.
     pub fault: Option<Fault>,
     /// Number of the request on this node, the same as in `X-Request-Id`; 0 if none was given.
     pub request_number: u64,
+}
+
+/// How far an exchange came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reached {
+    /// Its head was read, as far as it could be.
+    Head,
+    /// It waited for room at a backend.
+    Queue,
+    /// It had a backend, and no connection to it.
+    Connect,
+    /// It was with its backend, which had not answered.
+    Answer,
+    /// The answer had begun.
+    Body,
+    /// All of it, or all of our own answer.
+    End,
+}
+
+impl Reached {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Reached; 6] = [
+        Reached::Head,
+        Reached::Queue,
+        Reached::Connect,
+        Reached::Answer,
+        Reached::Body,
+        Reached::End,
+    ];
+}
+
+/// How a backend was chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Hash of the key it was placed by.
+    pub key: Option<u64>,
+    /// What chose.
+    pub reason: Reason,
+    /// Number of the policy.
+    pub policy: u8,
+    /// Backends of the group.
+    pub candidates: u32,
+    /// Backends tried, the last one included.
+    pub tried: u8,
+}
+
+/// Who is to be told of a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readers {
+    /// The access log.
+    pub line: bool,
+    /// The decision log.
+    pub decision: bool,
+    /// The collector of traces: its context stands among the texts.
+    pub spans: bool,
+}
+
+impl Readers {
+    fn any(self) -> bool {
+        self.line || self.decision || self.spans
+    }
+}
+
+/// What became of the cookie by which clients stay with a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stickiness {
+    /// The group looks at one.
+    pub looked: bool,
+    /// The client named a backend.
+    pub named: bool,
+    /// It was served by another than that.
+    pub moved: bool,
 }
 
 /// Appends the texts of a request to `out` in the form [`AccessLogSender::push`] takes. Called
@@ -68,8 +162,11 @@ pub fn encode_texts(out: &mut Vec<u8>, texts: &Texts<'_>) {
         referer,
         route,
         shard,
+        trace,
     } = *texts;
-    for text in [method, target, host, user_agent, referer, route, shard] {
+    for text in [
+        method, target, host, user_agent, referer, route, shard, trace,
+    ] {
         let length = text.len().min(LOG_TEXT_BYTES_MAX);
         // LOG_TEXT_BYTES_MAX fits, which frame.rs asserts.
         out.extend_from_slice(&(length as u16).to_le_bytes());
@@ -84,11 +181,21 @@ pub fn request_id(number: u64) -> [u8; 16] {
     std::array::from_fn(|position| DIGITS[(number >> (60 - 4 * position) & 0xf) as usize])
 }
 
+/// What a worker tells the log thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// One of so many records for the access log, and all that tell of a failure; none if there
+    /// is no access log.
+    pub lines: Option<u32>,
+    /// Every record for the decision log.
+    pub decisions: bool,
+}
+
 /// A worker's end of the log.
 pub struct AccessLogSender {
     ring: Producer<u8>,
-    sample: u32,
-    /// Records of good ends until the next one that is kept.
+    telling: Telling,
+    /// Records of good ends until the next one the access log keeps.
     until_next: u32,
 }
 
@@ -98,28 +205,52 @@ fn is_failure(record: &AccessRecord) -> bool {
 }
 
 impl AccessLogSender {
-    /// A sender into `ring` that keeps one of `sample` records, and all that tell of a failure.
+    /// A sender into `ring`.
     #[must_use]
-    pub fn new(ring: Producer<u8>, sample: u32) -> Self {
+    pub fn new(ring: Producer<u8>, telling: Telling) -> Self {
         AccessLogSender {
             ring,
-            sample,
+            telling,
             until_next: 1,
         }
     }
 
-    /// Queues one record with its texts (see [`encode_texts`]; empty if there are none), unless the
-    /// sample leaves it out. Returns false, and queues nothing, when the ring is full: the caller
-    /// counts the drop.
+    /// Whether every record is a decision somebody reads.
+    #[must_use]
+    pub fn tells_decisions(&self) -> bool {
+        self.telling.decisions
+    }
+
+    /// Whether the access log has this one.
+    #[inline]
+    fn has_line(&mut self, record: &AccessRecord) -> bool {
+        match self.telling.lines {
+            None => false,
+            Some(sample) if sample > 1 && !is_failure(record) => {
+                self.until_next -= 1;
+                if self.until_next > 0 {
+                    return false;
+                }
+                self.until_next = sample;
+                true
+            }
+            Some(_) => true,
+        }
+    }
+
+    /// Queues one record with its texts (see [`encode_texts`]; empty if there are none), unless
+    /// nobody is to be told of it; its `readers` say whether the collector of traces is. Returns
+    /// false, and queues nothing, when the ring is full: the caller counts the drop.
     #[must_use]
     #[inline]
     pub fn push(&mut self, record: &AccessRecord, texts: &[u8]) -> bool {
-        if self.sample > 1 && !is_failure(record) {
-            self.until_next -= 1;
-            if self.until_next > 0 {
-                return true;
-            }
-            self.until_next = self.sample;
+        let readers = Readers {
+            line: self.has_line(record),
+            decision: self.telling.decisions && record.status != 0,
+            spans: record.readers.spans,
+        };
+        if !readers.any() {
+            return true;
         }
         let total = HEADER_BYTES + texts.len();
         // The cached figure spares the reader's cache line; it can only be too low.
@@ -131,10 +262,10 @@ impl AccessLogSender {
         };
         // Room for both was just seen and only this end takes room away, so neither part fails;
         // a reader that sees the first part waits for the number of bytes it announces.
-        let header = encode_header(record, total);
+        let header = encode_header(&AccessRecord { readers, ..*record }, total);
         self.ring.push_entire_slice(&header).is_ok() && self.ring.push_entire_slice(texts).is_ok()
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -1,14 +1,17 @@
 //! Records survive the ring, and no text of a client can forge a line.
 
+mod httplog;
+
 use proptest::prelude::*;
 use rtrb::RingBuffer;
 
-use super::format::{LineFormat, LineWriter, LogNames};
+use super::format::{LineFormat, LineWriter};
 use super::frame::{RecordReader, Texts};
+use super::names::LogNames;
 use super::*;
 use crate::base::epoch::Epoch;
 
-pub(in crate::telemetry) fn record() -> AccessRecord {
+pub(crate) fn record() -> AccessRecord {
     AccessRecord {
         ended_unix_micros: 1_753_700_000_123_456,
         listener: ListenerSlot(0),
@@ -22,10 +25,33 @@ pub(in crate::telemetry) fn record() -> AccessRecord {
         body_bytes_sent: 1000,
         duration_micros: 12_045,
         upstream_micros: 11_999,
+        head_micros: 1_000,
+        queue_micros: 2_000,
+        connect_micros: Some(3_000),
+        handed_micros: 3_000,
+        reached: Reached::End,
+        choice: Choice::default(),
+        readers: Readers::default(),
+        stickiness: Stickiness::default(),
         epoch: Epoch::of(7).0,
         fault: None,
         request_number: 0xabc,
     }
+}
+
+const EVERY: Telling = Telling {
+    lines: Some(1),
+    decisions: false,
+};
+
+/// The record as the log thread gets it.
+fn as_line(record: AccessRecord) -> AccessRecord {
+    let line = true;
+    let readers = Readers {
+        line,
+        ..record.readers
+    };
+    AccessRecord { readers, ..record }
 }
 
 fn names() -> LogNames {
@@ -43,6 +69,7 @@ const TEXTS: Texts<'static> = Texts {
     referer: b"",
     route: b"api",
     shard: b"by-tenant",
+    trace: b"",
 };
 
 fn encoded(texts: &Texts<'_>) -> Vec<u8> {
@@ -106,8 +133,8 @@ fn json_names_every_fact_once() {
 
 #[test]
 fn a_full_ring_takes_nothing_of_a_record_and_recovers() {
-    let (producer, consumer) = RingBuffer::new(330);
-    let mut sender = AccessLogSender::new(producer, 1);
+    let (producer, consumer) = RingBuffer::new(2 * HEADER_BYTES + 2 * encoded(&TEXTS).len() + 40);
+    let mut sender = AccessLogSender::new(producer, EVERY);
     let mut reader = RecordReader::new(consumer);
     let texts = encoded(&TEXTS);
     assert!(sender.push(&record(), &texts));
@@ -117,7 +144,7 @@ fn a_full_ring_takes_nothing_of_a_record_and_recovers() {
     let mut seen = 0;
     assert_eq!(
         reader.drain(|got, texts| {
-            assert_eq!((got, texts), (&record(), &TEXTS));
+            assert_eq!((got, texts), (&as_line(record()), &TEXTS));
             seen += 1;
             true
         }),
@@ -130,7 +157,7 @@ fn a_full_ring_takes_nothing_of_a_record_and_recovers() {
 #[test]
 fn a_reader_that_stops_goes_on_where_it_stopped() {
     let (producer, consumer) = RingBuffer::new(4096);
-    let mut sender = AccessLogSender::new(producer, 1);
+    let mut sender = AccessLogSender::new(producer, EVERY);
     let mut reader = RecordReader::new(consumer);
     for epoch in 0..5 {
         assert!(sender.push(&AccessRecord { epoch, ..record() }, &[]));
@@ -155,7 +182,7 @@ fn long_texts_are_cut() {
         ..Texts::default()
     };
     encode_texts(&mut out, &texts);
-    assert_eq!(out.len(), 7 * 2 + 3 + LOG_TEXT_BYTES_MAX);
+    assert_eq!(out.len(), 8 * 2 + 3 + LOG_TEXT_BYTES_MAX);
 }
 
 #[test]
@@ -196,7 +223,7 @@ proptest! {
             referer: &referer,
             ..TEXTS
         };
-        for format in [LineFormat::Combined, LineFormat::Json] {
+        for format in [LineFormat::Combined, LineFormat::Httplog, LineFormat::Json] {
             let line = line(format, &record(), &texts);
             prop_assert_eq!(line.matches('\n').count(), 1);
             let printable = |byte: &u8| (0x20..0x7f).contains(byte);
@@ -228,7 +255,7 @@ proptest! {
         sizes in proptest::collection::vec((0_usize..300, any::<[u64; 6]>(), any::<u128>()), 1..60)
     ) {
         let (producer, consumer) = RingBuffer::new(1500);
-        let mut sender = AccessLogSender::new(producer, 1);
+        let mut sender = AccessLogSender::new(producer, EVERY);
         let mut reader = RecordReader::new(consumer);
         let mut wanted = std::collections::VecDeque::new();
         for (size, [a, b, c, d, e, f], address) in sizes {
@@ -241,6 +268,15 @@ proptest! {
                 retries: e as u8,
                 duration_micros: f,
                 fault: Fault::ALL.get((e % 20) as usize).copied(),
+                connect_micros: (a % 3 > 0).then_some(b / 2),
+                reached: Reached::ALL[(c % 6) as usize],
+                choice: Choice {
+                    key: (d % 2 == 0).then_some(e),
+                    reason: Reason::ALL[(f % 6) as usize],
+                    policy: a as u8,
+                    candidates: b as u32,
+                    tried: c as u8,
+                },
                 ..record()
             };
             let target = vec![b'x'; size];
@@ -252,7 +288,7 @@ proptest! {
                     true
                 });
             }
-            wanted.push_back((record, size));
+            wanted.push_back((as_line(record), size));
         }
         reader.drain(|got, _| {
             assert_eq!(*got, wanted.pop_front().unwrap().0);
@@ -265,7 +301,13 @@ proptest! {
 #[test]
 fn a_sample_is_one_of_so_many_and_every_failure() {
     let (producer, consumer) = RingBuffer::new(1 << 16);
-    let mut sender = AccessLogSender::new(producer, 4);
+    let mut sender = AccessLogSender::new(
+        producer,
+        Telling {
+            lines: Some(4),
+            ..EVERY
+        },
+    );
     for number in 1..=12 {
         let record = AccessRecord {
             request_number: number,
@@ -281,4 +323,46 @@ fn a_sample_is_one_of_so_many_and_every_failure() {
         true
     });
     assert_eq!(kept, [1, 5, 6, 8, 11]);
+}
+
+#[test]
+fn who_is_to_be_told_decides_what_is_queued() {
+    let (producer, consumer) = RingBuffer::new(1 << 16);
+    let telling = Telling {
+        lines: Some(4),
+        decisions: true,
+    };
+    let mut sender = AccessLogSender::new(producer, telling);
+    let traced = Readers {
+        spans: true,
+        ..Readers::default()
+    };
+    for readers in [Readers::default(), traced] {
+        assert!(sender.push(
+            &AccessRecord {
+                readers,
+                ..record()
+            },
+            &[]
+        ));
+    }
+    // A relay is no decision about a request.
+    assert!(sender.push(
+        &AccessRecord {
+            status: 0,
+            ..record()
+        },
+        &[]
+    ));
+    let mut seen = Vec::new();
+    RecordReader::new(consumer).drain(|record, _| {
+        let Readers {
+            line,
+            decision,
+            spans,
+        } = record.readers;
+        seen.push((line, decision, spans));
+        true
+    });
+    assert_eq!(seen, [(true, true, false), (false, true, true)]);
 }

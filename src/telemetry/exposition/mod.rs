@@ -286,6 +286,36 @@ fn access_log(page: &mut Page, log: &LogStats) {
         "Batches of which something could not be written.",
         &log.write_errors,
     );
+    single(
+        "weir_decision_log_records_total",
+        "Decisions written.",
+        &log.decisions,
+    );
+    single(
+        "weir_decision_log_bytes_total",
+        "Bytes written to the decision log.",
+        &log.decision_bytes,
+    );
+    single(
+        "weir_decision_log_lost_total",
+        "Decisions that could not be written.",
+        &log.decisions_lost,
+    );
+    single(
+        "weir_trace_spans_exported_total",
+        "Spans the collector of traces took.",
+        &log.spans_exported,
+    );
+    single(
+        "weir_trace_spans_dropped_total",
+        "Spans dropped because too many waited for the collector.",
+        &log.spans_dropped,
+    );
+    single(
+        "weir_trace_spans_refused_total",
+        "Spans the collector did not take.",
+        &log.spans_refused,
+    );
 }
 
 /// These have the names Prometheus client libraries give them.
