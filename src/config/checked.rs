@@ -16,6 +16,7 @@ use super::problem::Problem;
 
 mod admin;
 mod affinity;
+mod cluster;
 mod dns;
 mod group;
 mod health;
@@ -28,6 +29,7 @@ mod upgrade;
 
 pub use admin::{Admin, MetricsDetail, Secret, Token};
 pub use affinity::{Queue, SameSite, Sticky, StickyBy, StickyCookie};
+pub use cluster::Cluster;
 pub use dns::{Dns, DnsResolver};
 pub use group::{
     Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,
@@ -57,6 +59,8 @@ pub struct Config {
     pub access_log: Option<AccessLog>,
     /// Where heartbeats arrive beside the API, when they do.
     pub heartbeat: Option<HeartbeatDoor>,
+    /// How it and other nodes know each other, when they do.
+    pub cluster: Option<Cluster>,
     /// Where changes are kept, when they outlive the process.
     pub store: Option<Store>,
     /// The seed of every placement: all nodes that should place alike have the same.
@@ -90,6 +94,7 @@ impl PartialEq for Config {
             log,
             access_log,
             heartbeat,
+            cluster,
             store,
             hash_seed,
             shutdown,
@@ -106,6 +111,7 @@ impl PartialEq for Config {
             && *log == other.log
             && *access_log == other.access_log
             && *heartbeat == other.heartbeat
+            && *cluster == other.cluster
             && *store == other.store
             && *hash_seed == other.hash_seed
             && *shutdown == other.shutdown

@@ -10,6 +10,7 @@ use super::checked::{
 };
 use super::units::{duration_text, size_text};
 
+mod cluster;
 mod group;
 mod health;
 mod probe;
@@ -81,6 +82,9 @@ impl Config {
         }
         if let Some(door) = &self.heartbeat {
             probe::print_door(door, page);
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster::print(cluster, page);
         }
         if let Some(store) = &self.store {
             store::print(store, page);
