@@ -1,5 +1,6 @@
 //! Several nodes: they know each other, what one is told all serve where they share a store in
 //! etcd, and none needs etcd to serve.
 
+mod changes;
 mod nodes;
 mod store;

@@ -150,7 +150,7 @@ fn read_keys(settings: &checked::Cluster) -> io::Result<Keys> {
 }
 
 /// The name of the machine, as far as it can be a node's.
-fn machine_name() -> Arc<str> {
+pub(in crate::control) fn machine_name() -> Arc<str> {
     let uname = rustix::system::uname();
     let name = uname.nodename().to_string_lossy();
     let plain = name.chars().take(NAME_BYTES_MAX).map(|letter| {

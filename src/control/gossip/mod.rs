@@ -9,6 +9,7 @@ mod facts;
 mod live;
 mod own;
 mod seeds;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -18,8 +19,9 @@ use tokio::time::Instant;
 use crate::gossip::{Member, Moment, Peer, State};
 use crate::telemetry::cluster::ClusterStats;
 
-pub(in crate::control) use door::Door;
+pub(in crate::control) use door::{Door, machine_name};
 pub(in crate::control) use own::Own;
+pub use waiting::Missing;
 
 /// Who is there, as this node sees it.
 #[derive(Clone, Debug)]

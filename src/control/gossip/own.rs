@@ -18,7 +18,7 @@ pub(in crate::control) struct Own {
 
 impl Own {
     /// It, with how far the cores are.
-    pub(super) fn state(&self, progress: &Progress) -> State {
+    pub(in crate::control) fn state(&self, progress: &Progress) -> State {
         let snapshot = self.handle.snapshot();
         let view = self.view.load();
         State {
