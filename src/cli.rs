@@ -12,7 +12,7 @@ mod sim;
 
 pub use ctl::{
     Asking, Backend, BackendName, CTL_EXIT_CODES, Ctl, Door, Group, KeyText, KeyValue, Listener,
-    Name, Noun, Route, Shard,
+    Name, Node, Noun, Route, Shard, Wait,
 };
 pub use questions::{Explain, Field, Plan, Top, Url};
 pub use sim::Sim;

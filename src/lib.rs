@@ -9,6 +9,7 @@ pub mod ctl;
 pub mod data;
 pub mod demo;
 pub mod engine;
+pub mod gossip;
 pub mod health;
 pub mod http;
 pub mod link;

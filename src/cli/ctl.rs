@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde_json::Value;
 
@@ -71,15 +71,32 @@ pub struct Ctl {
     /// Which node.
     #[command(flatten)]
     pub asking: Asking,
-    /// Of a change: answer only when every core of the node serves by it
-    #[arg(long, global = true, help_heading = "Changes")]
-    pub wait: bool,
+    /// Of a change: answer only when every core of the node serves by it, or with =cluster every
+    /// core of every node
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Changes",
+        value_name = "WHOM",
+        value_enum
+    )]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "node")]
+    pub wait: Option<Wait>,
     /// Change only if the node is at this epoch
     #[arg(long, global = true, value_name = "EPOCH", help_heading = "Changes")]
     pub if_epoch: Option<u64>,
     /// What it is about.
     #[command(subcommand)]
     pub noun: Noun,
+}
+
+/// Whom a change waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// Every node of the cluster
+    Cluster,
+    /// The node that is asked
+    Node,
 }
 
 /// What a command of `weir ctl` is about.
@@ -106,6 +123,9 @@ pub enum Noun {
     /// Addresses the node accepts on
     #[command(subcommand)]
     Listener(Listener),
+    /// Nodes of the cluster
+    #[command(subcommand)]
+    Node(Node),
     /// Rules from requests to groups
     #[command(subcommand)]
     Route(Route),
@@ -266,6 +286,13 @@ pub enum Route {
         /// Its name
         name: String,
     },
+}
+
+/// What may be done with nodes.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Node {
+    /// All of them, as the node that is asked sees them
+    List,
 }
 
 /// What may be done with shard rules.

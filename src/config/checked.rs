@@ -16,6 +16,7 @@ use super::problem::Problem;
 
 mod admin;
 mod affinity;
+mod cluster;
 mod dns;
 mod group;
 mod health;
@@ -29,6 +30,7 @@ mod upgrade;
 
 pub use admin::{Admin, MetricsDetail, Secret, Token};
 pub use affinity::{Queue, SameSite, Sticky, StickyBy, StickyCookie};
+pub use cluster::Cluster;
 pub use dns::{Dns, DnsResolver};
 pub use group::{
     Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,
@@ -63,6 +65,8 @@ pub struct Config {
     pub tracing: Option<Tracing>,
     /// Where heartbeats arrive beside the API, when they do.
     pub heartbeat: Option<HeartbeatDoor>,
+    /// How it and other nodes know each other, when they do.
+    pub cluster: Option<Cluster>,
     /// Where changes are kept, when they outlive the process.
     pub store: Option<Store>,
     /// The seed of every placement: all nodes that should place alike have the same.
@@ -98,6 +102,7 @@ impl PartialEq for Config {
             decision_log,
             tracing,
             heartbeat,
+            cluster,
             store,
             hash_seed,
             shutdown,
@@ -116,6 +121,7 @@ impl PartialEq for Config {
             && *decision_log == other.decision_log
             && *tracing == other.tracing
             && *heartbeat == other.heartbeat
+            && *cluster == other.cluster
             && *store == other.store
             && *hash_seed == other.hash_seed
             && *shutdown == other.shutdown

@@ -11,6 +11,7 @@ use super::checked::{
 use super::units::{duration_text, size_text};
 
 mod access_log;
+mod cluster;
 mod group;
 mod health;
 mod probe;
@@ -77,6 +78,9 @@ impl Config {
         }
         if let Some(door) = &self.heartbeat {
             probe::print_door(door, page);
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster::print(cluster, page);
         }
         if let Some(store) = &self.store {
             store::print(store, page);

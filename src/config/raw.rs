@@ -9,6 +9,7 @@ use super::reader::{Scalar, Section, Written, elements, integer_of, kind};
 
 mod adaptive;
 mod affinity;
+mod cluster;
 mod group;
 mod health;
 mod probe;
@@ -20,6 +21,7 @@ mod upgrade;
 
 pub(super) use adaptive::Adaptive;
 pub(super) use affinity::{Queue, Sticky};
+pub(super) use cluster::Cluster;
 pub(super) use group::{Backend, Group, read_backend};
 pub(super) use health::{Breaker, Outlier, Retry};
 pub(super) use probe::{Agent, Check, HeartbeatDoor};
@@ -45,6 +47,7 @@ pub(super) struct File {
     pub(super) decision_log: Option<DecisionLog>,
     pub(super) tracing: Option<Tracing>,
     pub(super) heartbeat: Option<HeartbeatDoor>,
+    pub(super) cluster: Option<Cluster>,
     pub(super) store: Option<Store>,
     pub(super) hash_seed: Integer,
     pub(super) shutdown: Shutdown,
@@ -164,6 +167,9 @@ impl File {
             heartbeat: root
                 .section("heartbeat", problems)
                 .map(|section| probe::read_door(section, problems)),
+            cluster: root
+                .section("cluster", problems)
+                .map(|section| cluster::read(section, problems)),
             store: root
                 .section("store", problems)
                 .map(|section| store::read(section, problems)),

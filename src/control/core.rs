@@ -21,8 +21,8 @@ use crate::runtime::kick::Kick;
 use crate::runtime::priority;
 use crate::telemetry::stats::CoreStats;
 
-/// Threads for what blocks: every lookup, and the store beside them.
-const BLOCKING_THREADS: usize = resolver::LOOKUPS_MAX + 2;
+/// Threads for what blocks: every lookup, and the store and names of nodes beside them.
+const BLOCKING_THREADS: usize = resolver::LOOKUPS_MAX + 3;
 
 /// All the control thread needs.
 pub struct ControlSetup {

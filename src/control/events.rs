@@ -28,6 +28,7 @@ use crate::control::change::Change;
 use crate::control::core::{Outcome, Ready};
 use crate::control::document::{Document, Section};
 use crate::control::files::{Files, Reading, Stamp};
+use crate::control::gossip;
 use crate::control::handle::Handle;
 use crate::control::health::{Door, Health};
 use crate::control::look::Looked;
@@ -149,6 +150,8 @@ pub(super) struct Control {
     on_ready: Option<Box<dyn FnOnce(Ready)>>,
     interface: Interface,
     heartbeats: Option<Door>,
+    /// Its place among other nodes.
+    gossip: Option<gossip::Door>,
     upgrade: Upgrade,
     notifier: Notifier,
     /// A reload the supervisor was told of.
@@ -379,6 +382,9 @@ impl Control {
     async fn end(self, outcome: Outcome) -> Outcome {
         if self.upgrade.is_over() {
             self.interface.finish(ANSWER_WITHIN).await;
+        }
+        if let Some(gossip) = self.gossip {
+            gossip.leave().await;
         }
         if let Some(log) = self.log
             && !log.finish(GRACE)

@@ -14,6 +14,7 @@ pub mod export;
 #[cfg(test)]
 mod fake_worker;
 pub mod files;
+pub mod gossip;
 pub mod handle;
 pub mod health;
 pub mod listen;

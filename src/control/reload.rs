@@ -45,6 +45,7 @@ pub fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("workers", started.workers != now.workers),
         ("admin", started.admin != now.admin),
         ("heartbeat", started.heartbeat != now.heartbeat),
+        ("cluster", started.cluster != now.cluster),
         ("log", started.log != now.log),
         ("upgrade", started.upgrade != now.upgrade),
         ("store", started.store != now.store),

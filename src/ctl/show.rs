@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+mod nodes;
 mod questions;
 mod status;
 pub(super) mod table;
@@ -19,6 +20,7 @@ pub(super) enum Shape {
     Explain,
     Groups,
     Listeners,
+    Nodes,
     Object,
     Plan,
     Routes,
@@ -36,6 +38,7 @@ pub(super) fn render(shape: Shape, body: &Value) -> String {
         Shape::Explain => questions::explain(body),
         Shape::Groups => groups(body),
         Shape::Listeners => listeners(body),
+        Shape::Nodes => nodes::list_of(body),
         Shape::Object => object(body),
         Shape::Plan => questions::plan(body),
         Shape::Routes => routes(body),
@@ -62,6 +65,9 @@ pub(super) fn refusal(status: u16, body: &Value) -> String {
     if !stragglers.is_empty() {
         let cores: Vec<String> = stragglers.iter().map(text).collect();
         out.push_str(&format!("  cores that are behind: {}\n", cores.join(", ")));
+    }
+    for missing in list(&body["missing"]) {
+        out.push_str(&nodes::missing(missing));
     }
     out
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::client::Wish;
 use super::show::Shape;
 use crate::cli::{
-    Backend, BackendName, Ctl, Group, KeyText, KeyValue, Listener, Noun, Route, Shard,
+    Backend, BackendName, Ctl, Group, KeyText, KeyValue, Listener, Node, Noun, Route, Shard, Wait,
 };
 
 /// What a command asks, and what the answer is shown as; `None` for a command that asks no node.
@@ -25,6 +25,7 @@ pub(super) fn of(ctl: &Ctl, file: Option<Value>) -> Result<Option<(Wish, Shape)>
         Noun::Listener(Listener::Show(named)) => {
             read(&path(&["listeners", &named.name]), Shape::Object)
         }
+        Noun::Node(Node::List) => read("/v1/nodes", Shape::Nodes),
         Noun::Route(verb) => route(verb),
         Noun::Rpc { name, keys } => {
             let body = call(keys)?;
@@ -38,9 +39,10 @@ pub(super) fn of(ctl: &Ctl, file: Option<Value>) -> Result<Option<(Wish, Shape)>
     };
     let changes = method != Method::GET;
     let wish = Wish {
-        target: match ctl.wait && changes {
-            true => waiting(target),
-            false => target,
+        target: match ctl.wait.filter(|_| changes) {
+            Some(Wait::Cluster) => waiting(target, "cluster"),
+            Some(Wait::Node) => waiting(target, "node"),
+            None => target,
         },
         method,
         body,
@@ -183,9 +185,9 @@ fn call(keys: &[KeyText]) -> Result<Value, String> {
     pairs.collect::<Result<Map<_, _>, _>>().map(Value::Object)
 }
 
-fn waiting(target: String) -> String {
+fn waiting(target: String, whom: &str) -> String {
     let mark = if target.contains('?') { '&' } else { '?' };
-    format!("{target}{mark}wait=node")
+    format!("{target}{mark}wait={whom}")
 }
 
 /// The path of an object in a URL.
@@ -283,6 +285,12 @@ mod tests {
                 "rpc add_server server_id=7 address=127.0.0.1:1 weight=2",
                 "POST /v1/rpc/add_server",
                 json!({"server_id": "7", "address": "127.0.0.1:1", "weight": 2}),
+            ),
+            ("node list", "GET /v1/nodes", none.clone()),
+            (
+                "group remove a --wait=cluster",
+                "DELETE /v1/groups/a?wait=cluster",
+                none.clone(),
             ),
             (
                 "apply f --wait",

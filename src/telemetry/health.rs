@@ -13,7 +13,7 @@ pub struct Words<const N: usize> {
 }
 
 impl<const N: usize> Words<N> {
-    fn new(words: [&'static str; N]) -> Self {
+    pub(super) fn new(words: [&'static str; N]) -> Self {
         Words {
             words,
             counts: std::array::from_fn(|_| Counter::default()),

@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod batches;
 pub mod by_route;
+pub mod cluster;
 pub mod counter;
 pub mod decisions;
 pub mod exemplars;

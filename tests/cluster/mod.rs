@@ -1,4 +1,6 @@
-//! Several nodes that share a store in etcd: what one is told all serve, and none needs etcd to
-//! serve.
+//! Several nodes: they know each other, what one is told all serve where they share a store in
+//! etcd, and none needs etcd to serve.
 
+mod changes;
+mod nodes;
 mod store;

@@ -9,6 +9,7 @@ mod address;
 pub(super) mod admin;
 mod affinity;
 mod backend;
+mod cluster;
 mod destination;
 mod dns;
 mod drain;
@@ -103,6 +104,10 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
             .heartbeat
             .as_ref()
             .and_then(|raw| probe::check_door(raw, problems)),
+        cluster: raw
+            .cluster
+            .as_ref()
+            .and_then(|raw| cluster::check(raw, problems)),
         store: raw
             .store
             .as_ref()

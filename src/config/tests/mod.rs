@@ -8,6 +8,7 @@ use super::*;
 mod admin;
 mod affinity;
 mod backends;
+mod cluster;
 mod discovery;
 mod health;
 mod logs;
@@ -104,7 +105,8 @@ const ALL_FOUND: [&str; 20] = [
     "weir.toml:1:18: workers[#3]: CPU 5000 is out of range; \
          fix: write a value from 0 to 1023",
     "weir.toml:2:1: colour: unknown key; fix: remove it; known here: workers, admin, log, \
-         access_log, decision_log, tracing, heartbeat, store, hash_seed, shutdown, upgrade, dns, listener, shard, group",
+         access_log, decision_log, tracing, heartbeat, cluster, store, hash_seed, shutdown, \
+          upgrade, dns, listener, shard, group",
     "weir.toml:6:9: log.level: unknown value \"inof\"; fix: write \"info\"",
     "weir.toml:8:17: shutdown.drain_timeout: a duration without a unit; \
          fix: write a string with a unit, such as drain_timeout = \"500ms\" or \"30s\"",

@@ -161,6 +161,14 @@ fn any_node() -> BoxedStrategy<String> {
                 "\"[::]:9902\"\ntoken = \"0123456789abcdef\"",
             ],
         ),
+        key(
+            "[cluster]\nkey_file = \"/k\"\nbind",
+            &[
+                "\"127.0.0.1:7946\"",
+                "\"0.0.0.0:1\"\nadvertise = \"10.0.0.1:2\"\nname = \"a\"\nnode = \"b.c\"",
+                "\"[::1]:1\"\nseeds = [\"a.example:1\", \"10.0.0.2:1\"]",
+            ],
+        ),
         key("[store]\npath", &STORES),
         level,
         any_access_log(),

@@ -40,6 +40,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use self::token::Token;
+use crate::control::gossip::Cluster;
 use crate::control::handle::Handle;
 use crate::control::process;
 use crate::control::publisher::{Phase, Progress};
@@ -74,6 +75,8 @@ pub struct Sources {
     pub control: Arc<ControlStats>,
     /// What is heard of the store nodes share, if they do.
     pub store: Option<Following>,
+    /// What is known of the other nodes, where there may be some.
+    pub cluster: Option<Cluster>,
     /// What the log thread counts.
     pub log: Option<Arc<LogStats>>,
     /// Requests that stand for buckets of latency, if there is a log that has them.
@@ -155,6 +158,7 @@ fn metrics_page(sources: &Sources, dialect: Dialect) -> String {
             let micros = |age: Duration| u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
             (&*store.stats, age.map(micros))
         }),
+        cluster: sources.cluster.as_ref().map(Cluster::facts),
         log: sources.log.as_deref(),
         process: process::facts(sources.started),
     })

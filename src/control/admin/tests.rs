@@ -46,6 +46,7 @@ async fn site() -> Site {
     };
     let sources = Sources {
         store: None,
+        cluster: None,
         handle,
         view: Arc::default(),
         progress: progress.subscribe(),

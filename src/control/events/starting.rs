@@ -12,13 +12,14 @@ use super::following::Others;
 use super::upgrading::Upgrade;
 use super::{Control, LOOK_EVERY};
 use crate::base::epoch::Epoch;
-use crate::config::{Config, Members};
+use crate::config::{Config, Members, checked};
 use crate::control::access_log::LogHandle;
 use crate::control::admin::{self, Interface, Shares, Sources};
 use crate::control::change::Snapshot;
 use crate::control::collector::collect;
 use crate::control::core::{ControlSetup, Ready};
 use crate::control::files::Files;
+use crate::control::gossip;
 use crate::control::handle::Handle;
 use crate::control::health::{Door, Health};
 use crate::control::notify::Notifier;
@@ -48,7 +49,10 @@ impl Control {
             Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
         let following = setup.truth.store.follow();
         let shown = (&handle, &plans, &publisher, &stats);
-        let sources = sources_of(&setup, shown, following.clone());
+        let cluster = setup.truth.config.cluster.as_ref();
+        let gossip = open_gossip(cluster, shown, &mut handed).await?;
+        let mut sources = sources_of(&setup, shown, following.clone());
+        sources.cluster = gossip.as_ref().map(gossip::Door::cluster);
         let truth = setup.truth;
         let config = truth.config;
         let mut upgrade = Upgrade::new(setup.upgrades, claim);
@@ -87,6 +91,7 @@ impl Control {
             on_ready: setup.on_ready,
             interface,
             heartbeats,
+            gossip,
             upgrade,
             notifier: Notifier::new(setup.signals),
             reloading: false,
@@ -120,6 +125,9 @@ impl Control {
         if let Some(door) = &mut self.heartbeats {
             door.listen(&self.health);
         }
+        if let Some(gossip) = &mut self.gossip {
+            gossip.listen();
+        }
     }
 
     /// Everything is there, and whoever waits for it is told.
@@ -136,10 +144,29 @@ impl Control {
     }
 }
 
+type Shown<'a> = (&'a Handle, &'a Plans, &'a Publisher, &'a Arc<ControlStats>);
+
+/// The node's place among others, if it has one.
+async fn open_gossip(
+    cluster: Option<&checked::Cluster>,
+    (handle, plans, publisher, _): Shown<'_>,
+    handed: &mut Handed,
+) -> io::Result<Option<gossip::Door>> {
+    let Some(cluster) = cluster else {
+        return Ok(None);
+    };
+    let own = gossip::Own {
+        handle: handle.clone(),
+        view: plans.view(),
+    };
+    let door = gossip::Door::open(cluster, handed.gossip.take(), own, publisher.watch()).await?;
+    Ok(Some(door))
+}
+
 /// What the pages of the admin interface are made from.
 fn sources_of(
     setup: &ControlSetup,
-    (handle, plans, publisher, stats): (&Handle, &Plans, &Publisher, &Arc<ControlStats>),
+    (handle, plans, publisher, stats): Shown<'_>,
     store: Option<Following>,
 ) -> Sources {
     Sources {
@@ -149,6 +176,7 @@ fn sources_of(
         cores: setup.core_stats.clone(),
         control: Arc::clone(stats),
         store,
+        cluster: None,
         log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
         exemplars: setup
             .access_log

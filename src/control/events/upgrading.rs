@@ -207,10 +207,12 @@ impl Control {
         let admin = self.interface.duplicates()?;
         let door = self.upgrade.door.as_ref();
         let heartbeats = self.heartbeats.as_ref();
+        let gossip = self.gossip.as_ref();
         Ok(Give {
             listeners: self.plans.duplicates()?,
             admin: admin.tcp,
             admin_unix: admin.unix,
+            gossip: gossip.map(|door| door.duplicate()).transpose()?,
             heartbeat: heartbeats.map(|door| door.duplicate()).transpose()?,
             door: door.map(Door::duplicate).transpose()?,
             state: State {
@@ -230,6 +232,7 @@ impl Control {
         self.upgrade.door = None;
         self.upgrade.over = true;
         self.heartbeats = None;
+        self.gossip = None;
         self.interface.close();
         if self.ending.is_none() {
             self.leave_to_another();

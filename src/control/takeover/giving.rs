@@ -50,6 +50,8 @@ pub struct Give {
     pub admin: Option<(SocketAddr, OwnedFd)>,
     /// The admin interface's unix socket.
     pub admin_unix: Option<(PathBuf, OwnedFd)>,
+    /// Where other nodes are heard.
+    pub gossip: Option<(SocketAddr, OwnedFd)>,
     /// Where heartbeats arrive.
     pub heartbeat: Option<(SocketAddr, OwnedFd)>,
     /// Where the next process takes over.
@@ -138,11 +140,12 @@ fn ask<T>(
 fn say_all(line: &Line, give: Give) -> io::Result<()> {
     let admin = give.admin.map(|(at, fd)| (Place::Admin(at), fd));
     let unix = give.admin_unix.map(|(at, fd)| (Place::AdminUnix(at), fd));
+    let gossip = give.gossip.map(|(at, fd)| (Place::Gossip(at), fd));
     let heartbeat = give.heartbeat.map(|(at, fd)| (Place::Heartbeat(at), fd));
     let door = give.door.map(|(at, fd)| (Place::Door(at), fd));
     let listeners = give.listeners.into_iter();
     let listeners = listeners.map(|(at, fd)| (Place::Listener(at), fd));
-    let rest = [admin, unix, heartbeat, door].into_iter().flatten();
+    let rest = [admin, unix, gossip, heartbeat, door].into_iter().flatten();
     let sockets: Vec<(Place, OwnedFd)> = listeners.chain(rest).collect();
     for some in sockets.chunks(DESCRIPTORS_MAX) {
         let places = some.iter().map(|(place, _)| place.clone()).collect();

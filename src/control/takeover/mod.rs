@@ -47,6 +47,8 @@ pub struct Handed {
     pub admin: Option<(SocketAddr, OwnedFd)>,
     /// The admin interface's unix socket.
     pub admin_unix: Option<(PathBuf, OwnedFd)>,
+    /// Where other nodes are heard.
+    pub gossip: Option<(SocketAddr, OwnedFd)>,
     /// Where heartbeats arrive.
     pub heartbeat: Option<(SocketAddr, OwnedFd)>,
     /// Where the next process takes over.

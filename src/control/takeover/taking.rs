@@ -137,6 +137,7 @@ impl Handed {
             Place::Admin(at) => self.admin = Some((at, fd)),
             Place::AdminUnix(at) => self.admin_unix = Some((at, fd)),
             Place::Door(at) => self.door = Some((at, fd)),
+            Place::Gossip(at) => self.gossip = Some((at, fd)),
             Place::Heartbeat(at) => self.heartbeat = Some((at, fd)),
             Place::Listener(at) => self.listeners.entry(at).or_default().push(fd),
         }

@@ -52,6 +52,8 @@ pub(super) enum Place {
     AdminUnix(PathBuf),
     /// Where the next process takes over.
     Door(PathBuf),
+    /// Where other nodes are heard.
+    Gossip(SocketAddr),
     /// Where heartbeats arrive.
     Heartbeat(SocketAddr),
     /// A listener; those of one address come in the order of cores.

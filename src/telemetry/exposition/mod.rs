@@ -11,6 +11,7 @@
 //! latencies are counted in, so the cumulative counts are exact. Latencies are cut to whole
 //! microseconds, and a value of exactly a bound counts in the next bucket.
 
+mod cluster;
 mod control;
 mod cores;
 mod entities;
@@ -25,6 +26,8 @@ use crate::base::epoch::Epoch;
 use crate::base::id::{ListenerSlot, RouteSerial};
 use crate::telemetry::counter::Counter;
 use crate::telemetry::exemplars::OfListener;
+pub use crate::telemetry::exposition::cluster::ClusterFacts;
+use crate::telemetry::exposition::cluster::cluster;
 use crate::telemetry::exposition::control::node;
 use crate::telemetry::exposition::cores::{cores, threads_of_cores, traffic_of_cores};
 pub use crate::telemetry::exposition::entities::LISTENER_BOUNDS;
@@ -169,6 +172,8 @@ pub struct Facts<'a> {
     /// The store nodes share, if there is one: its counters, and how many microseconds ago it
     /// was known to be the newest.
     pub store: Option<(&'a StoreStats, Option<u64>)>,
+    /// The other nodes, if there may be some.
+    pub cluster: Option<ClusterFacts<'a>>,
     /// The access log, if there is one.
     pub log: Option<&'a LogStats>,
     /// The process.
@@ -189,6 +194,9 @@ pub fn render(facts: &Facts<'_>) -> String {
     node(&mut page, facts);
     if let Some((stats, age)) = facts.store {
         shared_store(&mut page, stats, age);
+    }
+    if let Some(facts) = &facts.cluster {
+        cluster(&mut page, facts);
     }
     cores(&mut page, facts.cores);
     threads_of_cores(&mut page, &facts.threads);

@@ -9,6 +9,7 @@ use super::entities::{BACKEND_BOUNDS, LISTENER_BOUNDS};
 use super::*;
 use crate::base::fault::Fault;
 use crate::base::id::CoreId;
+use crate::telemetry::cluster::ClusterStats;
 use crate::telemetry::exemplars::Exemplar;
 
 const CORES: usize = 2;
@@ -19,6 +20,7 @@ struct World {
     cores: Vec<Arc<CoreStats>>,
     control: ControlStats,
     store: StoreStats,
+    cluster: ClusterStats,
     log: LogStats,
     unplaced: [PerCore<StatusCounts>; 2],
     exemplars: Vec<OfListener>,
@@ -45,6 +47,7 @@ fn world() -> World {
         cores: (0..CORES).map(|_| Arc::default()).collect(),
         control: ControlStats::default(),
         store: StoreStats::default(),
+        cluster: ClusterStats::default(),
         log: LogStats::default(),
         unplaced: [PerCore::new(CORES), PerCore::new(CORES)],
         exemplars: vec![exemplars()],
@@ -122,6 +125,12 @@ fn page_of(world: &World, detail: Detail, dialect: Dialect) -> String {
         }],
         epoch: Epoch::of(7),
         store: Some((&world.store, Some(1234))),
+        cluster: Some(ClusterFacts {
+            nodes: vec![("alive", 2), ("dead", 0)],
+            behind: 1,
+            differing: 0,
+            stats: &world.cluster,
+        }),
         listeners: vec![ListenerFacts {
             name: "web \"quoted\\\"\nnext",
             address: "[::]:80".into(),

@@ -10,10 +10,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::Sources;
-use super::super::problem::{problem, problem_with, refused};
+use super::super::problem::{problem, refused};
+use super::waiting;
 use crate::base::epoch::Epoch;
 use crate::base::limits::ADMIN_BODY_BYTES_MAX;
 use crate::control::change::{Conditions, Done, Refusal};
@@ -34,10 +35,19 @@ pub(super) struct Members(pub(super) Family);
 /// Conditions and waiting.
 pub(super) struct Asked {
     matching: Matching,
-    /// How long to wait for the cores.
-    wait: Option<Duration>,
+    /// For whom to wait, and how long.
+    wait: Option<(Whom, Duration)>,
     /// Where among its siblings.
     pub(super) place: Option<Place>,
+}
+
+/// Who is to serve by a change before it is answered.
+#[derive(Clone, Copy, PartialEq)]
+enum Whom {
+    /// Every core of every node.
+    Cluster,
+    /// Every core of this node.
+    Node,
 }
 
 enum Matching {
@@ -121,10 +131,13 @@ async fn names<S: Send + Sync>(
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
+impl FromRequestParts<Arc<Sources>> for Asked {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        sources: &Arc<Sources>,
+    ) -> Result<Self, Response> {
         let bad = |detail: &str| problem(StatusCode::BAD_REQUEST, detail);
         let Query(parameters) = Query::<Parameters>::try_from_uri(&parts.uri)
             .map_err(|error| bad(&format!("query: {}", error.body_text())))?;
@@ -134,11 +147,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
                 "query: timeout: 1 to {WAIT_SECONDS_MAX} seconds"
             )));
         }
-        let wait = match parameters.wait.as_deref() {
+        let whom = match parameters.wait.as_deref() {
             None => None,
-            Some("node") => Some(seconds.map_or(WAIT_DEFAULT, Duration::from_secs)),
-            Some(_) => return Err(bad("query: wait: only \"node\" can be waited for")),
+            Some("cluster") if sources.cluster.is_some() => Some(Whom::Cluster),
+            Some("cluster") => {
+                return Err(bad(
+                    "query: wait: this node has no [cluster] and knows no others",
+                ));
+            }
+            Some("node") => Some(Whom::Node),
+            Some(_) => return Err(bad("query: wait: write \"node\" or \"cluster\"")),
         };
+        let time = seconds.map_or(WAIT_DEFAULT, Duration::from_secs);
         let place = match (parameters.before, parameters.after) {
             (Some(_), Some(_)) => return Err(bad("query: before or after, not both")),
             (Some(name), None) => Some(Place::Before(name.into())),
@@ -148,7 +168,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
         let matching = matching(&parts.headers).map_err(|detail| bad(&detail))?;
         Ok(Asked {
             matching,
-            wait,
+            wait: whom.map(|whom| (whom, time)),
             place,
         })
     }
@@ -229,22 +249,10 @@ impl Asked {
             ),
             _ => refused(&refusal, removes),
         })?;
-        let Some(timeout) = self.wait else {
-            return Ok(done);
-        };
-        let epoch = done.after.epoch;
-        match sources.handle.adopted(epoch, timeout).await {
-            Ok(()) => Ok(done),
-            Err(cores) => {
-                let cores: Vec<u16> = cores.iter().map(|core| core.0).collect();
-                let detail = format!("epoch {epoch} is stored and published, but not adopted yet");
-                let members = [
-                    ("epoch", epoch.revision().into()),
-                    ("stragglers", json!(cores)),
-                ];
-                Err(problem_with(StatusCode::GATEWAY_TIMEOUT, &detail, &members))
-            }
+        if let Some((whom, within)) = self.wait {
+            waiting::adopted(sources, &done.after, whom == Whom::Cluster, within).await?;
         }
+        Ok(done)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Every object of the configuration has a path (`listeners/web/routes/api`); the same few
 //! handlers serve them all. A change answers when it is stored and published, with its epoch (in
-//! the body, and as `ETag`); `?wait=node` waits until every core serves by it. `If-Match` with an
+//! the body, and as `ETag`); `?wait=node` waits until every core serves by it, `?wait=cluster` until
+//! every core of every node does. `If-Match` with an
 //! epoch makes a change only where nothing else has changed since. The document that describes
 //! all of this (`/v1/openapi.json`) is held to the table of endpoints by a test.
 
@@ -10,6 +11,7 @@ mod asked;
 mod backends;
 mod explain;
 mod health;
+mod nodes;
 mod objects;
 mod overview;
 mod pages;
@@ -19,6 +21,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -43,6 +46,7 @@ macro_rules! endpoints {
 
 endpoints! {
     get "/v1/epoch" => pages::epoch,
+    get "/v1/nodes" => nodes::list,
     get "/v1/status" => pages::status,
     get "/v1/overview" => overview::show,
     get "/v1/debug/table" => table::show,

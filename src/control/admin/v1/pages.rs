@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::{Sources, answer, status as pages};
+use super::nodes;
 use crate::control::document::to_toml;
 
 /// Describes every endpoint; a test holds it to them.
@@ -30,6 +31,7 @@ pub(super) async fn epoch(State(sources): State<Arc<Sources>>) -> Response {
         }),
         None => serde_json::Value::Null,
     };
+    page["cluster"] = sources.cluster.as_ref().map(nodes::epochs).into();
     json(&page)
 }
 
