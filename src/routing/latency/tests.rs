@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::id::CoreId;
 
 const LIFE: u64 = 3_000_000;
 const START: u64 = 1_790_000_000_000_000;
