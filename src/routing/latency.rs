@@ -17,7 +17,7 @@ mod norm;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-pub use norm::{GroupNorm, Norms};
+pub use norm::{GroupNorm, Norms, Traffic};
 
 use super::load::{stamp, unpack};
 
@@ -54,24 +54,25 @@ pub struct Fading {
 impl Fading {
     /// What was seen so long ago counts for 1/e.
     #[must_use]
-    pub fn new(now_micros: u64, life_micros: u64) -> Fading {
-        let life = (life_micros as f32 / stamp_micros()).max(1.0);
+    pub fn new(now_micros: u64, life_micros: f32) -> Fading {
+        let life = (life_micros / stamp_micros()).max(1.0);
         Fading {
             now: stamp(now_micros),
             rate: 1.0 / (16.0 * life),
         }
     }
 
-    /// What is left of what was seen `then`: the exponential by its compound interest, which is
-    /// as good here and takes four multiplications.
+    /// What is left of what was seen `then`: the exponential as the limit it is of (1 - t/16)^16,
+    /// which is as good here and takes four multiplications and no division.
     #[inline]
     fn kept(self, then: u32) -> f32 {
         // The clocks of two cores may differ a little: what seems to lie ahead is now.
         let age = self.now.wrapping_sub(then).cast_signed().max(0) as f32;
-        let two = (1.0 + age * self.rate) * (1.0 + age * self.rate);
+        let left = (1.0 - age * self.rate).max(0.0);
+        let two = left * left;
         let four = two * two;
         let eight = four * four;
-        1.0 / (eight * eight)
+        eight * eight
     }
 }
 

@@ -160,6 +160,23 @@ fn a_large_group_needs_no_whole_search_for_its_least_loaded() {
     }
 }
 
+/// Each of many nodes sees next to nothing under way, so loads say nothing; times still do.
+#[test]
+fn many_nodes_that_know_nothing_of_each_other_find_out_who_is_slow() {
+    let scenario = load(
+        "warmup = \"15s\"\nduration = \"10s\"\n[nodes]\ncount = 24\n[traffic]\nload = 0.75\n\
+         [work]\nmean = \"80ms\"\n\
+         [[backends]]\ncount = 15\ncapacity = 4\nroom = 0.6\nspeed = 0.6\n\
+         [[backends]]\ncount = 15\ncapacity = 4\nroom = 1.4\n",
+    );
+    let p99 = |entrant: &Entrant| run(&scenario, entrant, 1).quantile(0.99);
+    let adaptive = p99(&weir(&scenario, "adaptive"));
+    for other in ["peak_ewma", "least_connections"] {
+        let other = p99(&weir(&scenario, other));
+        assert!(adaptive < 0.9 * other, "{adaptive} {other}");
+    }
+}
+
 /// A stale board that everybody follows makes a herd; two choices bear it (2.4).
 #[test]
 fn a19_the_least_of_a_stale_board_is_worse_than_two_choices_of_it() {
