@@ -289,6 +289,29 @@ fn an_ejection_ends() {
     }
 }
 
+/// Every second answer of one is an error: never five in a row for long, and its success rate is
+/// not compared, so only the share of failures shows it.
+#[test]
+fn a_share_of_failures_opens_a_breaker() {
+    let errors = |breaker: &str| {
+        let scenario = load(&format!(
+            "warmup = \"0s\"\nduration = \"30s\"\n[traffic]\nrate = 200\n\
+             [work]\nmean = \"5ms\"\n[[backends]]\ncount = 5\n\
+             [[failure]]\nkind = \"errors\"\nat = \"0s\"\nbackend = 2\nportion = 0.5\n\
+             [group]\npolicy = \"round_robin\"\n{breaker}\
+             [group.outlier]\nconsecutive_5xx = 0\nconsecutive_gateway_failure = 0\n\
+             success_rate_stdev_factor = 0\n"
+        ));
+        let outcome = run(&scenario, &weir(&scenario, "round_robin"), 1);
+        outcome.failed[0]
+    };
+    let without = errors("");
+    // Twenty tries before it is judged, five times a second, and then three trials at a time.
+    let with = errors("[group.breaker]\nerror_percent = 40\n");
+    assert!(without > 400, "{without}");
+    assert!((5..100).contains(&with), "{with} of {without}");
+}
+
 /// A crash with retries left is seen by no client.
 #[test]
 fn a_crash_is_not_seen_by_clients() {
