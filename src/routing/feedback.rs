@@ -104,9 +104,12 @@ impl Group {
             && let Some(adaptive) = self.adaptive()
         {
             let (took, crowd) = (answer.micros.max(1) as f32, usize::from(answer.crowd));
-            self.norm.observe(core, crowd, took);
+            if self.norm.observe(core, crowd, took) {
+                let (count, under_way) = (self.backends.len(), self.load.in_flight());
+                self.norm.look(core, count, under_way, now_micros);
+            }
             if let Some(usual) = self.norm.usual(core) {
-                let fading = adaptive.fading(now_micros);
+                let fading = adaptive.fading(now_micros, self.norm.traffic(core));
                 backend.load.latency().observe(crowd, took, &usual, fading);
             }
         }
@@ -119,7 +122,7 @@ impl Group {
         {
             // Any core's will do.
             let usual = self.norm.usual(CoreId(0));
-            let fading = adaptive.fading(now_micros);
+            let fading = adaptive.fading(now_micros, self.norm.traffic(CoreId(0)));
             let penalty = f32::from(adaptive.failure_penalty);
             backend
                 .load

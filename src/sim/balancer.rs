@@ -69,7 +69,7 @@ impl Balancer {
             others: hears.then_some(CoreId(cores as u16)),
             own: vec![0; group.backends.len()],
             counts_own: !is_snapshot,
-            counts: Keeper::compares(&group.outlier),
+            counts: Keeper::counts(group),
             table: planned.table,
         }
     }

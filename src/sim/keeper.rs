@@ -7,9 +7,10 @@
 
 use crate::base::fault::Fault;
 use crate::base::id::BackendIndex;
+use crate::base::window::Window;
 use crate::config::checked::{Check, CheckKind};
 use crate::health::Moment;
-use crate::health::breaker::{Breaker, Step};
+use crate::health::breaker::{Breaker, ErrorRate, Step};
 use crate::health::ejection::{Ejection, EjectionTimes, Growth};
 use crate::health::outlier::{self, Enough, Sample};
 use crate::health::panic::panics;
@@ -27,10 +28,23 @@ pub(super) struct Keeper {
     check: Check,
     pace: Pace,
     times: EjectionTimes,
+    /// Those after a share of failures.
+    error_times: EjectionTimes,
     members: Vec<Member>,
     judged: Moment,
     /// Some machine is not at rest.
     restless: bool,
+}
+
+/// What a backend is out because of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    /// Connects that failed in a row.
+    Connects,
+    /// A share of failures.
+    Errors,
+    /// Other failures in a row, or it differs from the others.
+    Traffic,
 }
 
 struct Member {
@@ -38,7 +52,10 @@ struct Member {
     down: bool,
     breaker: Breaker,
     ejection: Ejection,
-    by_connects: bool,
+    opened: Opened,
+    /// Tries and failures of the last ten seconds, and what was counted before.
+    window: Window,
+    counted: Totals,
     /// When trials were last granted.
     granted: Moment,
     passes: u32,
@@ -66,19 +83,29 @@ impl Keeper {
             down: false,
             breaker: Breaker::default(),
             ejection: Ejection::default(),
-            by_connects: false,
+            opened: Opened::Traffic,
+            window: Window::default(),
+            counted: Totals::default(),
             granted: Moment::ZERO,
             passes: 0,
             ramp_since: None,
             totals: Totals::default(),
         };
+        let times = EjectionTimes {
+            base: outlier.base_ejection,
+            max: outlier.ejection_max,
+            interval: outlier.interval,
+            growth: Growth::Linear,
+        };
+        let errors = group.breaker.errors.as_ref();
         Keeper {
-            times: EjectionTimes {
-                base: outlier.base_ejection,
-                max: outlier.ejection_max,
-                interval: outlier.interval,
-                growth: Growth::Linear,
-            },
+            times,
+            error_times: errors.map_or(times, |errors| EjectionTimes {
+                base: errors.open_time,
+                max: errors.open_max,
+                growth: Growth::Doubling,
+                ..times
+            }),
             members: group.backends.iter().map(member).collect(),
             judged: outlier.interval,
             restless: false,
@@ -87,8 +114,13 @@ impl Keeper {
         }
     }
 
-    /// Whether anything compares backends by what is counted of them.
-    pub(super) fn compares(outlier: &Outlier) -> bool {
+    /// Whether anything judges backends by what is counted of them.
+    pub(super) fn counts(group: &Group) -> bool {
+        group.breaker.errors.is_some() || Keeper::compares(&group.outlier)
+    }
+
+    /// Whether anything compares backends by it.
+    fn compares(outlier: &Outlier) -> bool {
         outlier.success_rate_stdev_factor > 0
             || outlier.failure_percentage > 0
             || outlier.latency_stdev_factor > 0
@@ -102,16 +134,21 @@ impl Keeper {
         cause: Cause,
         now: Moment,
     ) {
-        self.eject(group, index, cause == Cause::ConnectFailures, now);
+        let opened = match cause {
+            Cause::ConnectFailures => Opened::Connects,
+            Cause::GatewayFailures | Cause::ServerFailures => Opened::Traffic,
+        };
+        self.eject(group, index, opened, now);
         self.judge_panic(group);
     }
 
     /// A trial is over.
     pub(super) fn tried(&mut self, group: &Group, index: BackendIndex, passed: bool, now: Moment) {
         let ended = if passed { (1, 0) } else { (0, 1) };
+        let times = self.times_of(index.index());
         let member = &mut self.members[index.index()];
         let ejection = &mut member.ejection;
-        match member.breaker.tried(ended, ejection, &self.times, now) {
+        match member.breaker.tried(ended, ejection, &times, now) {
             Step::Close => self.readmit(group, index.index(), now),
             Step::Open(_) => group.backends[index.index()].standing.grant_trials(0),
             Step::Nothing | Step::Try(_) => {}
@@ -131,6 +168,7 @@ impl Keeper {
             }
             self.judge_panic(group);
         }
+        self.judge_errors(group, now);
         if now >= self.judged {
             self.judged = now + group.outlier.interval;
             self.compare(group, now);
@@ -139,7 +177,10 @@ impl Keeper {
 
     fn tick_member(&mut self, group: &Group, at: usize, now: Moment) {
         let member = &mut self.members[at];
-        let trials = group.outlier.trials;
+        let trials = match (member.opened, &group.breaker.errors) {
+            (Opened::Errors, Some(errors)) => errors.trials,
+            _ => group.outlier.trials,
+        };
         match member.breaker.tick(&mut member.ejection, trials, now) {
             Step::Close => self.readmit(group, at, now),
             Step::Try(count) => self.grant(group, at, count, now),
@@ -183,8 +224,8 @@ impl Keeper {
             let was_up = !member.down && member.breaker == Breaker::Closed;
             member.down = down;
             let lifts = match self.check.kind {
-                Some(CheckKind::Http(_)) => true,
-                Some(CheckKind::Tcp) => member.by_connects,
+                Some(CheckKind::Http(_)) => member.opened != Opened::Errors,
+                Some(CheckKind::Tcp) => member.opened == Opened::Connects,
                 None => false,
             };
             if lifts && member.passes >= self.check.rise && member.breaker != Breaker::Closed {
@@ -195,13 +236,22 @@ impl Keeper {
         self.judge_panic(group);
     }
 
-    fn eject(&mut self, group: &Group, index: BackendIndex, by_connects: bool, now: Moment) {
-        let member = &mut self.members[index.index()];
+    fn times_of(&self, at: usize) -> EjectionTimes {
+        match self.members[at].opened {
+            Opened::Errors => self.error_times,
+            Opened::Connects | Opened::Traffic => self.times,
+        }
+    }
+
+    fn eject(&mut self, group: &Group, index: BackendIndex, opened: Opened, now: Moment) {
         let standing = &group.backends[index.index()].standing;
         standing.suspend();
         standing.grant_trials(0);
-        member.breaker.open(&mut member.ejection, &self.times, now);
-        member.by_connects = by_connects;
+        self.members[index.index()].opened = opened;
+        let times = self.times_of(index.index());
+        let member = &mut self.members[index.index()];
+        member.breaker.open(&mut member.ejection, &times, now);
+        member.window.clear();
         member.passes = 0;
         if let Some(probe) = &mut member.probe {
             probe.suspect(&self.pace, now);
@@ -217,6 +267,7 @@ impl Keeper {
     fn readmit(&mut self, group: &Group, at: usize, now: Moment) {
         let member = &mut self.members[at];
         member.breaker.close(&mut member.ejection, now);
+        member.window.clear();
         group.backends[at].standing.readmit();
         self.settle(group, at, false, now);
     }
@@ -250,6 +301,35 @@ impl Keeper {
         });
     }
 
+    /// Opens the breakers of backends that failed too often in the last ten seconds.
+    fn judge_errors(&mut self, group: &Group, now: Moment) {
+        let Some(errors) = &group.breaker.errors else {
+            return;
+        };
+        let rate = ErrorRate {
+            percent: errors.backend_percent,
+            volume: errors.volume,
+        };
+        for (at, backend) in group.backends.iter().enumerate() {
+            let member = &mut self.members[at];
+            let totals = Totals::of(backend);
+            let more = totals.since(std::mem::replace(&mut member.counted, totals));
+            for (sort, count) in [more.requests, more.failures].into_iter().enumerate() {
+                let count = u32::try_from(count).unwrap_or(u32::MAX);
+                member.window.add(now.as_secs(), sort, count);
+            }
+            let [tries, failures] = member.window.sums(now.as_secs());
+            let index = BackendIndex(at as u32);
+            if member.breaker == Breaker::Closed
+                && rate.trips(tries, failures)
+                && group.suspend(index) == Suspension::Done
+            {
+                self.eject(group, index, Opened::Errors, now);
+            }
+        }
+        self.judge_panic(group);
+    }
+
     fn compare(&mut self, group: &Group, now: Moment) {
         if !Keeper::compares(&group.outlier) {
             return;
@@ -267,7 +347,7 @@ impl Keeper {
         for (at, _) in outlier::outliers(&samples, &rules_of(&group.outlier)) {
             let index = BackendIndex(at as u32);
             if group.suspend(index) == Suspension::Done {
-                self.eject(group, index, false, now);
+                self.eject(group, index, Opened::Traffic, now);
             }
         }
         self.judge_panic(group);

@@ -142,21 +142,48 @@ fn a18_cores_that_share_their_loads_beat_cores_that_do_not() {
     assert!(apart > 1.8 * shared, "{apart} {shared}");
 }
 
-/// Half of the backends are slow and stand together in the list: looking at some of them is as good
-/// as looking at all, within a tenth.
+/// Half of the backends are slow, and stand together in the list.
+const HALF_SLOW: &str = "warmup = \"5s\"\nduration = \"10s\"\n\
+    [nodes]\ncount = 2\n[traffic]\nload = 0.75\n[work]\nmean = \"80ms\"\n\
+    [[backends]]\ncount = 30\ncapacity = 4\nroom = 0.6\nspeed = 0.6\n\
+    [[backends]]\ncount = 30\ncapacity = 4\nroom = 1.4\n";
+
+/// Looking at some of them is as good as looking at all, within a tenth.
 #[test]
 fn a_large_group_needs_no_whole_search_for_its_least_loaded() {
-    let scenario = load(
-        "warmup = \"5s\"\nduration = \"10s\"\n[nodes]\ncount = 2\n[traffic]\nload = 0.75\n\
-         [work]\nmean = \"80ms\"\n\
-         [[backends]]\ncount = 30\ncapacity = 4\nroom = 0.6\nspeed = 0.6\n\
-         [[backends]]\ncount = 30\ncapacity = 4\nroom = 1.4\n",
-    );
+    let scenario = load(HALF_SLOW);
     let p99 = |entrant: &Entrant| run(&scenario, entrant, 1).quantile(0.99);
     let whole = p99(&rival(&scenario, "haproxy_leastconn"));
     for policy in ["least_connections", "weighted_least_connections"] {
         let some = p99(&weir(&scenario, policy));
         assert!(some <= 1.1 * whole, "{policy}: {some} {whole}");
+    }
+}
+
+/// A fair rival (A25): it sees what backends say of themselves. With our first reading of its paper
+/// most of its requests timed out here.
+#[test]
+fn the_model_of_prequal_bears_slow_backends() {
+    let scenario = load(HALF_SLOW);
+    let p99 = |model: &str| run(&scenario, &rival(&scenario, model), 1).quantile(0.99);
+    let (prequal, least) = (p99("prequal"), p99("haproxy_leastconn"));
+    assert!(prequal < 1.1 * least, "{prequal} {least}");
+}
+
+/// Each of many nodes sees next to nothing under way, so loads say nothing; times still do.
+#[test]
+fn many_nodes_that_know_nothing_of_each_other_find_out_who_is_slow() {
+    let scenario = load(
+        "warmup = \"15s\"\nduration = \"10s\"\n[nodes]\ncount = 24\n[traffic]\nload = 0.75\n\
+         [work]\nmean = \"80ms\"\n\
+         [[backends]]\ncount = 15\ncapacity = 4\nroom = 0.6\nspeed = 0.6\n\
+         [[backends]]\ncount = 15\ncapacity = 4\nroom = 1.4\n",
+    );
+    let p99 = |entrant: &Entrant| run(&scenario, entrant, 1).quantile(0.99);
+    let adaptive = p99(&weir(&scenario, "adaptive"));
+    for other in ["peak_ewma", "least_connections"] {
+        let other = p99(&weir(&scenario, other));
+        assert!(adaptive < 0.9 * other, "{adaptive} {other}");
     }
 }
 
@@ -260,6 +287,29 @@ fn an_ejection_ends() {
         let share = outcome.shares().nth(2).unwrap_or_default();
         assert!((0.85..1.15).contains(&share), "{trials} trials: {share}");
     }
+}
+
+/// Every second answer of one is an error: never five in a row for long, and its success rate is
+/// not compared, so only the share of failures shows it.
+#[test]
+fn a_share_of_failures_opens_a_breaker() {
+    let errors = |breaker: &str| {
+        let scenario = load(&format!(
+            "warmup = \"0s\"\nduration = \"30s\"\n[traffic]\nrate = 200\n\
+             [work]\nmean = \"5ms\"\n[[backends]]\ncount = 5\n\
+             [[failure]]\nkind = \"errors\"\nat = \"0s\"\nbackend = 2\nportion = 0.5\n\
+             [group]\npolicy = \"round_robin\"\n{breaker}\
+             [group.outlier]\nconsecutive_5xx = 0\nconsecutive_gateway_failure = 0\n\
+             success_rate_stdev_factor = 0\n"
+        ));
+        let outcome = run(&scenario, &weir(&scenario, "round_robin"), 1);
+        outcome.failed[0]
+    };
+    let without = errors("");
+    // Twenty tries before it is judged, five times a second, and then three trials at a time.
+    let with = errors("[group.breaker]\nerror_percent = 40\n");
+    assert!(without > 400, "{without}");
+    assert!((5..100).contains(&with), "{with} of {without}");
 }
 
 /// A crash with retries left is seen by no client.

@@ -20,8 +20,8 @@ pub struct Adaptive {
 impl Default for Adaptive {
     fn default() -> Self {
         Adaptive {
-            choices: 10,
-            memory: Duration::from_secs(3),
+            choices: 7,
+            memory: Duration::from_secs(5),
             tolerance_percent: 30,
             failure_penalty: 20,
             nodes: 1,

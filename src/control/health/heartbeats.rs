@@ -125,7 +125,7 @@ impl Keeper {
             let pace = own * f64::from(count) / sum;
             let micros = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
             let latency = member.load.latency();
-            latency.observe_pace(pace as f32, adaptive.fading(micros));
+            latency.observe_pace(pace as f32, adaptive.fading(micros, None));
         }
     }
 

@@ -11,7 +11,10 @@
 //! would make the queues longer than not looking at it. An idle group is then served in turn, by
 //! chance, and one that looked slow is tried again once its time has faded into the tolerance.
 //!
-//! Nodes that do not know of each other's requests each see a part of them only. They are told how
+//! Nodes that do not know of each other's requests each see a part of them only, and of fifty nodes
+//! each sees next to nothing under way: then the times are all there is to go by, because those
+//! who have much to do take longer. So the tolerance shrinks with what is under way here, and what
+//! was seen counts for some fifty answers, however long they take to come. Nodes may be told how
 //! many they are: a node then takes the others to do as it does.
 //!
 //! The rule was chosen by its figures, in the model of an uneven and of an even fleet; DESIGN.md
@@ -21,11 +24,20 @@ use super::alias::below;
 use super::least_load::EXACT_MAX;
 use super::{Adaptive, CHOICES_MAX, Choice, Lottery, PickState, Policy};
 use crate::base::id::{BackendIndex, CoreId};
-use crate::routing::latency::{CROWDS, Fading, Usual, crowd};
+use crate::routing::latency::{CROWDS, Fading, Traffic, Usual, crowd};
 use crate::routing::table::Group;
 
 /// Tries for one from each part of a group.
 const DRAWS_MAX: usize = 4;
+
+/// What was seen of a backend counts for so many of its answers at least, on average.
+const LIFE_ANSWERS: f32 = 50.0;
+
+/// It lives so many times longer than is configured at most, however seldom answers come.
+const LIFE_STRETCH_MAX: f32 = 6.0;
+
+/// What is left of the tolerance where next to nothing is under way.
+const TOLERANCE_LEAST: f32 = 1.0 / 3.0;
 
 /// The rule as made for one group.
 pub(super) struct Rule {
@@ -64,10 +76,12 @@ impl Adaptive {
     /// What is usual where nobody has seen anything: any time will do, the same for all.
     const UNSEEN: Usual = [1.0; CROWDS];
 
-    /// How times that were seen fade.
+    /// How times that were seen fade: those of backends that answer seldom more slowly.
     #[must_use]
-    pub fn fading(&self, now_micros: u64) -> Fading {
-        Fading::new(now_micros, u64::from(self.life_millis) * 1000)
+    pub fn fading(&self, now_micros: u64, traffic: Option<Traffic>) -> Fading {
+        let life = self.life_millis as f32 * 1000.0;
+        let answers = traffic.map_or(0.0, |traffic| traffic.interval_micros * LIFE_ANSWERS);
+        Fading::new(now_micros, answers.clamp(life, life * LIFE_STRETCH_MAX))
     }
 
     /// Requests under way at a backend to which this node has handed so many.
@@ -77,11 +91,14 @@ impl Adaptive {
         handed.saturating_mul(u32::from(self.nodes))
     }
 
-    fn scale(&self, usual: Option<Usual>, now_micros: u64) -> Scale {
-        let within = 1.0 + f32::from(self.tolerance_percent) / 100.0;
+    fn scale(&self, group: &Group, core: CoreId, now_micros: u64) -> Scale {
+        let traffic = group.norm.traffic(core);
+        let busy = traffic.map_or(1.0, |traffic| traffic.under_way);
+        let tolerance = f32::from(self.tolerance_percent) / 100.0;
+        let within = 1.0 + tolerance * busy.clamp(TOLERANCE_LEAST, 1.0);
         Scale {
-            usual: usual.unwrap_or(Adaptive::UNSEEN),
-            fading: self.fading(now_micros),
+            usual: group.norm.usual(core).unwrap_or(Adaptive::UNSEEN),
+            fading: self.fading(now_micros, traffic),
             usual_from: 1.0 / within,
             usual_to: within,
         }
@@ -123,8 +140,8 @@ pub fn estimate(
         _ => None,
     })?;
     let latency = group.backends.get(index.index())?.load.latency();
-    let usual = group.norm.usual(core)?;
-    let scale = rule.adaptive.scale(Some(usual), now_micros);
+    let _ = group.norm.usual(core)?;
+    let scale = rule.adaptive.scale(group, core, now_micros);
     let handed = policy.in_flight(index.0);
     let crowd = crowd(rule.adaptive.under_way(handed).saturating_add(1));
     Some(Estimate {
@@ -136,55 +153,85 @@ pub fn estimate(
 
 pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState, rule: &Rule) -> Option<u32> {
     let ready = &choice.policy.ready;
-    let usual = choice.group.norm.usual(state.core());
-    let scale = rule.adaptive.scale(usual, choice.ask.now_micros);
-    let mut best = (f32::INFINITY, None);
-    let mut consider = |index: u32| {
-        let score = score(choice.policy, rule, &scale, index);
-        if score < best.0 {
-            best = (score, Some(index));
-        }
-    };
-    if ready.len() <= EXACT_MAX {
-        let random = state.random();
-        let start = match &rule.lottery {
-            Lottery::Even => below(random, ready.len()),
-            // The first is drawn all the same: between equals the weights decide.
-            Lottery::Weighted(alias) => {
-                let first = alias.draw(random)?;
-                ready.binary_search(&first).unwrap_or(0)
-            }
-        };
-        let (before, from) = ready.split_at(start);
-        let all = from.iter().chain(before).copied();
-        all.filter(|index| choice.is_eligible(*index))
-            .for_each(&mut consider);
-        return best.1;
-    }
+    let (group, now_micros) = (choice.group, choice.ask.now_micros);
+    let scale = rule.adaptive.scale(group, state.core(), now_micros);
+    let mut found = Found::default();
     match &rule.lottery {
-        Lottery::Even => each_part(choice, state, rule, &mut consider),
+        _ if ready.len() <= EXACT_MAX => all(choice, state, rule, &mut found)?,
+        Lottery::Even => each_part(choice, state, rule, &mut found),
         Lottery::Weighted(alias) => {
             for _ in 0..rule.adaptive.choices {
                 let mut draws = (0..DRAWS_MAX).filter_map(|_| alias.draw(state.random()));
                 let drawn = draws.find(|index| choice.is_eligible(*index));
-                drawn.into_iter().for_each(&mut consider);
+                drawn.into_iter().for_each(|index| found.add(index));
             }
         }
     }
-    best.1.or_else(|| {
-        let start = below(state.random(), ready.len()) as u32;
-        choice.first_from(start).map(|(_, index)| index)
-    })
+    let best = found.best(|index| score(choice.policy, rule, &scale, index));
+    if best.is_some() || ready.len() <= EXACT_MAX {
+        return best;
+    }
+    let start = below(state.random(), ready.len()) as u32;
+    choice.first_from(start).map(|(_, index)| index)
 }
 
-/// Shows one that can be chosen from each part of the group.
+/// Who can be chosen, of those that are looked at.
+#[derive(Default)]
+struct Found {
+    indices: [u32; CHOICES_MAX],
+    count: usize,
+}
+
+const _: () = assert!(
+    EXACT_MAX <= CHOICES_MAX,
+    "a group that is looked at whole has room"
+);
+
+impl Found {
+    #[inline]
+    fn add(&mut self, index: u32) {
+        if let Some(place) = self.indices.get_mut(self.count) {
+            *place = index;
+            self.count += 1;
+        }
+    }
+
+    /// The one with the least score; of equals the first. The bits of numbers that are not below 0
+    /// are ordered as the numbers are, so score and order make one number, and finding the least
+    /// is a minimum and no branch that nobody can predict.
+    #[inline]
+    fn best(&self, score: impl Fn(u32) -> f32) -> Option<u32> {
+        let found = &self.indices[..self.count];
+        let keys = (0_u64..)
+            .zip(found)
+            .map(|(order, index)| u64::from(score(*index).max(0.0).to_bits()) << 32 | order);
+        let least = keys.min()?;
+        found.get(least as u32 as usize).copied()
+    }
+}
+
+/// Finds all that can be chosen, from one that is drawn on.
+fn all(choice: &Choice<'_>, state: &mut PickState, rule: &Rule, found: &mut Found) -> Option<()> {
+    let ready = &choice.policy.ready;
+    let random = state.random();
+    let start = match &rule.lottery {
+        Lottery::Even => below(random, ready.len()),
+        // The first is drawn all the same: between equals the weights decide.
+        Lottery::Weighted(alias) => {
+            let first = alias.draw(random)?;
+            ready.binary_search(&first).unwrap_or(0)
+        }
+    };
+    let (before, from) = ready.split_at(start);
+    let all = from.iter().chain(before).copied();
+    all.filter(|index| choice.is_eligible(*index))
+        .for_each(|index| found.add(index));
+    Some(())
+}
+
+/// Finds one that can be chosen in each part of the group.
 #[inline]
-fn each_part(
-    choice: &Choice<'_>,
-    state: &mut PickState,
-    rule: &Rule,
-    consider: &mut impl FnMut(u32),
-) {
+fn each_part(choice: &Choice<'_>, state: &mut PickState, rule: &Rule, found: &mut Found) {
     let ready = &choice.policy.ready;
     let turned = below(state.random(), ready.len());
     let parts = rule
@@ -202,7 +249,7 @@ fn each_part(
             };
             let index = ready[at];
             if choice.is_eligible(index) {
-                consider(index);
+                found.add(index);
                 break;
             }
         }

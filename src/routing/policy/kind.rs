@@ -18,8 +18,8 @@ pub struct Adaptive {
 impl Default for Adaptive {
     fn default() -> Self {
         Adaptive {
-            choices: 10,
-            life_millis: 3_000,
+            choices: 7,
+            life_millis: 5_000,
             tolerance_percent: 30,
             failure_penalty: 20,
             nodes: 1,

@@ -3,13 +3,16 @@
 //! Every request sends three probes to backends drawn evenly without repetition; what they say is
 //! known to the requests after it. Sixteen reports are kept, none for longer than a second; each
 //! request takes one out, in turn the oldest and the worst, and a report is used so often as the
-//! paper computes. The latency a backend reports is the median of those of its last requests that
-//! met nearly as many others as there are now; the paper leaves the details open, and this is our
-//! reading of it.
+//! paper computes. The latency a backend reports is that of its last requests that met about as
+//! many others as there are now. The paper takes a median of them and leaves the details open. Our
+//! first reading, the median of the nine nearest, makes backends that are overloaded look fast:
+//! of the many requests that came lately only the short ones are over. A mean that moves slowly, of
+//! all that met as many by powers of two, does not.
 
 use std::collections::VecDeque;
 
 use super::Sight;
+use crate::routing::latency::{CROWDS, crowd};
 use crate::sim::chance::Chance;
 
 const PROBES: usize = 3;
@@ -19,9 +22,10 @@ const AGE_MAX: f64 = 1.0;
 const USES_MAX: f64 = 16.0;
 /// Numbers of requests in flight that were seen lately; their quantile tells hot from cold.
 const RECENT: usize = 64;
-/// Samples a backend keeps, and those it takes the median of.
+/// Samples a backend keeps.
 const SAMPLES: usize = 64;
-const NEAREST: usize = 9;
+/// By how much one sample moves the mean of those like it, once there are some.
+const SAMPLE_SHARE: f64 = 0.1;
 
 /// How one of a pool is chosen.
 #[derive(Clone, Copy)]
@@ -54,15 +58,27 @@ impl Reports {
         samples.push_back((met, took));
     }
 
+    /// What one more request would take: as those did that came into a crowd like it, or else into
+    /// the nearest crowd there was. Fewer than there were then are faster, twice at most.
     fn latency(&self, backend: usize, in_flight: u32) -> f64 {
-        let mut near: Vec<(u32, f64)> = self.samples[backend]
-            .iter()
-            .map(|(met, took)| (met.abs_diff(in_flight), *took))
-            .collect();
-        near.sort_by_key(|(distance, _)| *distance);
-        near.truncate(NEAREST);
-        near.sort_by(|left, right| left.1.total_cmp(&right.1));
-        near.get(near.len() / 2).map_or(0.0, |(_, took)| *took)
+        let mut means = [(0.0, 0_u32); CROWDS];
+        for (met, took) in &self.samples[backend] {
+            let (mean, count) = &mut means[crowd(met + 1)];
+            *count += 1;
+            *mean += (took - *mean) * SAMPLE_SHARE.max(1.0 / f64::from(*count));
+        }
+        let wanted = crowd(in_flight + 1);
+        let seen = (0..CROWDS).filter(|crowd| means[*crowd].1 > 0);
+        let nearest = seen.min_by_key(|crowd| crowd.abs_diff(wanted));
+        nearest.map_or(0.0, |nearest| {
+            let (mean, _) = means[nearest];
+            let fewer = f64::from(in_flight + 1) / f64::from(1_u32 << nearest);
+            if nearest > wanted {
+                mean * fewer.max(0.5)
+            } else {
+                mean
+            }
+        })
     }
 }
 

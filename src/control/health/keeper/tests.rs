@@ -228,7 +228,7 @@ fn what_backends_say_of_their_times_is_compared_among_them_and_forgotten_when_th
     let lines = "policy = \"adaptive\"\n[group.check]\nheartbeat_timeout = \"5s\"\n";
     let mut world = World::new(&format!("{THREE}{lines}"));
     let pace = |world: &World, at: usize| {
-        let fading = world.group().adaptive().unwrap().fading(0);
+        let fading = world.group().adaptive().unwrap().fading(0, None);
         world.group().backends[at].load.latency().pace(fading)
     };
     for sequence in 1..=20 {

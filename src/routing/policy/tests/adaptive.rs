@@ -7,6 +7,7 @@ use std::collections::BinaryHeap;
 use super::*;
 use crate::base::id::BackendIndex;
 use crate::routing::feedback::Answer;
+use crate::routing::latency::{Fading, Traffic};
 
 const ADAPTIVE: PolicyKind = PolicyKind::Adaptive(Adaptive {
     choices: 10,
@@ -65,6 +66,40 @@ fn among_equals_noise_is_not_followed() {
         counts.iter().all(|count| (850..1150).contains(count)),
         "{counts:?}"
     );
+}
+
+/// Fifty nodes see next to nothing under way each: there a time tells what the others have given.
+#[test]
+fn the_less_is_under_way_the_smaller_a_difference_is_followed() {
+    for (under_way, followed) in [(80, false), (0, true)] {
+        let group = even(ADAPTIVE, 8);
+        group.load.set(CoreId(0), under_way);
+        for step in 0..100 {
+            for backend in 0..8 {
+                let took = if backend == 3 { 800 } else { 1000 };
+                answered(&group, backend, took, SECOND + step * 2000);
+            }
+        }
+        let share = picks_at(&group, SECOND + 200_000, 800)[3];
+        assert_eq!(share == 800, followed, "{under_way}: {share}");
+    }
+}
+
+#[test]
+fn what_was_seen_lives_longer_where_answers_are_seldom() {
+    let adaptive = Adaptive::default();
+    let life = |interval_micros: f32| {
+        let traffic = Traffic {
+            interval_micros,
+            under_way: 1.0,
+        };
+        adaptive.fading(SECOND, Some(traffic))
+    };
+    let fading = |seconds: f32| Fading::new(SECOND, seconds * 1e6);
+    assert_eq!(life(10_000.0), fading(5.0), "never less than is configured");
+    assert_eq!(life(200_000.0), fading(10.0), "fifty answers");
+    assert_eq!(life(1e6), fading(30.0), "six times as long at most");
+    assert_eq!(adaptive.fading(SECOND, None), fading(5.0));
 }
 
 #[test]
