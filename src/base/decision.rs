@@ -1,7 +1,7 @@
 //! Why a request went where it went: a word for each reason and policy, in one list for whoever
 //! logs it and whoever reads the log.
 
-/// The policies by their numbers in logs. A new one comes at the end: no number changes its meaning.
+/// The policies by their numbers in logs. A new one comes at the end: numbers keep their meaning.
 pub const POLICIES: [&str; 11] = [
     "adaptive",
     "least_connections",

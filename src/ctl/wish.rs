@@ -279,6 +279,16 @@ mod tests {
                 "PUT /v1/listeners/web/routes/api?before=rest&wait=node",
                 json!({"path_prefix": "/api/", "group": "app"}),
             ),
+        ] {
+            let (asked, sent, _) = asked(line);
+            assert_eq!((&*asked, sent), (head, body), "{line}");
+        }
+    }
+
+    #[test]
+    fn so_do_those_that_are_of_no_group_or_wait() {
+        let none = Value::Null;
+        for (line, head, body) in [
             ("shard remove s?1", "DELETE /v1/shards/s%3F1", none.clone()),
             ("--wait shard list", "GET /v1/shards", none.clone()),
             (

@@ -12,7 +12,6 @@ use crate::data::marks::{self, Marks};
 use crate::data::request::request_id_text;
 use crate::data::worker::{Worker, ticks};
 use crate::http::{self, Answer, Method};
-use crate::routing::matcher::Destination;
 use crate::routing::retry_after::retry_after;
 use crate::routing::standing::Return;
 use crate::routing::table::ListenerTimeouts;

@@ -1,4 +1,4 @@
-//! What happens when the deadline of a client's connection passes: who is late, and what that means.
+//! The deadline of a client's connection has passed: who is late, and what that means.
 
 use crate::base::fault::Fault;
 use crate::base::slab::Key;

@@ -2,9 +2,9 @@
 //! moments in, datagrams out.
 //!
 //! Membership is SWIM, by `foca`; around it lies what it leaves open. Every datagram is sealed with
-//! a key all nodes have (`seal`), carries its sender and a number that is taken once (`window`), and
-//! is for SWIM, or says what the sender serves and how much it has to do (`state`). Nodes find each
-//! other by asking addresses that were given (`Hello`), and ask again until all are known.
+//! a key all nodes have (`seal`), carries its sender and a number that is taken once (`window`),
+//! and is for SWIM, or says what the sender serves and how much it has to do (`state`). Nodes find
+//! each other by asking addresses that were given (`Hello`), and ask again until all are known.
 //!
 //! Reports go from each node to each: up to [`NODES_MAX`] nodes that is one hop, a datagram a
 //! second to everybody, and no question of how news spreads. Nothing here goes through the store.

@@ -5,8 +5,8 @@
 //! plain cipher they would have to agree on who uses which. The name of the cluster is sealed in
 //! without being sent, so two clusters with one key do not hear each other either.
 //!
-//! A file may have several keys: the first one seals, all of them open. So a key is changed in three
-//! rounds of restarts: added last everywhere, moved first everywhere, the old one removed.
+//! A file may have several keys: the first one seals, all of them open. So a key is changed in
+//! three rounds of restarts: added last everywhere, moved first everywhere, the old one removed.
 
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};

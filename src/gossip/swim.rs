@@ -93,7 +93,7 @@ impl Swim {
                 break;
             }
             let timer = entry.remove();
-            // A probe that was not finished in time, because this process was stopped, is begun anew.
+            // A probe not finished in time, because this process was stopped, is begun anew.
             let _ = self.foca.handle_timer(timer, &mut self.wishes);
         }
     }

@@ -32,9 +32,9 @@ pub fn connect(address: &SocketAddr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Has the kernel prefer this listening socket, of those on its address, for connections whose first
-/// packet comes in on the CPU of the calling thread; or takes that back. It is `SO_INCOMING_CPU`,
-/// which counts among sockets of SO_REUSEPORT since Linux 6.2.
+/// Has the kernel prefer this listening socket, of those on its address, for connections whose
+/// first packet comes in on the CPU of the calling thread; or takes that back. It is
+/// `SO_INCOMING_CPU`, which counts among sockets of SO_REUSEPORT since Linux 6.2.
 ///
 /// # Errors
 /// The kernel does not know it.

@@ -136,7 +136,9 @@ impl Keeper {
     ) {
         let opened = match cause {
             Cause::ConnectFailures => Opened::Connects,
-            Cause::GatewayFailures | Cause::ServerFailures => Opened::Traffic,
+            Cause::BrokenAnswers | Cause::GatewayFailures | Cause::ServerFailures => {
+                Opened::Traffic
+            }
         };
         self.eject(group, index, opened, now);
         self.judge_panic(group);

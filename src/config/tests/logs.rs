@@ -106,7 +106,8 @@ fn mistakes_in_decisions_and_traces_are_said() {
         ),
         (
             "[tracing]\notlp = \"https://c:4318/v1/traces\"",
-            "tracing.otlp: \"https://c:4318/v1/traces\" is not the address of a collector; fix: write",
+            "tracing.otlp: \"https://c:4318/v1/traces\" is not the address of a collector; \
+             fix: write",
         ),
         (
             "[tracing]\notlp = \"http://c/v1/traces\"",

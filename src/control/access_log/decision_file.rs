@@ -82,7 +82,8 @@ impl DecisionFile {
                 self.stats.decisions.add(self.waiting);
                 self.stats.decision_bytes.add(length);
                 if std::mem::take(&mut self.failing) {
-                    tracing::info!(path = %self.target.path.display(), "decision log writable again");
+                    let path = self.target.path.display();
+                    tracing::info!(%path, "decision log writable again");
                 }
                 self.batch.clear();
             }

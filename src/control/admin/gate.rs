@@ -1,9 +1,9 @@
 //! Bounds the admin interface: so many connections, and none that stays silent for ever.
 //! Whoever comes when all places are taken waits in the backlog.
 //!
-//! It is closed by its opener and not by ending the task that serves: axum takes the end of that task
-//! for an order to close every connection on which no request was read yet, although one may be on
-//! its way.
+//! It is closed by its opener and not by ending the task that serves: axum takes the end of that
+//! task for an order to close every connection on which no request was read yet, although one may
+//! be on its way.
 
 use std::future::pending;
 use std::io;

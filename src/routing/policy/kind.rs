@@ -76,7 +76,7 @@ impl PolicyKind {
         )
     }
 
-    /// Its number in logs, the place of its word among [`POLICIES`](crate::base::decision::POLICIES).
+    /// Its number in logs: its place among [`POLICIES`](crate::base::decision::POLICIES).
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
