@@ -29,7 +29,10 @@ fn a_decision_says_where_a_request_went_and_why() {
         .to("placed")
         .route("name = \"away\"\npath_prefix = \"/away\"\ngroup = \"away\"")
         .route("name = \"shared\"\npath_prefix = \"/shard\"\nshard = \"by-t\"")
-        .shard("name = \"by-t\"\nkey = { header = \"x-t\" }\nmap = [{ key = \"a\", group = \"away\" }]")
+        .shard(
+            "name = \"by-t\"\nkey = { header = \"x-t\" }\n\
+             map = [{ key = \"a\", group = \"away\" }]",
+        )
         .group("placed", &[])
         .group_with("policy", "\"maglev\"")
         .group_with("hash_on", "{ header = \"x-key\" }")

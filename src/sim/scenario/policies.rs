@@ -51,8 +51,8 @@ pub enum RivalKind {
     WeightedByUtilisation,
 }
 
-/// The lower end of what the Prequal paper recommends: its default, 0.84, falls over where half of the
-/// backends are slow (ALGORITHMS, finding 3).
+/// The lower end of what the Prequal paper recommends: its default, 0.84, falls over where half of
+/// the backends are slow (ALGORITHMS, finding 3).
 const Q_RIF: f64 = 0.6;
 
 const RIVALS: [(&str, RivalKind); 8] = [

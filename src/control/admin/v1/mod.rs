@@ -4,7 +4,8 @@
 //! handlers serve them all. A change answers when it is stored and published, with its epoch (in
 //! the body, and as `ETag`); `?wait=node` waits until every core serves by it, `?wait=cluster`
 //! until every core of every node does. `If-Match` with an epoch makes a change only where nothing
-//! else has changed since. The document that describes all of this (`/v1/openapi.json`) is held to the table of endpoints by a test.
+//! else has changed since. The document that describes all of this (`/v1/openapi.json`) is held to
+//! the table of endpoints by a test.
 
 mod asked;
 mod backends;
