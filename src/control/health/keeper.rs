@@ -30,7 +30,7 @@ pub(super) const TICK: Duration = Duration::from_millis(200);
 pub(super) struct Keeper {
     pub(super) stats: Arc<ControlStats>,
     /// When its moments began, since 1970.
-    unix: Duration,
+    pub(super) unix: Duration,
     pub(super) members: BTreeMap<BackendSlot, Member>,
     pub(super) groups: BTreeMap<GroupSlot, Rules>,
     pub(super) table: Option<Arc<Table>>,
@@ -97,6 +97,9 @@ impl Keeper {
                 && old.outlier.interval == rules.outlier.interval
             {
                 rules.judged = old.judged;
+            }
+            if let Some(old) = old.filter(|old| old.weights == rules.weights) {
+                rules.weighed = old.weighed;
             }
             rules.carry_watch_over(old, group);
             for backend in &group.backends {
@@ -322,6 +325,7 @@ impl Keeper {
             member.is_restless(rules)
         });
         self.judge_errors(now);
+        self.move_weights(now);
         self.compare(now);
         self.judge_panic();
     }

@@ -18,6 +18,7 @@ mod member;
 mod overview;
 mod pages;
 mod rules;
+mod weights;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -20,6 +20,7 @@ const UNIX: Duration = Duration::from_secs(1_000_000);
 mod drains;
 mod paces;
 mod schedules;
+mod weights;
 
 /// A node in miniature: a registry, the present table and a keeper.
 struct World {
