@@ -14,6 +14,7 @@ pub mod fuzz;
 pub mod heartbeat;
 pub mod outlier;
 pub mod panic;
+pub mod portion;
 pub mod probe;
 pub mod ramp;
 pub mod replay;

@@ -59,9 +59,11 @@ impl Balancer {
             picks: PickState::new(seed, CoreId(at as u16), group.slot),
             budget: Budget::default(),
         };
+        let keeper = Keeper::new(group, &config.groups[0]);
         Balancer {
             cores: (0..cores).map(core).collect(),
-            keeper: Keeper::new(group, &config.groups[0].check),
+            counts: keeper.counts(group),
+            keeper,
             rival: match entrant.chooser {
                 Chooser::Rival(kind) => Some(Rival::new(kind, group, number)),
                 Chooser::Weir => None,
@@ -69,7 +71,6 @@ impl Balancer {
             others: hears.then_some(CoreId(cores as u16)),
             own: vec![0; group.backends.len()],
             counts_own: !is_snapshot,
-            counts: Keeper::counts(group),
             table: planned.table,
         }
     }

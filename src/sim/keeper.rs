@@ -8,12 +8,13 @@
 use crate::base::fault::Fault;
 use crate::base::id::BackendIndex;
 use crate::base::window::Window;
-use crate::config::checked::{Check, CheckKind};
+use crate::config::checked::{self, Check, CheckKind};
 use crate::health::Moment;
 use crate::health::breaker::{Breaker, ErrorRate, Step};
 use crate::health::ejection::{Ejection, EjectionTimes, Growth};
 use crate::health::outlier::{self, Enough, Sample};
 use crate::health::panic::panics;
+use crate::health::portion::{self, Portion};
 use crate::health::probe::{Found, Pace, Probe};
 use crate::health::ramp;
 use crate::routing::outlier::{Outlier, Suspension};
@@ -32,6 +33,9 @@ pub(super) struct Keeper {
     error_times: EjectionTimes,
     members: Vec<Member>,
     judged: Moment,
+    /// How often weights move, and when next.
+    weights: Option<Moment>,
+    weighed: Moment,
     /// Some machine is not at rest.
     restless: bool,
 }
@@ -61,10 +65,14 @@ struct Member {
     passes: u32,
     ramp_since: Option<Moment>,
     totals: Totals,
+    portion: Portion,
+    /// What was counted when weights were last moved.
+    weighed: Totals,
 }
 
 impl Keeper {
-    pub(super) fn new(group: &Group, check: &Check) -> Keeper {
+    pub(super) fn new(group: &Group, meant: &checked::Group) -> Keeper {
+        let check = &meant.check;
         let outlier = &group.outlier;
         let pace = Pace {
             interval: check.interval,
@@ -90,6 +98,8 @@ impl Keeper {
             passes: 0,
             ramp_since: None,
             totals: Totals::default(),
+            portion: Portion::default(),
+            weighed: Totals::default(),
         };
         let times = EjectionTimes {
             base: outlier.base_ejection,
@@ -108,6 +118,8 @@ impl Keeper {
             }),
             members: group.backends.iter().map(member).collect(),
             judged: outlier.interval,
+            weights: meant.dynamic_weights,
+            weighed: meant.dynamic_weights.unwrap_or_default(),
             restless: false,
             check: check.clone(),
             pace,
@@ -115,8 +127,9 @@ impl Keeper {
     }
 
     /// Whether anything judges backends by what is counted of them.
-    pub(super) fn counts(group: &Group) -> bool {
-        group.breaker.errors.is_some() || Keeper::compares(&group.outlier)
+    pub(super) fn counts(&self, group: &Group) -> bool {
+        let breaks = group.breaker.errors.is_some();
+        self.weights.is_some() || breaks || Keeper::compares(&group.outlier)
     }
 
     /// Whether anything compares backends by it.
@@ -171,6 +184,7 @@ impl Keeper {
             self.judge_panic(group);
         }
         self.judge_errors(group, now);
+        self.move_weights(group, now);
         if now >= self.judged {
             self.judged = now + group.outlier.interval;
             self.compare(group, now);
@@ -296,9 +310,10 @@ impl Keeper {
         let ramp = member.ramp_since.map_or(RAMP_FULL, |since| {
             ramp::percent(now.saturating_sub(since), self.check.slow_start, 1.0)
         });
+        let share = u32::from(ramp) * u32::from(member.portion.percent()) / 100;
         group.backends[at].standing.set(Standing {
             available: !member.down,
-            ramp,
+            ramp: share.max(1) as u8,
             ..Standing::default()
         });
     }
@@ -330,6 +345,25 @@ impl Keeper {
             }
         }
         self.judge_panic(group);
+    }
+
+    fn move_weights(&mut self, group: &Group, now: Moment) {
+        let Some(interval) = self.weights.filter(|_| now >= self.weighed) else {
+            return;
+        };
+        self.weighed = now + interval;
+        for (member, backend) in self.members.iter_mut().zip(&group.backends) {
+            let totals = Totals::of(backend);
+            let sample = totals.since(std::mem::replace(&mut member.weighed, totals));
+            let under_way = backend.load.in_flight();
+            member.portion.see(sample.latency_micros, under_way);
+        }
+        let mut portions: Vec<Portion> = self.members.iter().map(|one| one.portion).collect();
+        portion::balance(&mut portions);
+        for (at, portion) in portions.into_iter().enumerate() {
+            self.members[at].portion = portion;
+            self.tell(group, at, now);
+        }
     }
 
     fn compare(&mut self, group: &Group, now: Moment) {

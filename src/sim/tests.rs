@@ -289,6 +289,22 @@ fn an_ejection_ends() {
     }
 }
 
+/// Weights that say nothing of what backends can do: half of them get more than that.
+#[test]
+fn weights_that_move_keep_slow_backends_from_being_overloaded() {
+    let mut scenario = load(HALF_SLOW);
+    scenario.warmup = 40.0;
+    let fixed = weir(&scenario, "weighted_round_robin");
+    let mut moving = fixed.clone();
+    let each = toml::Value::from("1s");
+    moving.group.insert("dynamic_weights".to_owned(), each);
+    let run = |entrant: &Entrant| run(&scenario, entrant, 1);
+    let (fixed, moving) = (run(&fixed), run(&moving));
+    assert_eq!(moving.answered, moving.requests);
+    let (still, moved) = (fixed.quantile(0.99), moving.quantile(0.99));
+    assert!(moved < 0.5 * still, "{moved} {still}");
+}
+
 /// Every second answer of one is an error: never five in a row for long, and its success rate is
 /// not compared, so only the share of failures shows it.
 #[test]

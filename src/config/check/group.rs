@@ -43,6 +43,7 @@ pub(super) fn check(
     let outlier = health::check_outlier(&raw.outlier, problems);
     let retry = health::check_retry(&raw.retry, problems);
     let hedge = health::check_hedge(&raw.hedge, problems);
+    let dynamic_weights = policy::check_dynamic_weights(&raw.dynamic_weights, policy, problems);
     let breaker = raw.breaker.as_ref();
     let breaker = breaker.map(|breaker| health::check_breaker(breaker, problems));
     let check = probe::check(&raw.check, problems);
@@ -62,6 +63,7 @@ pub(super) fn check(
         queue,
         outlier,
         hedge,
+        dynamic_weights,
         retry,
         breaker,
         check,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::super::checked::{Adaptive, CHOICES_DEFAULT, Policy, Shadow};
 use super::super::problem::Problems;
-use super::super::raw;
+use super::super::raw::{self, Text};
 use super::MILLISECOND;
-use super::values::{choice, duration, number, number_or_none, place};
+use super::values::{choice, duration, number, number_or_none, out_of_range, place};
 
 /// Backends drawn by `least_request`, and by `adaptive`.
 const CHOICES: RangeInclusive<u32> = 2..=16;
@@ -63,6 +63,34 @@ pub(super) fn check(raw: &raw::Group, problems: &mut Problems<'_>) -> (Policy, O
     }
     refuse_unused(raw, policy, shadow.map(|shadow| shadow.policy), problems);
     (policy, shadow)
+}
+
+/// How often shares may follow what backends do.
+const WEIGHTS_MIN: Duration = Duration::from_millis(200);
+const WEIGHTS_MAX: Duration = Duration::from_secs(60);
+
+/// How often the shares of weights follow what backends do. Policies that look at load or time do
+/// that by themselves, for each request, and those that place must not move keys.
+pub(super) fn check_dynamic_weights(
+    written: &Text,
+    policy: Policy,
+    problems: &mut Problems<'_>,
+) -> Option<Duration> {
+    let text = written.as_ref().filter(|text| text.value != "none")?;
+    let interval = duration(written, WEIGHTS_MAX, WEIGHTS_MIN, problems);
+    if interval > WEIGHTS_MAX {
+        out_of_range(&text.at, &text.value, "200ms", "1m", problems);
+    }
+    let by_weight = matches!(
+        policy,
+        Policy::Random | Policy::RoundRobin | Policy::WeightedRoundRobin
+    );
+    if !by_weight {
+        let fix = "remove it, or write policy = \"weighted_round_robin\"";
+        let what = "has a meaning for round_robin, weighted_round_robin and random only";
+        problems.error(&text.at, what, fix);
+    }
+    Some(interval)
 }
 
 /// Keys of policies that neither chooses nor shadows.

@@ -123,6 +123,8 @@ pub struct Group {
     pub outlier: Outlier,
     /// How long a request may take before a second copy of it goes elsewhere; `None` for never.
     pub hedge: Option<Duration>,
+    /// How often the shares of weights follow what backends do; `None` for never.
+    pub dynamic_weights: Option<Duration>,
     /// What is tried again.
     pub retry: Retry,
     /// How much it may have under way; no limits when `None`.

@@ -38,6 +38,10 @@ pub(super) fn print(group: &Group, page: &mut Page) {
         Some(delay) => page.duration("hedge", delay),
         None => page.text("hedge", "none"),
     }
+    match group.dynamic_weights {
+        Some(interval) => page.duration("dynamic_weights", interval),
+        None => page.text("dynamic_weights", "none"),
+    }
     page.raw("idle_connections_max", group.idle_connections_max);
     print_adaptive(group, page);
     page.section("[group.timeouts]");

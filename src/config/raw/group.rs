@@ -22,6 +22,7 @@ pub(in super::super) struct Group {
     pub(in super::super) backends_file: Text,
     pub(in super::super) retries: Integer,
     pub(in super::super) hedge: Text,
+    pub(in super::super) dynamic_weights: Text,
     pub(in super::super) idle_connections_max: Integer,
     pub(in super::super) timeouts: GroupTimeouts,
     pub(in super::super) head_bytes: Size,
@@ -79,6 +80,7 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
         backends_file: section.text("backends_file", "\"/etc/weir/app.json\"", problems),
         retries: section.integer("retries", "2", problems),
         hedge: section.duration("hedge", problems),
+        dynamic_weights: section.duration("dynamic_weights", problems),
         idle_connections_max: section.integer("idle_connections_max", "1024", problems),
         timeouts: section
             .section("timeouts", problems)

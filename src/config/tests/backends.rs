@@ -203,6 +203,31 @@ fn choices_belong_to_least_request() {
 }
 
 #[test]
+fn weights_that_move_belong_to_policies_that_go_by_weights_alone() {
+    let one = "backends = [\"127.0.0.1:1\"]\n";
+    let moves = |lines: &str| group(&format!("{lines}{one}")).dynamic_weights;
+    assert_eq!(moves(""), None);
+    assert_eq!(moves("dynamic_weights = \"none\"\n"), None);
+    let each = Some(Duration::from_secs(2));
+    assert_eq!(moves("dynamic_weights = \"2s\"\n"), each);
+    assert_eq!(
+        moves("policy = \"random\"\ndynamic_weights = \"2s\"\n"),
+        each
+    );
+    let found = group_errors(&format!(
+        "policy = \"adaptive\"\ndynamic_weights = \"2s\"\n{one}"
+    ));
+    let expected = "weir.toml:8:19: group[app].dynamic_weights: has a meaning for round_robin, \
+                    weighted_round_robin and random only; fix: remove it, or write policy = \
+                    \"weighted_round_robin\"";
+    assert_eq!(found, [expected]);
+    for (wrong, range) in [("2m", "from 200ms to 1m"), ("1ms", "from 200ms")] {
+        let found = group_errors(&format!("dynamic_weights = \"{wrong}\"\n{one}"));
+        assert!(found[0].contains(range), "{found:?}");
+    }
+}
+
+#[test]
 fn a_bound_on_the_load_belongs_to_policies_that_place() {
     let bounded =
         group("policy = \"rendezvous\"\nbounded_load = 125\nbackends = [\"127.0.0.1:1\"]\n");

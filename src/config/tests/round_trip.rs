@@ -320,6 +320,7 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
                 "\"rendezvous\"\nbounded_load = \"none\"",
                 "\"ring_hash\"",
                 "\"round_robin\"",
+                "\"round_robin\"\ndynamic_weights = \"1s\"",
                 "\"weighted_least_connections\"",
                 "\"weighted_round_robin\"",
             ],

@@ -98,6 +98,9 @@ impl Keeper {
             {
                 rules.judged = old.judged;
             }
+            if let Some(old) = old.filter(|old| old.weights == rules.weights) {
+                rules.weighed = old.weighed;
+            }
             rules.carry_watch_over(old, group);
             for backend in &group.backends {
                 let (operator, verdict) = said(document, group, backend);
@@ -326,6 +329,7 @@ impl Keeper {
             member.is_restless(rules)
         });
         self.judge_errors(now);
+        self.move_weights(now);
         self.compare(now);
         self.judge_panic();
     }

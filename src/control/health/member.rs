@@ -15,6 +15,7 @@ use crate::health::breaker::{Breaker, Step};
 use crate::health::ejection::Ejection;
 use crate::health::heartbeat::{Circumstances, Heard, Heartbeat, Rejection, Report};
 use crate::health::outlier::Sample;
+use crate::health::portion::Portion;
 use crate::health::probe::{Found, Probe};
 use crate::health::ramp;
 use crate::health::verdict::{Opinion, Opinions, Reason, Record, Source, Status, Wish};
@@ -55,6 +56,9 @@ pub(super) struct Member {
     /// Tries and failures of the last ten seconds, where breakers look at them.
     pub(super) window: Window,
     pub(super) counted: Totals,
+    /// What it gets of its weight where weights move, and what was counted when they last did.
+    pub(super) portion: Portion,
+    pub(super) weighed: Totals,
     /// What the window came to when it was last looked at.
     pub(super) tried_lately: [u64; 2],
     /// Checks passed since the ejection.
@@ -107,6 +111,8 @@ impl Member {
             opened: Opened::Traffic,
             window: Window::default(),
             counted: Totals::of(&backend.stats),
+            portion: Portion::default(),
+            weighed: Totals::of(&backend.stats),
             tried_lately: [0; 2],
             passes: 0,
             granted: now,
@@ -153,6 +159,12 @@ impl Member {
             && before.is_some_and(|before| before.pace != rules.pace)
         {
             probe.change_pace(&rules.pace, scene.now);
+        }
+        if before.is_none_or(|before| before.weights.is_none()) {
+            self.weighed = Totals::of(&self.stats);
+        }
+        if rules.weights.is_none() {
+            self.portion = Portion::default();
         }
         if before.is_none_or(|before| before.watch.is_none()) {
             // What was tried before somebody looked at it is not of the last ten seconds.
@@ -442,6 +454,7 @@ impl Member {
         let alive = !matches!(self.opinions.heartbeat, Opinion::Down(_));
         let claimed = self.heartbeat.capacity().filter(|_| alive);
         let share = u32::from(self.ramp(rules, scene.now)) * u32::from(self.agent_percent()) / 100;
+        let share = share * u32::from(self.portion.percent()) / 100;
         self.standing.set(Standing {
             available: !quiet.iter().any(is_down),
             state: self.agent_state(),

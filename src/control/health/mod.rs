@@ -19,6 +19,7 @@ mod overview;
 mod pages;
 mod returns;
 mod rules;
+mod weights;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -47,6 +47,9 @@ pub(super) struct Rules {
     pub(super) compares: bool,
     /// The breaker of the group, if failures open breakers.
     pub(super) watch: Option<Watch>,
+    /// How often weights move, and when next.
+    pub(super) weights: Option<Duration>,
+    pub(super) weighed: Moment,
     /// How long those who stick to one that drains stay; `None` for as long as it does.
     pub(super) drain_timeout: Option<Duration>,
     /// When the counts of the interval are compared next.
@@ -79,6 +82,8 @@ impl Rules {
             },
             compares: outlier::may_find(&rules_of(&outlier), group.backends.len()),
             watch: Watch::of(group),
+            weights: meant.dynamic_weights,
+            weighed: now + meant.dynamic_weights.unwrap_or_default(),
             drain_timeout: meant.sticky.as_ref().and_then(|by| by.drain_timeout),
             judged: now + outlier.interval,
             check: check.clone(),

@@ -21,6 +21,7 @@ mod drains;
 mod paces;
 mod returns;
 mod schedules;
+mod weights;
 
 /// A node in miniature: a registry, the present table and a keeper.
 struct World {
