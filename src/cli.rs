@@ -139,8 +139,11 @@ pub struct Demo {
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
     /// Where its admin interface listens; a free port of 127.0.0.1 if not given
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "nodes")]
     pub admin: Option<SocketAddr>,
+    /// Nodes that share a store and know each other, all in this process
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub nodes: Option<u8>,
 }
 
 /// Exporting: from where.

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use crate::cli::{Demo, Exit};
 use crate::control::core::Ready;
 use crate::node;
 
+mod nodes;
+
 /// Each backend: its name, its group, and how long it takes to answer.
 const BACKENDS: [(&str, &str, u64); 5] = [
     ("alpha", "web", 0),
@@ -29,10 +32,17 @@ const BACKENDS: [(&str, &str, u64); 5] = [
     ("slow", "api", 300),
 ];
 
+/// A backend that runs: its name, its group, and where it is.
+type Started = (&'static str, &'static str, SocketAddr);
+
 /// Runs the demonstration until Ctrl-C.
 #[must_use]
 pub fn run(demo: &Demo) -> Exit {
-    match prepare(demo) {
+    let stage = match demo.nodes {
+        Some(count) => return nodes::run(demo, count),
+        None => prepare(demo),
+    };
+    match stage {
         Ok(stage) => {
             let file = stage.file();
             let shown = file.clone();
@@ -62,17 +72,27 @@ impl Drop for Stage {
     }
 }
 
-fn prepare(demo: &Demo) -> io::Result<Stage> {
-    let mut backends = Vec::new();
-    for (name, group, delay) in BACKENDS {
-        let address = start_backend(name, Duration::from_millis(delay))?;
-        backends.push((name, group, address));
+impl Stage {
+    fn make() -> io::Result<Stage> {
+        // Creating fails where something of this name exists: nobody can lay out a trap for it.
+        let name = format!("weir-demo-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::DirBuilder::new().mode(0o700).create(&directory)?;
+        Ok(Stage { directory })
     }
-    // Creating fails where something of this name exists: nobody can lay out a trap for it.
-    let name = format!("weir-demo-{}", std::process::id());
-    let directory = std::env::temp_dir().join(name);
-    fs::create_dir(&directory)?;
-    let stage = Stage { directory };
+}
+
+fn start_backends() -> io::Result<Vec<Started>> {
+    let started = BACKENDS.iter().map(|(name, group, delay)| {
+        let address = start_backend(name, Duration::from_millis(*delay))?;
+        Ok((*name, *group, address))
+    });
+    started.collect()
+}
+
+fn prepare(demo: &Demo) -> io::Result<Stage> {
+    let backends = start_backends()?;
+    let stage = Stage::make()?;
     let (free, other) = free_addresses()?;
     let listen = demo.listen.unwrap_or(free);
     let admin = demo.admin.unwrap_or(other);
@@ -88,11 +108,7 @@ fn free_addresses() -> io::Result<(SocketAddr, SocketAddr)> {
     Ok((first.local_addr()?, second.local_addr()?))
 }
 
-fn configuration(
-    listen: SocketAddr,
-    admin: SocketAddr,
-    backends: &[(&str, &str, SocketAddr)],
-) -> String {
+fn configuration(listen: SocketAddr, admin: SocketAddr, backends: &[Started]) -> String {
     let of = |group: &str| {
         let mine = backends.iter().filter(|(_, of, _)| *of == group);
         let lines = mine.map(|(name, _, address)| format!("  \"{address}\", # {name}"));

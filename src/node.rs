@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
 use crate::base::epoch::Epoch;
@@ -26,6 +27,7 @@ use crate::control::core::{ControlSetup, Outcome, Ready};
 use crate::control::export;
 use crate::control::files;
 use crate::control::listen;
+use crate::control::orders::Order;
 use crate::control::takeover::{self, Claim, NotTaken};
 use crate::control::truth::{self, NoTruth, Truth};
 use crate::data::{self, IoKind, WorkerSetup};
@@ -36,6 +38,10 @@ use crate::runtime::kick::Kick;
 use crate::runtime::{limits, probe};
 use crate::telemetry::access_log::AccessLogSender;
 use crate::telemetry::stats::CoreStats;
+
+mod several;
+
+pub use several::show_several;
 
 /// Overrides the level of `[log]`: a filter as `tracing` understands it.
 const LOG_VARIABLE: &str = "WEIR_LOG";
@@ -158,6 +164,7 @@ fn begin(file: &Path, takeover: bool, on_ready: Option<OnReady>) -> Exit {
         config_path: file.to_owned(),
         claim,
         on_ready,
+        orders: None,
     };
     match serve(truth, setting, &cpus, io) {
         Ok(outcome) => ended(&outcome),
@@ -321,6 +328,8 @@ struct Setting {
     config_path: PathBuf,
     claim: Option<Claim>,
     on_ready: Option<OnReady>,
+    /// Where orders come from, if not from signals.
+    orders: Option<mpsc::Receiver<Order>>,
 }
 
 /// Starts the threads and becomes the control thread.
@@ -344,8 +353,8 @@ fn serve(truth: Truth, setting: Setting, cpus: &[usize], io: IoKind) -> io::Resu
         // A demonstration started anew would be another one.
         upgrades: setting.on_ready.is_none(),
         on_ready: setting.on_ready,
-        signals: true,
-        orders: None,
+        signals: setting.orders.is_none(),
+        orders: setting.orders,
     })?;
     if matches!(outcome, Outcome::Ended { .. } | Outcome::Kept(_)) {
         for worker in started.workers {

@@ -277,7 +277,13 @@ impl Drop for Demo {
 
 impl Demo {
     fn start() -> Demo {
-        let mut child = weir().arg("demo").stdout(Stdio::piped()).spawn().unwrap();
+        Demo::start_with(&[])
+    }
+
+    fn start_with(arguments: &[&str]) -> Demo {
+        let mut command = weir();
+        command.arg("demo").args(arguments).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut banner = String::new();
         while !banner.contains("Ctrl-C") {
@@ -369,4 +375,46 @@ fn the_demonstration_shows_what_it_promises() {
     demo.signal(rustix::process::Signal::TERM);
     assert_eq!(demo.child.wait().unwrap().code(), Some(0));
     assert!(!PathBuf::from(file).exists(), "the demonstration cleans up");
+}
+
+#[test]
+fn three_nodes_of_the_demonstration_know_each_other_and_serve_alike() {
+    let mut demo = Demo::start_with(&["--nodes", "3"]);
+    let proxy = demo.word_after("one store at ").to_owned();
+    assert!(ask(&format!("{proxy}/")).contains("200 OK"));
+    let words: Vec<String> = demo.banner.split_whitespace().map(str::to_owned).collect();
+    let ends = |end: &str| {
+        words
+            .iter()
+            .find(|word| word.ends_with(end))
+            .unwrap()
+            .clone()
+    };
+    let nodes = ends("/v1/nodes");
+    let deadline = Instant::now() + PATIENCE;
+    while ask(&nodes).matches("\"standing\": \"alive\"").count() < 3 {
+        assert!(Instant::now() < deadline, "{}", ask(&nodes));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // What the last one is told, as the banner has it.
+    let target = ends("/v1/epoch").replace("/v1/epoch", "/v1/groups/web?wait=cluster");
+    let address = target.strip_prefix("http://").unwrap();
+    let (address, path) = address.split_at(address.find('/').unwrap());
+    let body = "{\"retries\": 2}";
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "PATCH {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("200 OK"), "{answer}");
+    let seen = ask(&nodes);
+    assert_eq!(seen.matches("\"adopted\": 2").count(), 3, "{seen}");
+    demo.signal(rustix::process::Signal::TERM);
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
 }

@@ -70,15 +70,42 @@ impl std::error::Error for NoTruth {}
 /// # Errors
 /// When the store cannot be used, or does not go together with the file.
 pub async fn establish(text: &str, config: &Config, before: Epoch) -> Result<Truth, NoTruth> {
+    let place = place_of(config);
+    let opened = open(config, before).await;
+    let opened = opened.map_err(|error| NoTruth::Unusable(place, error))?;
+    settle(text, config, opened).await
+}
+
+/// The truth by a file and a store that nodes of one process share.
+///
+/// # Errors
+/// As those of [`establish`].
+pub async fn establish_in(
+    text: &str,
+    config: &Config,
+    store: Arc<store::Shared>,
+) -> Result<Truth, NoTruth> {
+    let unusable = |error| NoTruth::Unusable("memory".to_owned(), error);
+    let content = store::Store::load(&*store).await.map_err(unusable)?;
+    let opened = Opened {
+        store,
+        etcd: None,
+        lasting: true,
+        content,
+    };
+    settle(text, config, opened).await
+}
+
+async fn settle(text: &str, config: &Config, opened: Opened) -> Result<Truth, NoTruth> {
     let Split { process, document } = split(text).map_err(NoTruth::File)?;
     let place = place_of(config);
-    let lasting = config.store.is_some();
     let unusable = |error| NoTruth::Unusable(place.clone(), error);
     let Opened {
         store,
         etcd,
+        lasting,
         content,
-    } = open(config, before).await.map_err(unusable)?;
+    } = opened;
     let content = match content.records.is_empty() {
         false => content,
         true => {
@@ -136,6 +163,8 @@ fn place_of(config: &Config) -> String {
 struct Opened {
     store: Arc<dyn store::Store>,
     etcd: Option<Etcd>,
+    /// Whether it is the truth once it is filled, whatever the file says.
+    lasting: bool,
     content: Content,
 }
 
@@ -160,6 +189,7 @@ async fn open(config: &Config, before: Epoch) -> Result<Opened, StoreError> {
     Ok(Opened {
         store,
         etcd,
+        lasting: config.store.is_some(),
         content,
     })
 }

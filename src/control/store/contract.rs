@@ -68,6 +68,18 @@ async fn memory_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn a_shared_store_keeps_the_contract_and_tells_what_is_new() {
+    let store = Shared::default();
+    let mut feed = store.follow().unwrap().feed;
+    keeps_the_contract(Arc::new(store.clone())).await;
+    assert!(feed.has_changed().unwrap());
+    let told = Content::clone(&feed.borrow_and_update().content);
+    assert_eq!(told, store.load().await.unwrap());
+    store.commit(told.revision, Vec::new()).await.unwrap();
+    assert!(feed.has_changed().unwrap());
+}
+
+#[tokio::test]
 async fn the_embedded_store_keeps_the_contract_and_what_it_was_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");

@@ -15,6 +15,7 @@ mod copy;
 mod embedded;
 mod etcd;
 mod memory;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,6 +31,7 @@ use crate::telemetry::stats::StoreStats;
 pub use embedded::Embedded;
 pub use etcd::Etcd;
 pub use memory::Memory;
+pub use shared::Shared;
 
 /// Number of a state of the store; each commit makes the next. An empty one is at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
