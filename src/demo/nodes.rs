@@ -42,7 +42,8 @@ fn prepare(demo: &Demo, count: u8) -> io::Result<(Stage, Vec<PathBuf>)> {
         let mut text = configuration(listen, admin, &backends);
         let _ = write!(
             text,
-            "\n[cluster]\nnode = \"n{number}\"\nbind = \"{door}\"\nseeds = [\"{}\"]\nkey_file = {key:?}\n",
+            "\n[cluster]\nnode = \"n{number}\"\nbind = \"{door}\"\nseeds = [\"{}\"]\n\
+             key_file = {key:?}\n",
             doors[0]
         );
         let file = stage.directory.join(format!("weir-{number}.toml"));

@@ -147,7 +147,9 @@ mod tests {
     proptest! {
         #[test]
         fn steps_are_bounded_and_somebody_has_the_whole(
-            seen in proptest::collection::vec((any::<Option<u32>>(), any::<u32>(), 5_u8..=100), 1..20),
+            seen in proptest::collection::vec(
+                (any::<Option<u32>>(), any::<u32>(), 5_u8..=100), 1..20
+            ),
         ) {
             let portion = |(took, under_way, percent): (Option<u32>, u32, u8)| {
                 let mut portion = Portion { percent: f64::from(percent), cost: None };

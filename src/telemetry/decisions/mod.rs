@@ -12,12 +12,12 @@
 //! | 3 | numbers of names begin anew |
 //!
 //! Varints are LEB128: seven bits a byte, the lowest first, the high bit set on all but the last.
-//! A decision is: flags (byte; 1: it has a key), end (u64, microseconds since 1970), request number
-//! (u64, as in `X-Request-Id`), key hash (u64, only with the flag), reason, policy, fault (a byte
-//! each: places in `Reason::ALL`, `POLICIES`, `Fault::ALL`; 255 is none), retries and backends
-//! tried (a byte each), then varints: epoch, listener, route, shard rule, backend (numbers of names,
-//! 0 for none), candidates, status, whole time, time to the answer's head, queue time, connect
-//! time plus one (0: no connection); times in microseconds.
+//! A decision is: flags (byte; 1: it has a key), end (u64, microseconds since 1970), request
+//! number (u64, as in `X-Request-Id`), key hash (u64, only with the flag), reason, policy, fault
+//! (a byte each: places in `Reason::ALL`, `POLICIES`, `Fault::ALL`; 255 is none), retries and
+//! backends tried (a byte each), then varints: epoch, listener, route, shard rule, backend
+//! (numbers of names, 0 for none), candidates, status, whole time, time to the answer's head,
+//! queue time, connect time plus one (0: no connection); times in microseconds.
 
 pub mod read;
 pub mod write;
