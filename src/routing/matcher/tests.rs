@@ -197,7 +197,7 @@ fn model_regex(pattern: &str, path: &str) -> bool {
             let rest = path.strip_prefix('/').unwrap_or_default();
             !rest.is_empty() && rest.bytes().all(|byte| b"ab".contains(&byte))
         }
-        "|/b/.*" => path.is_empty() || path.starts_with("/b/"),
+        "|/b/.*" => path.starts_with("/b/"),
         other => panic!("no model of {other}"),
     }
 }
