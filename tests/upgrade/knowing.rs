@@ -1,7 +1,7 @@
 //! What the new process knows: every acknowledged change, the number of its epoch, and which
 //! backends are dead.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread::scope;
 
 use serde_json::{Value, json};
@@ -12,8 +12,9 @@ fn settings(upstream: &Upstream) -> Settings {
     Settings::http_to(&[upstream]).section("[upgrade]\nsocket = \"DIRECTORY/up.sock\"")
 }
 
-/// Puts backends with rising numbers until told to stop; gives the numbers that were acknowledged.
-fn write(proxy: &crate::support::Api, stop: &AtomicBool) -> Vec<u64> {
+/// Puts backends with rising numbers until told to stop; gives the numbers that were acknowledged,
+/// and counts them meanwhile.
+fn write(proxy: &crate::support::Api, stop: &AtomicBool, count: &AtomicUsize) -> Vec<u64> {
     let mut acknowledged = Vec::new();
     for number in 0.. {
         if stop.load(Relaxed) {
@@ -31,6 +32,7 @@ fn write(proxy: &crate::support::Api, stop: &AtomicBool) -> Vec<u64> {
             }
             if reply.status() == 201 {
                 acknowledged.push(number);
+                count.store(acknowledged.len(), Relaxed);
             }
         }
     }
@@ -43,11 +45,13 @@ fn every_acknowledged_change_is_there_after_upgrades_and_epochs_only_rise() {
     let mut proxy = settings(&upstream).with_store().start();
     let api = proxy.api();
     let upgrades = from_env("WEIR_TEST_UPGRADES", 5);
-    let stop = AtomicBool::new(false);
+    let (stop, count) = (AtomicBool::new(false), AtomicUsize::new(0));
     let acknowledged = scope(|scope| {
-        let writing = scope.spawn(|| write(&api, &stop));
+        let writing = scope.spawn(|| write(&api, &stop, &count));
         let mut epoch = 0;
         for _ in 0..upgrades {
+            let before = count.load(Relaxed);
+            eventually("two changes", || count.load(Relaxed) > before + 1);
             proxy.upgrade();
             let now = proxy.epochs()["published"].as_u64().unwrap();
             assert!(now > epoch, "{now} after {epoch}");
@@ -56,7 +60,7 @@ fn every_acknowledged_change_is_there_after_upgrades_and_epochs_only_rise() {
         stop.store(true, Relaxed);
         writing.join().unwrap()
     });
-    assert!(acknowledged.len() > 5, "{acknowledged:?}");
+    assert!(acknowledged.len() as u64 >= 2 * upgrades, "{acknowledged:?}");
     proxy.kill_and_start();
     for number in acknowledged {
         let reply = proxy

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Document, Entry, ObjectPath, Section};
+use super::{Document, Entry, ObjectPath, Op, OpError, Section};
 use crate::base::date::time_text;
 
 /// What is said of a drain: since when, and until when.
@@ -25,6 +25,14 @@ pub fn drain_value(until: Option<Option<Duration>>) -> Section {
 }
 
 impl Document {
+    /// The document after `ops` at `now` (since 1970), with what they begin or end noted.
+    ///
+    /// # Errors
+    /// What cannot be done, as [`Document::apply`] has it.
+    pub fn changed(&self, ops: &[Op], now: Duration) -> Result<Document, OpError> {
+        Ok(self.apply(ops)?.with_drains_since(self, now))
+    }
+
     /// The document with what began or ended between `before` and this at `now` (since 1970)
     /// noted: a drain that began has a beginning, one that goes on keeps it, and of one that is
     /// over nothing is said any more.
@@ -81,7 +89,6 @@ fn noted_value(value: &Section, before: Option<&Section>, now: Duration) -> Sect
 
 #[cfg(test)]
 mod tests {
-    use super::super::Op;
     use super::*;
 
     fn at(second: u64) -> Duration {

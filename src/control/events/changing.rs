@@ -116,8 +116,7 @@ impl Control {
                 return Err(Refusal::HandingOver);
             }
             change.conditions.check(&before)?;
-            let document = self.document.apply(&change.ops)?;
-            let document = document.with_drains_since(&self.document, since_1970());
+            let document = self.document.changed(&change.ops, since_1970())?;
             if document.records_since(&self.document).is_empty() {
                 return Ok(None);
             }

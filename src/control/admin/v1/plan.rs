@@ -47,7 +47,11 @@ pub(super) async fn run(
     };
     let snapshot = sources.handle.snapshot();
     let document = match conditions.check(&snapshot) {
-        Ok(()) => snapshot.document.apply(&ops).map_err(Refusal::from),
+        Ok(()) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let changed = snapshot.document.changed(&ops, now.unwrap_or_default());
+            changed.map_err(Refusal::from)
+        }
         Err(refusal) => Err(refusal),
     };
     let document = match document {
