@@ -1,21 +1,21 @@
 //! Keeps what one node thinks of its backends: the machines of `health`, and the standings the
 //! picks read.
 //!
-//! The machines are the real ones, and so are the rules, from the checked configuration. What
+//! The machines are the real ones, and so are the rules and counts, of `engine::judging`. What
 //! joins them is short and stands here once more: in the product it belongs to the control plane,
 //! which brings the checks it has made over sockets and the pages of the admin interface with it.
 
-use crate::base::fault::Fault;
 use crate::base::id::BackendIndex;
-use crate::config::checked::{Check, CheckKind};
+use crate::config::checked::Check;
+use crate::engine::judging::{Opened, Totals, pace_of, suspend_outliers, times_of};
 use crate::health::Moment;
 use crate::health::breaker::{Breaker, Step};
-use crate::health::ejection::{Ejection, EjectionTimes, Growth};
-use crate::health::outlier::{self, Enough, Sample};
+use crate::health::ejection::{Ejection, EjectionTimes};
+use crate::health::outlier::Sample;
 use crate::health::panic::panics;
 use crate::health::probe::{Found, Pace, Probe};
 use crate::health::ramp;
-use crate::routing::outlier::{Outlier, Suspension};
+use crate::routing::outlier::Outlier;
 use crate::routing::standing::{Cause, RAMP_FULL, Standing};
 use crate::routing::table::{Backend, Group};
 
@@ -38,7 +38,8 @@ struct Member {
     down: bool,
     breaker: Breaker,
     ejection: Ejection,
-    by_connects: bool,
+    /// What has taken it out the last time.
+    opened: Opened,
     /// When trials were last granted.
     granted: Moment,
     passes: u32,
@@ -49,14 +50,7 @@ struct Member {
 impl Keeper {
     pub(super) fn new(group: &Group, check: &Check) -> Keeper {
         let outlier = &group.outlier;
-        let pace = Pace {
-            interval: check.interval,
-            fast: check.interval_fast,
-            stable: check.interval_stable,
-            down_max: check.interval_down_max,
-            rise: check.rise,
-            fall: check.fall,
-        };
+        let pace = pace_of(check);
         let probe = |backend: &Backend| {
             let probe = || Probe::new(backend.identity, &pace, Moment::ZERO);
             check.kind.is_some().then(probe)
@@ -66,19 +60,14 @@ impl Keeper {
             down: false,
             breaker: Breaker::default(),
             ejection: Ejection::default(),
-            by_connects: false,
+            opened: Opened::Traffic,
             granted: Moment::ZERO,
             passes: 0,
             ramp_since: None,
             totals: Totals::default(),
         };
         Keeper {
-            times: EjectionTimes {
-                base: outlier.base_ejection,
-                max: outlier.ejection_max,
-                interval: outlier.interval,
-                growth: Growth::Linear,
-            },
+            times: times_of(outlier),
             members: group.backends.iter().map(member).collect(),
             judged: outlier.interval,
             restless: false,
@@ -102,7 +91,7 @@ impl Keeper {
         cause: Cause,
         now: Moment,
     ) {
-        self.eject(group, index, cause == Cause::ConnectFailures, now);
+        self.eject(group, index, Opened::by(cause), now);
         self.judge_panic(group);
     }
 
@@ -182,11 +171,7 @@ impl Keeper {
             member.passes = if passed { member.passes + 1 } else { 0 };
             let was_up = !member.down && member.breaker == Breaker::Closed;
             member.down = down;
-            let lifts = match self.check.kind {
-                Some(CheckKind::Http(_)) => true,
-                Some(CheckKind::Tcp) => member.by_connects,
-                None => false,
-            };
+            let lifts = member.opened.is_lifted_by(&self.check);
             if lifts && member.passes >= self.check.rise && member.breaker != Breaker::Closed {
                 self.readmit(group, at, now);
             }
@@ -195,13 +180,13 @@ impl Keeper {
         self.judge_panic(group);
     }
 
-    fn eject(&mut self, group: &Group, index: BackendIndex, by_connects: bool, now: Moment) {
+    fn eject(&mut self, group: &Group, index: BackendIndex, opened: Opened, now: Moment) {
         let member = &mut self.members[index.index()];
         let standing = &group.backends[index.index()].standing;
         standing.suspend();
         standing.grant_trials(0);
         member.breaker.open(&mut member.ejection, &self.times, now);
-        member.by_connects = by_connects;
+        member.opened = opened;
         member.passes = 0;
         if let Some(probe) = &mut member.probe {
             probe.suspect(&self.pace, now);
@@ -228,7 +213,7 @@ impl Keeper {
         let is_up = !member.down && member.breaker == Breaker::Closed;
         if is_up && !was_up {
             // As in the control plane: nothing it did before counts.
-            member.totals = Totals::of(&group.backends[at]);
+            member.totals = Totals::of(&group.backends[at].stats);
             group.backends[at].standing.forget_rows();
         }
         if is_up && !was_up && slow {
@@ -259,16 +244,13 @@ impl Keeper {
             .iter()
             .zip(&mut self.members)
             .map(|(backend, member)| {
-                let totals = Totals::of(backend);
+                let totals = Totals::of(&backend.stats);
                 let before = std::mem::replace(&mut member.totals, totals);
                 totals.since(before)
             })
             .collect();
-        for (at, _) in outlier::outliers(&samples, &rules_of(&group.outlier)) {
-            let index = BackendIndex(at as u32);
-            if group.suspend(index) == Suspension::Done {
-                self.eject(group, index, false, now);
-            }
+        for (index, _) in suspend_outliers(group, &samples) {
+            self.eject(group, index, Opened::Traffic, now);
         }
         self.judge_panic(group);
     }
@@ -279,61 +261,5 @@ impl Keeper {
         let threshold = group.outlier.panic_threshold;
         let panicking = panics(available, self.members.len(), threshold);
         group.standing.set_panicking(panicking);
-    }
-}
-
-fn rules_of(outlier: &Outlier) -> outlier::Rules {
-    let factor = |thousandths: u32| (thousandths > 0).then(|| f64::from(thousandths) / 1000.0);
-    let by_rate = Enough {
-        hosts: outlier.success_rate_minimum_hosts,
-        requests: outlier.success_rate_request_volume,
-    };
-    let by_failures = Enough {
-        hosts: outlier.failure_percentage_minimum_hosts,
-        requests: outlier.failure_percentage_request_volume,
-    };
-    let percentage = outlier.failure_percentage;
-    outlier::Rules {
-        success_rate: factor(outlier.success_rate_stdev_factor).map(|factor| (factor, by_rate)),
-        failure_percentage: (percentage > 0).then_some((percentage, by_failures)),
-        latency: factor(outlier.latency_stdev_factor).map(|factor| (factor, by_rate)),
-    }
-}
-
-/// What was counted of a backend so far.
-#[derive(Clone, Copy, Default)]
-struct Totals {
-    requests: u64,
-    failures: u64,
-    answers: u64,
-    micros: u64,
-}
-
-impl Totals {
-    fn of(backend: &Backend) -> Totals {
-        let mut totals = Totals::default();
-        for core in backend.stats.iter() {
-            for (status, count) in core.requests.iter() {
-                totals.answers += count;
-                totals.failures += if status >= 500 { count } else { 0 };
-            }
-            let late = core.faults[Fault::UpstreamTimeout as usize].read();
-            let broken = late + core.connect_failures.read();
-            totals.failures += broken;
-            totals.requests += broken;
-            totals.micros += core.latency.sum_micros();
-        }
-        totals.requests += totals.answers;
-        totals
-    }
-
-    fn since(self, before: Totals) -> Sample {
-        let answers = self.answers - before.answers;
-        Sample {
-            requests: self.requests - before.requests,
-            failures: self.failures - before.failures,
-            latency_micros: (answers > 0)
-                .then(|| (self.micros - before.micros) as f64 / answers as f64),
-        }
     }
 }

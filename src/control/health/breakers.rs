@@ -8,10 +8,10 @@
 use std::sync::Arc;
 
 use crate::base::id::{BackendIndex, GroupSlot};
-use crate::control::health::counts::Totals;
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::Member;
-use crate::control::health::rules::{Opened, Rules};
+use crate::control::health::rules::Rules;
+use crate::engine::judging::{Opened, Totals};
 use crate::health::Moment;
 use crate::health::breaker::{Breaker, ErrorRate, Step};
 use crate::health::ejection::{Ejection, EjectionTimes, Growth};

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::{Member, Scene};
-use crate::control::health::rules::{Opened, Rules};
+use crate::control::health::rules::Rules;
+use crate::engine::judging::Opened;
 use crate::health::Moment;
 use crate::health::breaker::Breaker;
 use crate::health::ejection::Ejection;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use crate::base::id::{BackendSlot, GroupSlot};
 use crate::base::window::Window;
 use crate::control::health::agents::Asked;
-use crate::control::health::counts::{Totals, Traffic};
+use crate::control::health::counts::Traffic;
 use crate::control::health::drains::Drains;
-use crate::control::health::rules::{Opened, Rules};
+use crate::control::health::rules::Rules;
+use crate::engine::judging::{Opened, Totals};
 use crate::health::Moment;
 use crate::health::breaker::{Breaker, Step};
 use crate::health::ejection::Ejection;
@@ -204,7 +205,7 @@ impl Member {
             Ok(_) => self.passes.saturating_add(1),
             Err(_) => 0,
         };
-        let lifts = rules.check_lifts(self.opened) && self.passes >= rules.check.rise;
+        let lifts = self.opened.is_lifted_by(&rules.check) && self.passes >= rules.check.rise;
         if lifts && self.breaker != Breaker::Closed {
             self.readmit(Source::Check, "passed its checks", rules, scene);
         }
