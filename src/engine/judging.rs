@@ -1,5 +1,5 @@
-//! What the backends of a group are judged by, and what they did: the words of the configuration and
-//! the counters of the cores, as the machines of `health` take them.
+//! What the backends of a group are judged by, and what they did: the words of the configuration
+//! and the counters of the cores, as the machines of `health` take them.
 //!
 //! Two join these machines, the control plane with its sockets and pages and the simulator without.
 //! What both must do alike is here, once.

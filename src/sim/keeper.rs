@@ -9,12 +9,13 @@ use crate::base::id::BackendIndex;
 use crate::config::checked::Check;
 use crate::engine::judging::{Opened, Totals, pace_of, suspend_outliers, times_of};
 use crate::health::Moment;
-use crate::health::breaker::{Breaker, Step};
-use crate::health::ejection::{Ejection, EjectionTimes};
+use crate::health::breaker::Step;
+use crate::health::ejection::EjectionTimes;
 use crate::health::outlier::Sample;
 use crate::health::panic::panics;
 use crate::health::probe::{Found, Pace, Probe};
 use crate::health::ramp;
+use crate::health::rotation::Rotation;
 use crate::routing::outlier::Outlier;
 use crate::routing::standing::{Cause, RAMP_FULL, Standing};
 use crate::routing::table::{Backend, Group};
@@ -36,15 +37,17 @@ pub(super) struct Keeper {
 struct Member {
     probe: Option<Probe>,
     down: bool,
-    breaker: Breaker,
-    ejection: Ejection,
+    rotation: Rotation,
     /// What has taken it out the last time.
     opened: Opened,
-    /// When trials were last granted.
-    granted: Moment,
-    passes: u32,
     ramp_since: Option<Moment>,
     totals: Totals,
+}
+
+impl Member {
+    fn is_up(&self) -> bool {
+        !self.down && !self.rotation.is_out()
+    }
 }
 
 impl Keeper {
@@ -58,11 +61,8 @@ impl Keeper {
         let member = |backend| Member {
             probe: probe(backend),
             down: false,
-            breaker: Breaker::default(),
-            ejection: Ejection::default(),
+            rotation: Rotation::default(),
             opened: Opened::Traffic,
-            granted: Moment::ZERO,
-            passes: 0,
             ramp_since: None,
             totals: Totals::default(),
         };
@@ -97,10 +97,8 @@ impl Keeper {
 
     /// A trial is over.
     pub(super) fn tried(&mut self, group: &Group, index: BackendIndex, passed: bool, now: Moment) {
-        let ended = if passed { (1, 0) } else { (0, 1) };
         let member = &mut self.members[index.index()];
-        let ejection = &mut member.ejection;
-        match member.breaker.tried(ended, ejection, &self.times, now) {
+        match member.rotation.tried(passed, &self.times, now) {
             Step::Close => self.readmit(group, index.index(), now),
             Step::Open(_) => group.backends[index.index()].standing.grant_trials(0),
             Step::Nothing | Step::Try(_) => {}
@@ -129,18 +127,12 @@ impl Keeper {
     fn tick_member(&mut self, group: &Group, at: usize, now: Moment) {
         let member = &mut self.members[at];
         let trials = group.outlier.trials;
-        match member.breaker.tick(&mut member.ejection, trials, now) {
+        let standing = &group.backends[at].standing;
+        let (patience, left) = (group.outlier.interval, standing.has_trials());
+        match member.rotation.tick(trials, patience, left, now) {
             Step::Close => self.readmit(group, at, now),
-            Step::Try(count) => self.grant(group, at, count, now),
+            Step::Try(count) => standing.grant_trials(count),
             Step::Nothing | Step::Open(_) => {}
-        }
-        let member = &self.members[at];
-        // A trial that ended without an outcome is another's chance.
-        if let Breaker::HalfOpen { missing } = member.breaker
-            && !group.backends[at].standing.has_trials()
-            && now.saturating_sub(member.granted) >= group.outlier.interval
-        {
-            self.grant(group, at, missing, now);
         }
         let member = &mut self.members[at];
         if let Some(since) = member.ramp_since {
@@ -151,7 +143,7 @@ impl Keeper {
             self.tell(group, at, now);
         }
         let member = &self.members[at];
-        self.restless |= member.ramp_since.is_some() || member.breaker != Breaker::Closed;
+        self.restless |= member.ramp_since.is_some() || member.rotation.is_out();
     }
 
     fn make_checks(&mut self, group: &Group, now: Moment, answers: &dyn Fn(usize) -> bool) {
@@ -168,11 +160,10 @@ impl Keeper {
             probe.record(took, &pace, now);
             let down = probe.opinion() == Found::Down;
             let member = &mut self.members[at];
-            member.passes = if passed { member.passes + 1 } else { 0 };
-            let was_up = !member.down && member.breaker == Breaker::Closed;
+            let speaks_for_it = member.rotation.checked(passed, self.check.rise);
+            let was_up = member.is_up();
             member.down = down;
-            let lifts = member.opened.is_lifted_by(&self.check);
-            if lifts && member.passes >= self.check.rise && member.breaker != Breaker::Closed {
+            if speaks_for_it && member.opened.is_lifted_by(&self.check) {
                 self.readmit(group, at, now);
             }
             self.settle(group, at, was_up, now);
@@ -185,23 +176,17 @@ impl Keeper {
         let standing = &group.backends[index.index()].standing;
         standing.suspend();
         standing.grant_trials(0);
-        member.breaker.open(&mut member.ejection, &self.times, now);
+        member.rotation.eject(&self.times, now);
         member.opened = opened;
-        member.passes = 0;
         if let Some(probe) = &mut member.probe {
             probe.suspect(&self.pace, now);
         }
         self.restless = true;
     }
 
-    fn grant(&mut self, group: &Group, at: usize, count: u32, now: Moment) {
-        self.members[at].granted = now;
-        group.backends[at].standing.grant_trials(count);
-    }
-
     fn readmit(&mut self, group: &Group, at: usize, now: Moment) {
         let member = &mut self.members[at];
-        member.breaker.close(&mut member.ejection, now);
+        member.rotation.readmit(now);
         group.backends[at].standing.readmit();
         self.settle(group, at, false, now);
     }
@@ -210,7 +195,7 @@ impl Keeper {
     fn settle(&mut self, group: &Group, at: usize, was_up: bool, now: Moment) {
         let slow = !self.check.slow_start.is_zero();
         let member = &mut self.members[at];
-        let is_up = !member.down && member.breaker == Breaker::Closed;
+        let is_up = member.is_up();
         if is_up && !was_up {
             // As in the control plane: nothing it did before counts.
             member.totals = Totals::of(&group.backends[at].stats);
@@ -256,8 +241,7 @@ impl Keeper {
     }
 
     fn judge_panic(&mut self, group: &Group) {
-        let up = |member: &&Member| !member.down && member.breaker == Breaker::Closed;
-        let available = self.members.iter().filter(up).count();
+        let available = self.members.iter().filter(|member| member.is_up()).count();
         let threshold = group.outlier.panic_threshold;
         let panicking = panics(available, self.members.len(), threshold);
         group.standing.set_panicking(panicking);

@@ -17,10 +17,8 @@ use crate::control::health::member::{Member, Scene};
 use crate::control::health::rules::Rules;
 use crate::engine::judging::{Opened, suspend_outliers};
 use crate::health::Moment;
-use crate::health::breaker::Breaker;
 use crate::health::verdict::{Opinion, Opinions, Reason, Source, Wish};
 use crate::link::Report;
-use crate::routing::standing::Cause;
 use crate::routing::table::{Backend, BackendState, Group, Table};
 use crate::telemetry::stats::ControlStats;
 
@@ -208,7 +206,7 @@ impl Keeper {
     /// Somebody outside found a server well: what traffic showed is forgiven.
     pub(super) fn passed(&mut self, group: &str, id: &str, now: Moment) {
         for slot in self.named(Some(group), id) {
-            let ejected = |member: &Member| member.breaker != Breaker::Closed;
+            let ejected = |member: &Member| member.rotation.is_out();
             if self.members.get(&slot).is_some_and(ejected) {
                 self.with(slot, now, |member, rules, scene| {
                     member.readmit(Source::Verdict, "passed", rules, scene);

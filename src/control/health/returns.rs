@@ -16,8 +16,8 @@ impl Member {
         if self.is_up() || !self.counts() {
             return None;
         }
-        match self.breaker {
-            Breaker::Open => self.ejection.until(),
+        match self.rotation.breaker() {
+            Breaker::Open => self.rotation.ejection().until(),
             Breaker::Closed | Breaker::HalfOpen { .. } => {
                 self.probe.as_ref().map(|probe| probe.due())
             }
