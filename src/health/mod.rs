@@ -2,8 +2,9 @@
 //!
 //! Nothing here opens a socket or reads a clock: checks, heartbeats and counters are brought by
 //! the control plane, with the moment they belong to, so every rule can be tried in a test. Each
-//! source of knowledge is a machine of its own ([`probe`], [`agent`], [`heartbeat`], [`outlier`]
-//! with [`ejection`]); [`verdict`] says what they come to together, and keeps what changed and why.
+//! source of knowledge is a machine of its own ([`probe`], [`agent`], [`heartbeat`], [`outlier`]);
+//! [`rotation`] joins [`breaker`] and [`ejection`]; [`verdict`] says what all come to together, and
+//! keeps what changed and why.
 
 pub mod agent;
 pub mod breaker;
@@ -18,6 +19,7 @@ pub mod portion;
 pub mod probe;
 pub mod ramp;
 pub mod replay;
+pub mod rotation;
 pub mod verdict;
 
 use std::time::Duration;

@@ -1,22 +1,23 @@
 //! Keeps what one node thinks of its backends: the machines of `health`, and the standings the
 //! picks read.
 //!
-//! The machines are the real ones, and so are the rules, from the checked configuration. What
+//! The machines are the real ones, and so are the rules and counts, of `engine::judging`. What
 //! joins them is short and stands here once more: in the product it belongs to the control plane,
 //! which brings the checks it has made over sockets and the pages of the admin interface with it.
 
-use crate::base::fault::Fault;
 use crate::base::id::BackendIndex;
 use crate::base::window::Window;
-use crate::config::checked::{self, Check, CheckKind};
+use crate::config::checked::{self, Check};
+use crate::engine::judging::{Opened, Totals, pace_of, suspend_outliers, times_of};
 use crate::health::Moment;
-use crate::health::breaker::{Breaker, ErrorRate, Step};
-use crate::health::ejection::{Ejection, EjectionTimes, Growth};
-use crate::health::outlier::{self, Enough, Sample};
+use crate::health::breaker::{ErrorRate, Step};
+use crate::health::ejection::{EjectionTimes, Growth};
+use crate::health::outlier::Sample;
 use crate::health::panic::panics;
 use crate::health::portion::{self, Portion};
 use crate::health::probe::{Found, Pace, Probe};
 use crate::health::ramp;
+use crate::health::rotation::Rotation;
 use crate::routing::outlier::{Outlier, Suspension};
 use crate::routing::standing::{Cause, RAMP_FULL, Standing};
 use crate::routing::table::{Backend, Group};
@@ -40,29 +41,15 @@ pub(super) struct Keeper {
     restless: bool,
 }
 
-/// What a backend is out because of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Opened {
-    /// Connects that failed in a row.
-    Connects,
-    /// A share of failures.
-    Errors,
-    /// Other failures in a row, or it differs from the others.
-    Traffic,
-}
-
 struct Member {
     probe: Option<Probe>,
     down: bool,
-    breaker: Breaker,
-    ejection: Ejection,
+    rotation: Rotation,
+    /// What has taken it out the last time.
     opened: Opened,
     /// Tries and failures of the last ten seconds, and what was counted before.
     window: Window,
     counted: Totals,
-    /// When trials were last granted.
-    granted: Moment,
-    passes: u32,
     ramp_since: Option<Moment>,
     totals: Totals,
     portion: Portion,
@@ -70,18 +57,17 @@ struct Member {
     weighed: Totals,
 }
 
+impl Member {
+    fn is_up(&self) -> bool {
+        !self.down && !self.rotation.is_out()
+    }
+}
+
 impl Keeper {
     pub(super) fn new(group: &Group, meant: &checked::Group) -> Keeper {
         let check = &meant.check;
         let outlier = &group.outlier;
-        let pace = Pace {
-            interval: check.interval,
-            fast: check.interval_fast,
-            stable: check.interval_stable,
-            down_max: check.interval_down_max,
-            rise: check.rise,
-            fall: check.fall,
-        };
+        let pace = pace_of(check);
         let probe = |backend: &Backend| {
             let probe = || Probe::new(backend.identity, &pace, Moment::ZERO);
             check.kind.is_some().then(probe)
@@ -89,24 +75,16 @@ impl Keeper {
         let member = |backend| Member {
             probe: probe(backend),
             down: false,
-            breaker: Breaker::default(),
-            ejection: Ejection::default(),
+            rotation: Rotation::default(),
             opened: Opened::Traffic,
             window: Window::default(),
             counted: Totals::default(),
-            granted: Moment::ZERO,
-            passes: 0,
             ramp_since: None,
             totals: Totals::default(),
             portion: Portion::default(),
             weighed: Totals::default(),
         };
-        let times = EjectionTimes {
-            base: outlier.base_ejection,
-            max: outlier.ejection_max,
-            interval: outlier.interval,
-            growth: Growth::Linear,
-        };
+        let times = times_of(outlier);
         let errors = group.breaker.errors.as_ref();
         Keeper {
             times,
@@ -147,23 +125,15 @@ impl Keeper {
         cause: Cause,
         now: Moment,
     ) {
-        let opened = match cause {
-            Cause::ConnectFailures => Opened::Connects,
-            Cause::BrokenAnswers | Cause::GatewayFailures | Cause::ServerFailures => {
-                Opened::Traffic
-            }
-        };
-        self.eject(group, index, opened, now);
+        self.eject(group, index, Opened::by(cause), now);
         self.judge_panic(group);
     }
 
     /// A trial is over.
     pub(super) fn tried(&mut self, group: &Group, index: BackendIndex, passed: bool, now: Moment) {
-        let ended = if passed { (1, 0) } else { (0, 1) };
         let times = self.times_of(index.index());
         let member = &mut self.members[index.index()];
-        let ejection = &mut member.ejection;
-        match member.breaker.tried(ended, ejection, &times, now) {
+        match member.rotation.tried(passed, &times, now) {
             Step::Close => self.readmit(group, index.index(), now),
             Step::Open(_) => group.backends[index.index()].standing.grant_trials(0),
             Step::Nothing | Step::Try(_) => {}
@@ -197,18 +167,12 @@ impl Keeper {
             (Opened::Errors, Some(errors)) => errors.trials,
             _ => group.outlier.trials,
         };
-        match member.breaker.tick(&mut member.ejection, trials, now) {
+        let standing = &group.backends[at].standing;
+        let (patience, left) = (group.outlier.interval, standing.has_trials());
+        match member.rotation.tick(trials, patience, left, now) {
             Step::Close => self.readmit(group, at, now),
-            Step::Try(count) => self.grant(group, at, count, now),
+            Step::Try(count) => standing.grant_trials(count),
             Step::Nothing | Step::Open(_) => {}
-        }
-        let member = &self.members[at];
-        // A trial that ended without an outcome is another's chance.
-        if let Breaker::HalfOpen { missing } = member.breaker
-            && !group.backends[at].standing.has_trials()
-            && now.saturating_sub(member.granted) >= group.outlier.interval
-        {
-            self.grant(group, at, missing, now);
         }
         let member = &mut self.members[at];
         if let Some(since) = member.ramp_since {
@@ -219,7 +183,7 @@ impl Keeper {
             self.tell(group, at, now);
         }
         let member = &self.members[at];
-        self.restless |= member.ramp_since.is_some() || member.breaker != Breaker::Closed;
+        self.restless |= member.ramp_since.is_some() || member.rotation.is_out();
     }
 
     fn make_checks(&mut self, group: &Group, now: Moment, answers: &dyn Fn(usize) -> bool) {
@@ -236,15 +200,10 @@ impl Keeper {
             probe.record(took, &pace, now);
             let down = probe.opinion() == Found::Down;
             let member = &mut self.members[at];
-            member.passes = if passed { member.passes + 1 } else { 0 };
-            let was_up = !member.down && member.breaker == Breaker::Closed;
+            let speaks_for_it = member.rotation.checked(passed, self.check.rise);
+            let was_up = member.is_up();
             member.down = down;
-            let lifts = match self.check.kind {
-                Some(CheckKind::Http(_)) => member.opened != Opened::Errors,
-                Some(CheckKind::Tcp) => member.opened == Opened::Connects,
-                None => false,
-            };
-            if lifts && member.passes >= self.check.rise && member.breaker != Breaker::Closed {
+            if speaks_for_it && member.opened.is_lifted_by(&self.check) {
                 self.readmit(group, at, now);
             }
             self.settle(group, at, was_up, now);
@@ -266,23 +225,17 @@ impl Keeper {
         self.members[index.index()].opened = opened;
         let times = self.times_of(index.index());
         let member = &mut self.members[index.index()];
-        member.breaker.open(&mut member.ejection, &times, now);
+        member.rotation.eject(&times, now);
         member.window.clear();
-        member.passes = 0;
         if let Some(probe) = &mut member.probe {
             probe.suspect(&self.pace, now);
         }
         self.restless = true;
     }
 
-    fn grant(&mut self, group: &Group, at: usize, count: u32, now: Moment) {
-        self.members[at].granted = now;
-        group.backends[at].standing.grant_trials(count);
-    }
-
     fn readmit(&mut self, group: &Group, at: usize, now: Moment) {
         let member = &mut self.members[at];
-        member.breaker.close(&mut member.ejection, now);
+        member.rotation.readmit(now);
         member.window.clear();
         group.backends[at].standing.readmit();
         self.settle(group, at, false, now);
@@ -292,10 +245,10 @@ impl Keeper {
     fn settle(&mut self, group: &Group, at: usize, was_up: bool, now: Moment) {
         let slow = !self.check.slow_start.is_zero();
         let member = &mut self.members[at];
-        let is_up = !member.down && member.breaker == Breaker::Closed;
+        let is_up = member.is_up();
         if is_up && !was_up {
             // As in the control plane: nothing it did before counts.
-            member.totals = Totals::of(&group.backends[at]);
+            member.totals = Totals::of(&group.backends[at].stats);
             group.backends[at].standing.forget_rows();
         }
         if is_up && !was_up && slow {
@@ -329,7 +282,7 @@ impl Keeper {
         };
         for (at, backend) in group.backends.iter().enumerate() {
             let member = &mut self.members[at];
-            let totals = Totals::of(backend);
+            let totals = Totals::of(&backend.stats);
             let more = totals.since(std::mem::replace(&mut member.counted, totals));
             for (sort, count) in [more.requests, more.failures].into_iter().enumerate() {
                 let count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -337,7 +290,7 @@ impl Keeper {
             }
             let [tries, failures] = member.window.sums(now.as_secs());
             let index = BackendIndex(at as u32);
-            if member.breaker == Breaker::Closed
+            if !member.rotation.is_out()
                 && rate.trips(tries, failures)
                 && group.suspend(index) == Suspension::Done
             {
@@ -353,7 +306,7 @@ impl Keeper {
         };
         self.weighed = now + interval;
         for (member, backend) in self.members.iter_mut().zip(&group.backends) {
-            let totals = Totals::of(backend);
+            let totals = Totals::of(&backend.stats);
             let sample = totals.since(std::mem::replace(&mut member.weighed, totals));
             let under_way = backend.load.in_flight();
             member.portion.see(sample.latency_micros, under_way);
@@ -375,81 +328,21 @@ impl Keeper {
             .iter()
             .zip(&mut self.members)
             .map(|(backend, member)| {
-                let totals = Totals::of(backend);
+                let totals = Totals::of(&backend.stats);
                 let before = std::mem::replace(&mut member.totals, totals);
                 totals.since(before)
             })
             .collect();
-        for (at, _) in outlier::outliers(&samples, &rules_of(&group.outlier)) {
-            let index = BackendIndex(at as u32);
-            if group.suspend(index) == Suspension::Done {
-                self.eject(group, index, Opened::Traffic, now);
-            }
+        for (index, _) in suspend_outliers(group, &samples) {
+            self.eject(group, index, Opened::Traffic, now);
         }
         self.judge_panic(group);
     }
 
     fn judge_panic(&mut self, group: &Group) {
-        let up = |member: &&Member| !member.down && member.breaker == Breaker::Closed;
-        let available = self.members.iter().filter(up).count();
+        let available = self.members.iter().filter(|member| member.is_up()).count();
         let threshold = group.outlier.panic_threshold;
         let panicking = panics(available, self.members.len(), threshold);
         group.standing.set_panicking(panicking);
-    }
-}
-
-fn rules_of(outlier: &Outlier) -> outlier::Rules {
-    let factor = |thousandths: u32| (thousandths > 0).then(|| f64::from(thousandths) / 1000.0);
-    let by_rate = Enough {
-        hosts: outlier.success_rate_minimum_hosts,
-        requests: outlier.success_rate_request_volume,
-    };
-    let by_failures = Enough {
-        hosts: outlier.failure_percentage_minimum_hosts,
-        requests: outlier.failure_percentage_request_volume,
-    };
-    let percentage = outlier.failure_percentage;
-    outlier::Rules {
-        success_rate: factor(outlier.success_rate_stdev_factor).map(|factor| (factor, by_rate)),
-        failure_percentage: (percentage > 0).then_some((percentage, by_failures)),
-        latency: factor(outlier.latency_stdev_factor).map(|factor| (factor, by_rate)),
-    }
-}
-
-/// What was counted of a backend so far.
-#[derive(Clone, Copy, Default)]
-struct Totals {
-    requests: u64,
-    failures: u64,
-    answers: u64,
-    micros: u64,
-}
-
-impl Totals {
-    fn of(backend: &Backend) -> Totals {
-        let mut totals = Totals::default();
-        for core in backend.stats.iter() {
-            for (status, count) in core.requests.iter() {
-                totals.answers += count;
-                totals.failures += if status >= 500 { count } else { 0 };
-            }
-            let late = core.faults[Fault::UpstreamTimeout as usize].read();
-            let broken = late + core.connect_failures.read();
-            totals.failures += broken;
-            totals.requests += broken;
-            totals.micros += core.latency.sum_micros();
-        }
-        totals.requests += totals.answers;
-        totals
-    }
-
-    fn since(self, before: Totals) -> Sample {
-        let answers = self.answers - before.answers;
-        Sample {
-            requests: self.requests - before.requests,
-            failures: self.failures - before.failures,
-            latency_micros: (answers > 0)
-                .then(|| (self.micros - before.micros) as f64 / answers as f64),
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Answer, Client, PATIENCE, Proxy, Settings, Upstream, eventually, port};
+use crate::support::{Answer, Client, PATIENCE, Proxy, Settings, Upstream, Wire, eventually, port};
 
 /// A proxy, and a client of it whose request the backend has and has not answered.
 fn under_way(upstream: &Upstream, settings: &Settings) -> (Proxy, Client) {
@@ -85,8 +85,7 @@ fn who_asks_within_the_grace_is_answered_and_told_that_it_is_the_last_time() {
 
 /// Asks on one kept connection until it is told that it ends; how many requests were answered.
 /// A client that finds its connection closed before it asks has lost nothing.
-fn ask_until_told(proxy: &Proxy, pause: Duration) -> usize {
-    let mut wire = proxy.connect();
+fn ask_until_told(mut wire: Wire, pause: Duration) -> usize {
     let mut answered = 0;
     loop {
         if wire.closes_within(pause) {
@@ -117,10 +116,12 @@ fn under_load_no_request_on_a_kept_connection_is_lost() {
             .start();
         let before = upstream.request_count();
         std::thread::scope(|scope| {
-            let proxy = &proxy;
-            let clients: Vec<_> = (1..=16)
-                .map(Duration::from_millis)
-                .map(|pause| scope.spawn(move || ask_until_told(proxy, pause)))
+            // All are connected before the signal may come.
+            let wires: Vec<Wire> = (0..16).map(|_| proxy.connect()).collect();
+            let clients: Vec<_> = wires
+                .into_iter()
+                .zip((1..).map(Duration::from_millis))
+                .map(|(wire, pause)| scope.spawn(move || ask_until_told(wire, pause)))
                 .collect();
             upstream.wait_for_requests(before + 300);
             proxy.signal(Signal::TERM);

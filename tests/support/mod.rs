@@ -63,6 +63,16 @@ pub fn eventually_within(deadline: Duration, what: &str, mut condition: impl FnM
     }
 }
 
+/// Sets its word when it is dropped, so that threads which go on until then end also when a test
+/// fails.
+pub struct Ending<'a>(pub &'a std::sync::atomic::AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// A number from the environment, for the sizes that CI keeps small.
 pub fn from_env(name: &str, default: u64) -> u64 {
     match std::env::var(name) {

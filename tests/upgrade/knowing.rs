@@ -6,7 +6,9 @@ use std::thread::scope;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Proxy, Settings, Upstream, closed_port, eventually, from_env};
+use crate::support::{
+    Answer, Ending, Proxy, Settings, Upstream, closed_port, eventually, from_env,
+};
 
 fn settings(upstream: &Upstream) -> Settings {
     Settings::http_to(&[upstream]).section("[upgrade]\nsocket = \"DIRECTORY/up.sock\"")
@@ -48,6 +50,7 @@ fn every_acknowledged_change_is_there_after_upgrades_and_epochs_only_rise() {
     let (stop, count) = (AtomicBool::new(false), AtomicUsize::new(0));
     let acknowledged = scope(|scope| {
         let writing = scope.spawn(|| write(&api, &stop, &count));
+        let ending = Ending(&stop);
         let mut epoch = 0;
         for _ in 0..upgrades {
             let before = count.load(Relaxed);
@@ -57,10 +60,13 @@ fn every_acknowledged_change_is_there_after_upgrades_and_epochs_only_rise() {
             assert!(now > epoch, "{now} after {epoch}");
             epoch = now;
         }
-        stop.store(true, Relaxed);
+        drop(ending);
         writing.join().unwrap()
     });
-    assert!(acknowledged.len() as u64 >= 2 * upgrades, "{acknowledged:?}");
+    assert!(
+        acknowledged.len() as u64 >= 2 * upgrades,
+        "{acknowledged:?}"
+    );
     proxy.kill_and_start();
     for number in acknowledged {
         let reply = proxy

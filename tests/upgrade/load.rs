@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{Scope, sleep};
 use std::time::Duration;
 
-use crate::support::{Client, Wire};
+use crate::support::{Client, Ending, Wire};
 
 /// What clients have seen so far.
 #[derive(Default)]
@@ -28,31 +28,21 @@ enum Habit {
     OpensEach,
 }
 
-/// Tells all clients to stop after their present request when it is dropped, so that a test that
-/// fails meanwhile ends.
-#[must_use]
-pub struct Asking<'scope>(&'scope Load);
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        self.0.stop.store(true, Relaxed);
-    }
-}
-
 impl Load {
     /// Starts so many clients of each kind, which ask until what is returned is dropped.
+    #[must_use]
     pub fn start<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         address: SocketAddr,
         (keeping, opening): (usize, usize),
-    ) -> Asking<'scope> {
+    ) -> Ending<'scope> {
         let keeping = std::iter::repeat_n(Habit::Keeps, keeping);
         let habits = keeping.chain(std::iter::repeat_n(Habit::OpensEach, opening));
         for habit in habits {
             scope.spawn(move || self.ask_on(address, habit));
         }
-        Asking(self)
+        Ending(&self.stop)
     }
 
     /// Waits until so many requests were served, or something has gone wrong.

@@ -40,12 +40,14 @@ impl Document {
     pub fn with_drains_since(mut self, before: &Document, now: Duration) -> Document {
         let mut then = before.entries.iter().peekable();
         let mut noted = Vec::new();
-        // Both are in the order of paths.
+        // Both are in the order of paths, and mostly the same objects.
         for (path, entry) in &self.entries {
+            if then.next_if(|(_, old)| Arc::ptr_eq(old, entry)).is_some() {
+                continue;
+            }
             while then.next_if(|(old, _)| *old < path).is_some() {}
             let old = then.next_if(|(old, _)| *old == path).map(|(_, old)| old);
-            let same = old.is_some_and(|old| Arc::ptr_eq(old, entry));
-            if same || !matches!(path, ObjectPath::Backend { .. }) {
+            if !matches!(path, ObjectPath::Backend { .. }) {
                 continue;
             }
             let value = noted_value(&entry.value, old.map(|old| &old.value), now);

@@ -8,13 +8,14 @@
 use std::sync::Arc;
 
 use crate::base::id::{BackendIndex, GroupSlot};
-use crate::control::health::counts::Totals;
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::Member;
-use crate::control::health::rules::{Opened, Rules};
+use crate::control::health::rules::Rules;
+use crate::engine::judging::{Opened, Totals};
 use crate::health::Moment;
-use crate::health::breaker::{Breaker, ErrorRate, Step};
-use crate::health::ejection::{Ejection, EjectionTimes, Growth};
+use crate::health::breaker::{ErrorRate, Step};
+use crate::health::ejection::{EjectionTimes, Growth};
+use crate::health::rotation::Rotation;
 use crate::routing::breaker::Errors;
 use crate::routing::outlier::Suspension;
 use crate::routing::standing::{BreakerState, Return};
@@ -24,10 +25,7 @@ use crate::routing::table::{Group, Table};
 pub(super) struct Watch {
     pub(super) errors: Errors,
     pub(super) times: EjectionTimes,
-    pub(super) breaker: Breaker,
-    ejection: Ejection,
-    /// When trials were last granted.
-    granted: Moment,
+    pub(super) rotation: Rotation,
     /// Tries and failures of the last ten seconds.
     pub(super) tried_lately: [u64; 2],
 }
@@ -43,9 +41,7 @@ impl Watch {
                 growth: Growth::Doubling,
             },
             errors,
-            breaker: Breaker::default(),
-            ejection: Ejection::default(),
-            granted: Moment::ZERO,
+            rotation: Rotation::default(),
             tried_lately: [0; 2],
         })
     }
@@ -58,26 +54,9 @@ impl Watch {
     }
 
     /// Time has passed.
-    fn tick(&mut self, now: Moment) -> Step {
-        let trials = self.errors.trials;
-        let step = self.breaker.tick(&mut self.ejection, trials, now);
-        if step != Step::Nothing {
-            self.granted = now;
-        }
-        step
-    }
-
-    /// Trials to grant once more: those who had them ended without showing anything.
-    fn missing(&mut self, group: &Group, now: Moment) -> Option<u32> {
-        let Breaker::HalfOpen { missing } = self.breaker else {
-            return None;
-        };
-        let late = now.saturating_sub(self.granted) >= self.times.interval;
-        if group.standing.has_trials() || !late {
-            return None;
-        }
-        self.granted = now;
-        Some(missing)
+    fn tick(&mut self, group: &Group, now: Moment) -> Step {
+        let (patience, left) = (self.times.interval, group.standing.has_trials());
+        self.rotation.tick(self.errors.trials, patience, left, now)
     }
 }
 
@@ -85,11 +64,7 @@ impl Rules {
     /// What is known of the group's breaker stays; without one it is closed.
     pub(super) fn carry_watch_over(&mut self, old: Option<&Rules>, group: &Group) {
         match (&mut self.watch, old.and_then(|old| old.watch.as_ref())) {
-            (Some(watch), Some(old)) => {
-                watch.breaker = old.breaker;
-                watch.ejection = old.ejection;
-                watch.granted = old.granted;
-            }
+            (Some(watch), Some(old)) => watch.rotation = old.rotation,
             _ => group.standing.set_breaker(BreakerState::Closed, 0),
         }
     }
@@ -150,7 +125,7 @@ impl Keeper {
                 continue;
             };
             let [tries, failures] = member.count_tries(now);
-            if member.breaker == Breaker::Closed && rate.trips(tries, failures) {
+            if !member.rotation.is_out() && rate.trips(tries, failures) {
                 tripped.push((BackendIndex(at), backend.slot));
             }
         }
@@ -176,13 +151,10 @@ impl Keeper {
             return;
         };
         watch.tried_lately = sums;
-        let mut step = watch.tick(now);
-        if let Some(missing) = watch.missing(group, now) {
-            step = Step::Try(missing);
-        }
+        let mut step = watch.tick(group, now);
         let rate = watch.rate(watch.errors.group_percent);
-        if watch.breaker == Breaker::Closed && rate.trips(sums[0], sums[1]) {
-            step = watch.breaker.open(&mut watch.ejection, &watch.times, now);
+        if !watch.rotation.is_out() && rate.trips(sums[0], sums[1]) {
+            step = watch.rotation.eject(&watch.times, now);
         }
         self.follow(group, step);
     }
@@ -198,10 +170,7 @@ impl Keeper {
         };
         let group = &table.groups[rules.index];
         if let Some(watch) = &mut rules.watch {
-            let ended = if passed { (1, 0) } else { (0, 1) };
-            let step = watch
-                .breaker
-                .tried(ended, &mut watch.ejection, &watch.times, now);
+            let step = watch.rotation.tried(passed, &watch.times, now);
             self.follow(group, step);
         }
     }

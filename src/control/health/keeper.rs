@@ -14,12 +14,11 @@ use crate::config::Config;
 use crate::control::document::{Document, Family, HEALTH_KEY};
 use crate::control::health::due::{Due, What, Whom};
 use crate::control::health::member::{Member, Scene};
-use crate::control::health::rules::{Opened, Rules};
+use crate::control::health::rules::Rules;
+use crate::engine::judging::{Opened, suspend_outliers};
 use crate::health::Moment;
-use crate::health::breaker::Breaker;
 use crate::health::verdict::{Opinion, Opinions, Reason, Source, Wish};
 use crate::link::Report;
-use crate::routing::standing::Cause;
 use crate::routing::table::{Backend, BackendState, Group, Table};
 use crate::telemetry::stats::ControlStats;
 
@@ -194,13 +193,7 @@ impl Keeper {
         match report {
             Report::GroupTried { group, passed } => self.group_tried(group, passed, now),
             Report::Suspended { backend, cause, .. } => {
-                let opened = match cause {
-                    Cause::ConnectFailures => Opened::Connects,
-                    Cause::BrokenAnswers | Cause::GatewayFailures | Cause::ServerFailures => {
-                        Opened::Traffic
-                    }
-                };
-                self.eject(backend, cause.name(), opened, now);
+                self.eject(backend, cause.name(), Opened::by(cause), now);
             }
             Report::Tried {
                 backend, passed, ..
@@ -216,7 +209,7 @@ impl Keeper {
     /// Somebody outside found a server well: what traffic showed is forgiven.
     pub(super) fn passed(&mut self, group: &str, id: &str, now: Moment) {
         for slot in self.named(Some(group), id) {
-            let ejected = |member: &Member| member.breaker != Breaker::Closed;
+            let ejected = |member: &Member| member.rotation.is_out();
             if self.members.get(&slot).is_some_and(ejected) {
                 self.with(slot, now, |member, rules, scene| {
                     member.readmit(Source::Verdict, "passed", rules, scene);
@@ -345,21 +338,18 @@ impl Keeper {
                 && rules.judged <= now
             {
                 rules.judged = now + rules.outlier.interval;
-                judged.push((rules.slot, rules.index));
+                judged.push(rules.index);
             }
         }
-        for (slot, index) in judged {
+        for index in judged {
             let group = &table.groups[index];
             let mut samples = Vec::with_capacity(group.backends.len());
             for backend in &group.backends {
                 let member = self.members.get_mut(&backend.slot);
                 samples.push(member.map(Member::sample).unwrap_or_default());
             }
-            let Some(rules) = self.groups.get(&slot) else {
-                continue;
-            };
-            for (at, deviation) in rules.suspend_outliers(group, &samples) {
-                let backend = group.backends[at].slot;
+            for (index, deviation) in suspend_outliers(group, &samples) {
+                let backend = group.backends[index.index()].slot;
                 self.eject(backend, deviation.name(), Opened::Traffic, now);
             }
         }

@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::{Member, Scene};
-use crate::control::health::rules::{Opened, Rules};
+use crate::control::health::rules::Rules;
+use crate::engine::judging::Opened;
 use crate::health::Moment;
 use crate::health::breaker::Breaker;
-use crate::health::ejection::Ejection;
 use crate::health::heartbeat::{Heard, Heartbeat, Report};
 use crate::health::probe::Probe;
+use crate::health::rotation::Rotation;
 use crate::health::verdict::{Opinion, Record, Source, Status, Transition};
 
 /// One backend of which there is something to say.
@@ -107,13 +108,13 @@ impl Member {
             Opinion::Down(reason) => Some(reason.clone().into_owned()),
             Opinion::Unknown | Opinion::Up => None,
         };
-        let ejection = (self.ejection.times() > 0).then(|| Ejected {
-            times: self.ejection.times(),
+        let ejection = (self.rotation.ejection().times() > 0).then(|| Ejected {
+            times: self.rotation.ejection().times(),
             // One whose trials are under way is given new ones.
-            until: match self.breaker {
+            until: match self.rotation.breaker() {
                 Breaker::Closed => None,
                 Breaker::HalfOpen { .. } => Some(Moment::ZERO),
-                Breaker::Open => self.ejection.until(),
+                Breaker::Open => self.rotation.ejection().until(),
             },
             cause: reason(&self.opinions.ejection).unwrap_or_default(),
             opened: self.opened,
@@ -145,9 +146,8 @@ impl Member {
             self.opinions.check = Opinion::Down(reason.clone().into());
         }
         if let Some(ejected) = &known.ejection {
-            self.ejection = Ejection::after(ejected.times, ejected.until, scene.now);
+            self.rotation = Rotation::after(ejected.times, ejected.until, scene.now);
             if ejected.until.is_some() {
-                self.breaker = Breaker::Open;
                 self.opened = ejected.opened;
                 self.opinions.ejection = Opinion::Down(ejected.cause.clone().into());
                 self.standing.suspend();

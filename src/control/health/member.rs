@@ -7,17 +7,18 @@ use std::time::Duration;
 use crate::base::id::{BackendSlot, GroupSlot};
 use crate::base::window::Window;
 use crate::control::health::agents::Asked;
-use crate::control::health::counts::{Totals, Traffic};
+use crate::control::health::counts::Traffic;
 use crate::control::health::drains::Drains;
-use crate::control::health::rules::{Opened, Rules};
+use crate::control::health::rules::Rules;
+use crate::engine::judging::{Opened, Totals};
 use crate::health::Moment;
-use crate::health::breaker::{Breaker, Step};
-use crate::health::ejection::Ejection;
+use crate::health::breaker::Step;
 use crate::health::heartbeat::{Circumstances, Heard, Heartbeat, Rejection, Report};
 use crate::health::outlier::Sample;
 use crate::health::portion::Portion;
 use crate::health::probe::{Found, Probe};
 use crate::health::ramp;
+use crate::health::rotation::Rotation;
 use crate::health::verdict::{Opinion, Opinions, Reason, Record, Source, Status, Wish};
 use crate::routing::load::Load;
 use crate::routing::standing::{BackendStanding, RAMP_FULL, Standing};
@@ -49,8 +50,7 @@ pub(super) struct Member {
     /// A check is under way.
     pub(super) checking: bool,
     pub(super) agent: Option<Asked>,
-    pub(super) breaker: Breaker,
-    pub(super) ejection: Ejection,
+    pub(super) rotation: Rotation,
     /// What has taken it out the last time.
     pub(super) opened: Opened,
     /// Tries and failures of the last ten seconds, where breakers look at them.
@@ -61,10 +61,6 @@ pub(super) struct Member {
     pub(super) weighed: Totals,
     /// What the window came to when it was last looked at.
     pub(super) tried_lately: [u64; 2],
-    /// Checks passed since the ejection.
-    passes: u32,
-    /// When trials were last granted.
-    granted: Moment,
     pub(super) heartbeat: Heartbeat,
     /// When it was first seen.
     seen: Moment,
@@ -106,16 +102,13 @@ impl Member {
                 .then(|| Probe::new(backend.identity, &rules.pace, now)),
             checking: false,
             agent: Asked::of(backend, rules, now),
-            breaker: Breaker::default(),
-            ejection: Ejection::default(),
+            rotation: Rotation::default(),
             opened: Opened::Traffic,
             window: Window::default(),
             counted: Totals::of(&backend.stats),
             portion: Portion::default(),
             weighed: Totals::of(&backend.stats),
             tried_lately: [0; 2],
-            passes: 0,
-            granted: now,
             heartbeat: Heartbeat::default(),
             seen: now,
             record: Record::new(&opinions, now),
@@ -212,12 +205,8 @@ impl Member {
             (Found::Down | Found::Unknown, _) => "".into(),
         };
         self.settle(Source::Check, why, rules, scene);
-        self.passes = match result {
-            Ok(_) => self.passes.saturating_add(1),
-            Err(_) => 0,
-        };
-        let lifts = rules.check_lifts(self.opened) && self.passes >= rules.check.rise;
-        if lifts && self.breaker != Breaker::Closed {
+        let passed = self.rotation.checked(result.is_ok(), rules.check.rise);
+        if passed && self.opened.is_lifted_by(&rules.check) {
             self.readmit(Source::Check, "passed its checks", rules, scene);
         }
     }
@@ -233,11 +222,10 @@ impl Member {
         // The core that told has done it already, unless the slot was new then.
         self.standing.suspend();
         let (times, _) = rules.terms(opened);
-        self.breaker.open(&mut self.ejection, times, scene.now);
+        self.rotation.eject(times, scene.now);
         self.opened = opened;
         self.standing.grant_trials(0);
         self.window.clear();
-        self.passes = 0;
         scene.stats.ejections.inc(cause);
         self.opinions.ejection = Opinion::Down(cause.into());
         if let Some(probe) = &mut self.probe {
@@ -254,7 +242,7 @@ impl Member {
         rules: &Rules,
         scene: Scene<'_>,
     ) {
-        self.breaker.close(&mut self.ejection, scene.now);
+        self.rotation.readmit(scene.now);
         self.standing.readmit();
         self.window.clear();
         self.opinions.ejection = Opinion::Unknown;
@@ -263,12 +251,8 @@ impl Member {
 
     /// An exchange that was let through to it while it is suspended has ended.
     pub(super) fn tried(&mut self, passed: bool, rules: &Rules, scene: Scene<'_>) {
-        let ended = if passed { (1, 0) } else { (0, 1) };
         let (times, _) = rules.terms(self.opened);
-        let step = self
-            .breaker
-            .tried(ended, &mut self.ejection, times, scene.now);
-        match step {
+        match self.rotation.tried(passed, times, scene.now) {
             Step::Close => self.readmit(Source::Ejection, "passed its trials", rules, scene),
             Step::Open(_) => {
                 self.standing.grant_trials(0);
@@ -304,7 +288,7 @@ impl Member {
     pub(super) fn is_restless(&self, rules: &Rules) -> bool {
         let heard = self.heartbeat.heard().is_some() || rules.check.heartbeat_required;
         self.probe.is_some()
-            || self.breaker != Breaker::Closed
+            || self.rotation.is_out()
             || heard
             || self.opinions.heartbeat != Opinion::Unknown
             || self.ramp_since.is_some()
@@ -327,17 +311,11 @@ impl Member {
     pub(super) fn tick(&mut self, rules: &Rules, scene: Scene<'_>) {
         let now = scene.now;
         let (_, trials) = rules.terms(self.opened);
-        match self.breaker.tick(&mut self.ejection, trials, now) {
+        let (patience, left) = (rules.outlier.interval, self.standing.has_trials());
+        match self.rotation.tick(trials, patience, left, now) {
             Step::Close => self.readmit(Source::Ejection, "its time is over", rules, scene),
-            Step::Try(count) => self.grant(count, now),
+            Step::Try(count) => self.standing.grant_trials(count),
             Step::Nothing | Step::Open(_) => {}
-        }
-        // A trial that ended without an outcome is another's chance.
-        if let Breaker::HalfOpen { missing } = self.breaker
-            && !self.standing.has_trials()
-            && now.saturating_sub(self.granted) >= rules.outlier.interval
-        {
-            self.grant(missing, now);
         }
         self.listen(rules, scene);
         self.watch_traffic(rules, now);
@@ -374,11 +352,6 @@ impl Member {
             return RAMP_FULL;
         };
         ramp::percent(now.saturating_sub(since), rules.check.slow_start, 1.0)
-    }
-
-    fn grant(&mut self, count: u32, now: Moment) {
-        self.granted = now;
-        self.standing.grant_trials(count);
     }
 
     /// What its heartbeats come to now.

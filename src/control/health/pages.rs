@@ -176,9 +176,9 @@ impl Keeper {
             "agent": member.agent.as_ref().map(|asked| agent(asked, clock)),
             "breaker": breaker(member, rules),
             "ejection": {
-                "breaker": word_of_breaker(member.breaker),
-                "times": member.ejection.times(),
-                "until_ms": member.ejection.until().map(|until| clock.at(until)),
+                "breaker": word_of_breaker(member.rotation.breaker()),
+                "times": member.rotation.ejection().times(),
+                "until_ms": member.rotation.ejection().until().map(|until| clock.at(until)),
             },
             "drain": member.drains.shown(clock.unix()),
             "heartbeat": member.heartbeat.heard().map(|heard| heartbeat(heard, clock)),
@@ -263,12 +263,12 @@ fn breaker(member: &Member, rules: Option<&Rules>) -> Value {
     };
     let [tries, failures] = member.tried_lately;
     json!({
-        "state": word_of_breaker(member.breaker),
+        "state": word_of_breaker(member.rotation.breaker()),
         "tries": tries,
         "failures": failures,
         "opens_at_percent": watch.errors.backend_percent,
         "group": {
-            "state": word_of_breaker(watch.breaker),
+            "state": word_of_breaker(watch.rotation.breaker()),
             "tries": watch.tried_lately[0],
             "failures": watch.tried_lately[1],
             "opens_at_percent": watch.errors.group_percent,

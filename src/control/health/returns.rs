@@ -1,9 +1,9 @@
 //! Backends that come back: when that may be, which clients are told, and what is forgotten then.
 
 use crate::base::id::GroupSlot;
-use crate::control::health::counts::Totals;
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::Member;
+use crate::engine::judging::Totals;
 use crate::health::Moment;
 use crate::health::breaker::Breaker;
 use crate::routing::standing::Return;
@@ -16,8 +16,8 @@ impl Member {
         if self.is_up() || !self.counts() {
             return None;
         }
-        match self.breaker {
-            Breaker::Open => self.ejection.until(),
+        match self.rotation.breaker() {
+            Breaker::Open => self.rotation.ejection().until(),
             Breaker::Closed | Breaker::HalfOpen { .. } => {
                 self.probe.as_ref().map(|probe| probe.due())
             }

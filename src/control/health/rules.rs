@@ -3,31 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::base::id::{BackendIndex, GroupSlot};
+use crate::base::id::GroupSlot;
 use crate::config::checked::{Agent, Check, CheckKind, Group as Meant};
 use crate::control::health::breakers::Watch;
 use crate::control::health::checks::Ask;
+use crate::engine::judging::{Opened, pace_of, rules_of, times_of};
 use crate::health::Moment;
-use crate::health::ejection::{EjectionTimes, Growth};
-use crate::health::outlier::{self, Deviation, Enough, Sample};
+use crate::health::ejection::EjectionTimes;
+use crate::health::outlier;
 use crate::health::panic::panics;
 use crate::health::probe::Pace;
-use crate::routing::outlier::{Outlier, Suspension};
+use crate::routing::outlier::Outlier;
 use crate::routing::policy::Adaptive;
 use crate::routing::table::Group;
-
-/// What has taken a backend out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Opened {
-    /// Failed connects.
-    Connects,
-    /// A share of failures: its breaker is open.
-    Errors,
-    /// Failures in a row, or a comparison with the others.
-    Traffic,
-}
 
 /// The rules of one group, and where it stands.
 pub(super) struct Rules {
@@ -66,20 +54,8 @@ impl Rules {
             name: Arc::clone(&group.name),
             index,
             ask: check.kind.as_ref().map(|kind| Arc::new(Ask::new(kind))),
-            pace: Pace {
-                interval: check.interval,
-                fast: check.interval_fast,
-                stable: check.interval_stable,
-                down_max: check.interval_down_max,
-                rise: check.rise,
-                fall: check.fall,
-            },
-            times: EjectionTimes {
-                base: outlier.base_ejection,
-                max: outlier.ejection_max,
-                interval: outlier.interval,
-                growth: Growth::Linear,
-            },
+            pace: pace_of(check),
+            times: times_of(&outlier),
             compares: outlier::may_find(&rules_of(&outlier), group.backends.len()),
             watch: Watch::of(group),
             weights: meant.dynamic_weights,
@@ -99,17 +75,6 @@ impl Rules {
         self.check.kind == Some(CheckKind::Tcp) && self.check.port.is_none()
     }
 
-    /// Whether a passing check speaks against an ejection: a request against one that a row of
-    /// failures brought, a connection only against failed connects; neither against a share of
-    /// failures, which only traffic can show to be over.
-    pub(super) fn check_lifts(&self, opened: Opened) -> bool {
-        match self.check.kind {
-            Some(CheckKind::Http(_)) => opened != Opened::Errors,
-            Some(CheckKind::Tcp) => opened == Opened::Connects,
-            None => false,
-        }
-    }
-
     /// For how long a backend is out, and how many trials it must pass.
     pub(super) fn terms(&self, opened: Opened) -> (&EjectionTimes, u32) {
         match (&self.watch, opened) {
@@ -118,42 +83,10 @@ impl Rules {
         }
     }
 
-    /// The members that differ from the rest and are suspended now for it.
-    pub(super) fn suspend_outliers(
-        &self,
-        group: &Group,
-        samples: &[Sample],
-    ) -> Vec<(usize, Deviation)> {
-        let found = outlier::outliers(samples, &rules_of(&self.outlier));
-        let suspended = found.into_iter().filter(|(at, _)| {
-            let index = u32::try_from(*at).map(BackendIndex);
-            index.is_ok_and(|index| group.suspend(index) == Suspension::Done)
-        });
-        suspended.collect()
-    }
-
     /// Judges whether the group panics; answers the new judgement if it is another.
     pub(super) fn panic(&mut self, available: usize, total: usize) -> Option<bool> {
         let panicking = panics(available, total, self.outlier.panic_threshold);
         let before = std::mem::replace(&mut self.panicking, panicking);
         (before != panicking).then_some(panicking)
-    }
-}
-
-fn rules_of(outlier: &Outlier) -> outlier::Rules {
-    let factor = |thousandths: u32| (thousandths > 0).then(|| f64::from(thousandths) / 1000.0);
-    let by_rate = Enough {
-        hosts: outlier.success_rate_minimum_hosts,
-        requests: outlier.success_rate_request_volume,
-    };
-    let by_failures = Enough {
-        hosts: outlier.failure_percentage_minimum_hosts,
-        requests: outlier.failure_percentage_request_volume,
-    };
-    let percentage = outlier.failure_percentage;
-    outlier::Rules {
-        success_rate: factor(outlier.success_rate_stdev_factor).map(|factor| (factor, by_rate)),
-        failure_percentage: (percentage > 0).then_some((percentage, by_failures)),
-        latency: factor(outlier.latency_stdev_factor).map(|factor| (factor, by_rate)),
     }
 }

@@ -4,9 +4,9 @@
 //! table is made. They are not handed on to a process that takes over; it finds them again.
 
 use crate::base::id::GroupSlot;
-use crate::control::health::counts::Totals;
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::{Member, Scene};
+use crate::engine::judging::Totals;
 use crate::health::Moment;
 use crate::health::portion::{self, Portion};
 use crate::routing::table::Group;

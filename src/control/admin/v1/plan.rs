@@ -4,6 +4,7 @@
 //! of two tables and runs beside the control loop, one at a time; others wait for it.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -9,7 +9,7 @@ use crate::engine::planner::{Resolved, plan};
 use crate::engine::registry::Registry;
 use crate::health::heartbeat::Rejection;
 use crate::health::verdict::Status;
-use crate::routing::standing::Standing;
+use crate::routing::standing::{Cause, Standing};
 
 const LISTENER: &str =
     "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\ngroup = \"app\"\n";

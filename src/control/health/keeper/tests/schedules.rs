@@ -266,7 +266,7 @@ impl Model {
         let member = &self.world.keeper.members[&self.world.group().backends[MEMBER].slot];
         let up = word.is_up() && wished == BackendState::Ready && self.operator == "ready";
         prop_assert_eq!(member.is_up(), up && !self.failed, "pages and cores agree");
-        prop_assert_eq!(word.is_suspended(), member.breaker != Breaker::Closed);
+        prop_assert_eq!(word.is_suspended(), member.rotation.is_out());
         Ok(())
     }
 
