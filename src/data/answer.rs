@@ -179,6 +179,9 @@ impl<D: Driver> Worker<D> {
                 stats.faults[fault as usize].inc();
             }
         }
+        let connect = exchange.connect_micros.unwrap_or(0);
+        let phases = &self.stats.phases;
+        phases.record(exchange.head_micros, exchange.queue_micros, connect);
         if self.log.is_some() {
             let texts = std::mem::take(&mut exchange.texts);
             self.log_exchange(key, &exchange, duration, &texts);

@@ -203,6 +203,8 @@ pub struct CoreStats {
     pub turns: Counter,
     /// Completions handled.
     pub completions: Counter,
+    /// Times that few requests have.
+    pub phases: PhaseStats,
     /// Turns by how many completions each had.
     pub batches: BatchCounts,
     /// Its thread as the kernel numbers it; 0 before it runs.
@@ -215,6 +217,33 @@ pub struct CoreStats {
     pub log_dropped: Counter,
     /// Epoch this core serves new requests with.
     pub epoch: Counter,
+}
+
+/// Times of requests beside those at listeners and backends; only what took time is counted.
+#[derive(Default)]
+pub struct PhaseStats {
+    /// From the first byte of a head that came in pieces to its last.
+    pub client_wait: LatencyHistogram,
+    /// Waiting for room at a backend.
+    pub queue: LatencyHistogram,
+    /// From the hand-over to the connection, where one had to be made.
+    pub connect: LatencyHistogram,
+}
+
+impl PhaseStats {
+    /// Counts what a request took. Only the owning core may call it.
+    #[inline]
+    pub fn record(&self, client_wait: u64, queue: u64, connect: u64) {
+        for (phase, micros) in [
+            (&self.client_wait, client_wait),
+            (&self.queue, queue),
+            (&self.connect, connect),
+        ] {
+            if micros > 0 {
+                phase.record_micros(micros);
+            }
+        }
+    }
 }
 
 /// What the log thread counts.

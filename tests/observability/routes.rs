@@ -1,4 +1,7 @@
-//! Who answered which route with what, and which request stands for a bucket of latency.
+//! Who answered which route with what, which request stands for a bucket of latency, and where time
+//! went.
+
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -70,4 +73,37 @@ fn what_stands_for_a_bucket_is_in_the_access_log() {
         !proxy.metrics().text().contains(id),
         "the text format has no exemplars"
     );
+}
+
+#[test]
+fn a_profile_says_where_time_went() {
+    let upstream = Upstream::http(|_| Answer::text("ok").after(Duration::from_millis(100)));
+    let proxy = Settings::http_to(&[&upstream]).start();
+    let mut client = proxy.client();
+    for _ in 0..5 {
+        client.get("/");
+    }
+    client.send("GET / HTTP/1.1\r\n");
+    std::thread::sleep(Duration::from_millis(300));
+    client.send("Host: test\r\n\r\n");
+    client.response();
+    proxy.wait_for_metric("weir_listener_requests_total", &[], 6.0);
+    let profile: Value = serde_json::from_str(&proxy.admin("/v1/debug/profile").text()).unwrap();
+    assert_eq!(profile["requests"], 6);
+    let parts = profile["parts"].as_array().unwrap();
+    let mean = |name: &str| {
+        let part = parts.iter().find(|part| part["part"] == name).unwrap();
+        part["mean_ms"].as_f64().unwrap()
+    };
+    assert!(mean("upstream") >= 90.0, "{profile}");
+    assert!(
+        mean("client_wait") >= 40.0,
+        "300 ms of one of six: {profile}"
+    );
+    assert_eq!(mean("queue"), 0.0);
+    let sum: f64 = parts
+        .iter()
+        .map(|part| part["share"].as_f64().unwrap())
+        .sum();
+    assert!((sum - 1.0).abs() < 0.01, "{profile}");
 }

@@ -19,9 +19,10 @@ use axum::response::Response;
 use axum::serve::IncomingStream;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Peer, Sources, doors, gate, router, token};
+use super::{Peer, Sources, doors, gate, profile, router, token};
 use crate::base::limits::ADMIN_CONNECTIONS_MAX;
 use crate::config::checked::{Admin, MetricsDetail};
 use crate::telemetry::exposition::Detail;
@@ -43,6 +44,8 @@ pub(in crate::control) struct Interface {
     sockets: Sockets,
     waiting: Option<Waiting>,
     answering: Vec<Answering>,
+    /// Notes where the time of requests goes.
+    profiling: Option<JoinHandle<()>>,
     /// Without a sender, answers are the last on their connections.
     going_on: Option<watch::Sender<()>>,
 }
@@ -75,6 +78,7 @@ impl Answering {
 }
 
 struct Waiting {
+    sources: Arc<Sources>,
     router: Router,
     tcp: Option<TcpListener>,
     unix: Option<UnixListener>,
@@ -96,10 +100,11 @@ impl Interface {
             MetricsDetail::Group => Detail::Group,
             MetricsDetail::Listener => Detail::Listener,
         };
-        let sources = Sources { detail, ..sources };
+        let sources = Arc::new(Sources { detail, ..sources });
         let mut interface = Interface::default();
         let mut waiting = Waiting {
-            router: router(sources.into(), token),
+            router: router(Arc::clone(&sources), token),
+            sources,
             tcp: None,
             unix: None,
         };
@@ -150,9 +155,16 @@ impl Interface {
 
     /// Answers from now on, in tasks.
     pub(in crate::control) fn answer(&mut self) {
-        let Some(Waiting { router, tcp, unix }) = self.waiting.take() else {
+        let Some(waiting) = self.waiting.take() else {
             return;
         };
+        let Waiting {
+            sources,
+            router,
+            tcp,
+            unix,
+        } = waiting;
+        self.profiling = Some(tokio::spawn(profile::follow(sources)));
         let (going_on, over) = watch::channel(());
         self.going_on = Some(going_on);
         let router = router.layer(middleware::from_fn_with_state(over, last_when_over));
@@ -171,6 +183,9 @@ impl Interface {
         self.waiting = None;
         self.sockets = Sockets::default();
         self.answering.iter_mut().for_each(Answering::close);
+        if let Some(profiling) = self.profiling.take() {
+            profiling.abort();
+        }
     }
 
     /// Waits for connections to end, `within` at most: some may stay idle.

@@ -19,6 +19,7 @@ pub(super) mod doors;
 mod gate;
 mod interface;
 mod problem;
+mod profile;
 mod status;
 mod token;
 mod v1;
@@ -51,6 +52,7 @@ use crate::telemetry::exposition::{self, Detail, Dialect, Facts};
 use crate::telemetry::stats::{ControlStats, CoreStats, LogStats};
 
 pub(super) use interface::{Interface, Sockets};
+pub use profile::Profile;
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -85,6 +87,8 @@ pub struct Sources {
     pub detail: Detail,
     /// What shard rules share out.
     pub shares: Shares,
+    /// Where the time of requests went.
+    pub profile: Profile,
     /// Start of the process.
     pub started: SystemTime,
     /// The file of the configuration.

@@ -56,6 +56,7 @@ async fn site() -> Site {
         exemplars: Exemplars::default(),
         detail: Detail::default(),
         shares: Shares::default(),
+        profile: Profile::default(),
         started: SystemTime::now(),
         config_path: "weir.toml".into(),
     };

@@ -14,7 +14,7 @@ use super::{Control, LOOK_EVERY};
 use crate::base::epoch::Epoch;
 use crate::config::{Config, Members, checked};
 use crate::control::access_log::LogHandle;
-use crate::control::admin::{self, Interface, Shares, Sources};
+use crate::control::admin::{self, Interface, Profile, Shares, Sources};
 use crate::control::change::Snapshot;
 use crate::control::collector::collect;
 use crate::control::core::{ControlSetup, Ready};
@@ -185,6 +185,7 @@ fn sources_of(
             .unwrap_or_default(),
         detail: Detail::default(),
         shares: Shares::default(),
+        profile: Profile::default(),
         started: SystemTime::now(),
         config_path: setup.config_path.clone(),
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
-use crate::telemetry::exposition::Facts;
 use crate::telemetry::exposition::page::{Kind, Page, labels};
+use crate::telemetry::exposition::{Facts, LISTENER_BOUNDS};
+use crate::telemetry::histogram::LatencyHistogram;
 use crate::telemetry::stats::{CoreStats, ListenerStats};
 
 pub(super) fn cores(page: &mut Page, cores: &[Arc<CoreStats>]) {
@@ -60,6 +61,25 @@ pub(super) fn cores(page: &mut Page, cores: &[Arc<CoreStats>]) {
     for (index, core) in cores.iter().enumerate() {
         let index = labels(&[("core", itoa::Buffer::new().format(index))]);
         page.batches(&index, &core.batches, core.completions.read());
+    }
+}
+
+/// Times that few requests have: what is neither here nor at a backend is spent with the client.
+pub(super) fn phases(page: &mut Page, cores: &[Arc<CoreStats>]) {
+    page.family(
+        "weir_request_phase_seconds",
+        Kind::Histogram,
+        "Times of requests that waited for their head, for room at a backend, or for a connection.",
+    );
+    type Phase = fn(&CoreStats) -> &LatencyHistogram;
+    let phases: [(&str, Phase); 3] = [
+        ("client_wait", |core| &core.phases.client_wait),
+        ("connect", |core| &core.phases.connect),
+        ("queue", |core| &core.phases.queue),
+    ];
+    for (name, phase) in phases {
+        let of = cores.iter().map(|core| phase(core));
+        page.histogram(&labels(&[("phase", name)]), &LISTENER_BOUNDS, of, None);
     }
 }
 

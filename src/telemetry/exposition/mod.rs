@@ -29,7 +29,7 @@ use crate::telemetry::exemplars::OfListener;
 pub use crate::telemetry::exposition::cluster::ClusterFacts;
 use crate::telemetry::exposition::cluster::cluster;
 use crate::telemetry::exposition::control::node;
-use crate::telemetry::exposition::cores::{cores, threads_of_cores, traffic_of_cores};
+use crate::telemetry::exposition::cores::{cores, phases, threads_of_cores, traffic_of_cores};
 pub use crate::telemetry::exposition::entities::LISTENER_BOUNDS;
 use crate::telemetry::exposition::entities::{backends, listeners, told};
 use crate::telemetry::exposition::groups::{breakers, groups};
@@ -201,6 +201,7 @@ pub fn render(facts: &Facts<'_>) -> String {
     cores(&mut page, facts.cores);
     threads_of_cores(&mut page, &facts.threads);
     traffic_of_cores(&mut page, facts);
+    phases(&mut page, facts.cores);
     listeners(&mut page, &facts.listeners, facts.exemplars);
     groups(&mut page, &facts.groups);
     breakers(&mut page, &facts.groups);

@@ -49,6 +49,7 @@ endpoints! {
     get "/v1/nodes" => nodes::list,
     get "/v1/status" => pages::status,
     get "/v1/overview" => overview::show,
+    get "/v1/debug/profile" => pages::profile,
     get "/v1/debug/table" => table::show,
     get "/v1/export" => pages::export,
     get "/v1/openapi.json" => pages::openapi,

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::{Sources, answer, status as pages};
+use super::super::{Sources, answer, profile, status as pages};
 use super::nodes;
 use crate::control::document::to_toml;
 
@@ -37,6 +37,10 @@ pub(super) async fn epoch(State(sources): State<Arc<Sources>>) -> Response {
 
 pub(super) async fn status(State(sources): State<Arc<Sources>>) -> Response {
     json(&pages::whole(&sources))
+}
+
+pub(super) async fn profile(State(sources): State<Arc<Sources>>) -> Response {
+    json(&profile::show(&sources))
 }
 
 pub(super) async fn export(State(sources): State<Arc<Sources>>) -> Response {
