@@ -9,6 +9,7 @@
 
 pub mod control_side;
 pub mod parts;
+pub mod survey;
 pub mod worker_side;
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ use crate::control::truth::{self, NoTruth, Truth};
 use crate::data::{self, IoKind, WorkerSetup};
 use crate::link::control_side::ControlEnd;
 use crate::link::link;
+use crate::link::survey::{Surveyor, survey};
 use crate::runtime::cores::{self, Topology, Wanted};
 use crate::runtime::kick::Kick;
 use crate::runtime::{limits, probe};
@@ -347,6 +348,7 @@ fn serve(truth: Truth, setting: Setting, cpus: &[usize], io: IoKind) -> io::Resu
         ends: started.ends,
         kick,
         core_stats: started.stats,
+        surveyors: started.surveyors,
         access_log: logs.handle,
         collecting: logs.collecting,
         claim: setting.claim,
@@ -370,6 +372,7 @@ fn serve(truth: Truth, setting: Setting, cpus: &[usize], io: IoKind) -> io::Resu
 struct Started {
     workers: Vec<JoinHandle<()>>,
     ends: Vec<ControlEnd>,
+    surveyors: Vec<Surveyor>,
     stats: Vec<Arc<CoreStats>>,
 }
 
@@ -383,10 +386,12 @@ impl Started {
     ) -> io::Result<()> {
         let (control_end, worker_end) = link(kick)?;
         let stats = Arc::new(CoreStats::default());
+        let (surveyor, survey) = survey();
         let worker = data::spawn(WorkerSetup {
             core,
             cpu: Some(cpu),
             link: worker_end,
+            survey,
             access_log,
             traces,
             io,
@@ -395,6 +400,7 @@ impl Started {
         })?;
         self.workers.push(worker);
         self.ends.push(control_end);
+        self.surveyors.push(surveyor);
         self.stats.push(stats);
         Ok(())
     }

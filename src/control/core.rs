@@ -17,6 +17,7 @@ use crate::control::resolver;
 use crate::control::takeover::Claim;
 use crate::control::truth::Truth;
 use crate::link::control_side::ControlEnd;
+use crate::link::survey::Surveyor;
 use crate::runtime::kick::Kick;
 use crate::runtime::priority;
 use crate::telemetry::stats::CoreStats;
@@ -34,6 +35,8 @@ pub struct ControlSetup {
     pub ends: Vec<ControlEnd>,
     /// What the workers kick.
     pub kick: Kick,
+    /// What asks the cores for their connections.
+    pub surveyors: Vec<Surveyor>,
     /// What the cores count of themselves.
     pub core_stats: Vec<Arc<CoreStats>>,
     /// The access log, if there is one.

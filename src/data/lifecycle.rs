@@ -94,6 +94,7 @@ impl<D: Driver> Worker<D> {
         self.forget_listeners();
         self.link.give_back();
         self.give_back_connections();
+        self.answer_survey();
         self.driver.buffers().trim();
         if self.conns.is_empty() {
             self.pipes.clear();

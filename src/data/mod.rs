@@ -27,6 +27,7 @@ mod reserve;
 mod response;
 mod retry;
 mod search;
+mod survey;
 mod trace;
 mod transfer;
 mod tunnel;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::base::id::CoreId;
+use crate::link::survey::Respondent;
 use crate::link::worker_side::WorkerEnd;
 use crate::runtime::driver::Driver;
 use crate::runtime::epoll::EpollDriver;
@@ -64,6 +66,8 @@ pub struct WorkerSetup {
     pub cpu: Option<usize>,
     /// Its end of the link.
     pub link: WorkerEnd,
+    /// Who asks for its connections.
+    pub survey: Respondent,
     /// Where access log records go, when an access log is configured.
     pub access_log: Option<AccessLogSender>,
     /// One of so many traces that begin here is recorded; none if there are no traces.

@@ -18,6 +18,7 @@ use crate::data::queue::{self, Queues};
 use crate::data::trace::Traces;
 use crate::data::upstream::Pool;
 use crate::link::ToWorker;
+use crate::link::survey::Respondent;
 use crate::link::worker_side::WorkerSide;
 use crate::routing::policy::{PickState, ShadowState};
 use crate::routing::retry::Budget;
@@ -82,6 +83,7 @@ pub(super) struct Worker<D> {
     pub(super) wheel: Wheel,
     pub(super) now: Now,
     pub(super) link: WorkerSide,
+    pub(super) survey: Respondent,
     pub(super) log: Option<AccessLogSender>,
     pub(super) traces: Option<Traces>,
     pub(super) stats: Arc<CoreStats>,
@@ -140,6 +142,7 @@ impl<D: Driver> Worker<D> {
                 unix_base_micros,
             },
             link: WorkerSide::new(setup.link),
+            survey: setup.survey,
             log: setup.access_log,
             traces: setup.traces.map(|sample| Traces::new(setup.seed, sample)),
             stats: setup.stats,

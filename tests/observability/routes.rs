@@ -107,3 +107,38 @@ fn a_profile_says_where_time_went() {
         .sum();
     assert!((sum - 1.0).abs() < 0.01, "{profile}");
 }
+
+#[test]
+fn connections_are_told_by_core() {
+    let upstream = Upstream::named("ok");
+    let proxy = Settings::http_to(&[])
+        .member(&upstream, "id = \"first\"")
+        .start();
+    let mut client = proxy.client();
+    client.get("/");
+    client.get("/");
+    let page: Value = serde_json::from_str(&proxy.admin("/v1/debug/connections").text()).unwrap();
+    let core = &page["cores"][0];
+    assert_eq!(
+        (&core["answered"], &core["total"]),
+        (&Value::from(true), &Value::from(2))
+    );
+    let rows = core["connections"].as_array().unwrap();
+    let of = |role: &str| rows.iter().find(|row| row["role"] == role).unwrap();
+    let (down, up) = (of("client"), of("upstream"));
+    let me = client.stream().local_addr().unwrap().to_string();
+    assert_eq!(
+        (&down["listener"], &down["address"]),
+        (&Value::from("web"), &Value::from(me))
+    );
+    assert_eq!(
+        (&down["state"], &down["requests"]),
+        (&Value::from("idle"), &Value::from(2))
+    );
+    assert_eq!(
+        (&up["group"], &up["backend"]),
+        (&Value::from("app"), &Value::from("first"))
+    );
+    assert_eq!(up["state"], "idle");
+    assert_eq!(up["address"], upstream.address().to_string());
+}

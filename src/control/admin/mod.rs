@@ -38,7 +38,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::IncomingStream;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use self::token::Token;
 use crate::control::gossip::Cluster;
@@ -47,6 +47,7 @@ use crate::control::process;
 use crate::control::publisher::{Phase, Progress};
 use crate::control::store::Following;
 use crate::control::view::View;
+use crate::link::survey::Surveyor;
 use crate::telemetry::exemplars::Exemplars;
 use crate::telemetry::exposition::{self, Detail, Dialect, Facts};
 use crate::telemetry::stats::{ControlStats, CoreStats, LogStats};
@@ -85,6 +86,8 @@ pub struct Sources {
     pub exemplars: Exemplars,
     /// How finely the metrics page tells backends apart.
     pub detail: Detail,
+    /// What asks cores for their connections.
+    pub surveyors: Mutex<Vec<Surveyor>>,
     /// What shard rules share out.
     pub shares: Shares,
     /// Where the time of requests went.

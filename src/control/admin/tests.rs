@@ -55,6 +55,7 @@ async fn site() -> Site {
         log: Some(Arc::default()),
         exemplars: Exemplars::default(),
         detail: Detail::default(),
+        surveyors: Vec::new().into(),
         shares: Shares::default(),
         profile: Profile::default(),
         started: SystemTime::now(),

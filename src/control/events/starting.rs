@@ -51,7 +51,7 @@ impl Control {
         let shown = (&handle, &plans, &publisher, &stats);
         let cluster = setup.truth.config.cluster.as_ref();
         let gossip = open_gossip(cluster, shown, &mut handed).await?;
-        let mut sources = sources_of(&setup, shown, following.clone());
+        let mut sources = sources_of(&mut setup, shown, following.clone());
         sources.cluster = gossip.as_ref().map(gossip::Door::cluster);
         let truth = setup.truth;
         let config = truth.config;
@@ -165,7 +165,7 @@ async fn open_gossip(
 
 /// What the pages of the admin interface are made from.
 fn sources_of(
-    setup: &ControlSetup,
+    setup: &mut ControlSetup,
     (handle, plans, publisher, stats): Shown<'_>,
     store: Option<Following>,
 ) -> Sources {
@@ -184,6 +184,7 @@ fn sources_of(
             .map(LogHandle::exemplars)
             .unwrap_or_default(),
         detail: Detail::default(),
+        surveyors: std::mem::take(&mut setup.surveyors).into(),
         shares: Shares::default(),
         profile: Profile::default(),
         started: SystemTime::now(),

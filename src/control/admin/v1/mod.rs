@@ -9,6 +9,7 @@
 
 mod asked;
 mod backends;
+mod connections;
 mod explain;
 mod health;
 mod nodes;
@@ -49,6 +50,7 @@ endpoints! {
     get "/v1/nodes" => nodes::list,
     get "/v1/status" => pages::status,
     get "/v1/overview" => overview::show,
+    get "/v1/debug/connections" => connections::show,
     get "/v1/debug/profile" => pages::profile,
     get "/v1/debug/table" => table::show,
     get "/v1/export" => pages::export,
