@@ -148,7 +148,8 @@ mod tests {
         #[test]
         fn steps_are_bounded_and_somebody_has_the_whole(
             seen in proptest::collection::vec(
-                (any::<Option<u32>>(), any::<u32>(), 5_u8..=100), 1..20
+                (any::<Option<u32>>(), any::<u32>(), 5_u8..=100),
+                1..20,
             ),
         ) {
             let portion = |(took, under_way, percent): (Option<u32>, u32, u8)| {

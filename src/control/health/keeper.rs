@@ -97,9 +97,7 @@ impl Keeper {
             {
                 rules.judged = old.judged;
             }
-            if let Some(old) = old.filter(|old| old.weights == rules.weights) {
-                rules.weighed = old.weighed;
-            }
+            rules.carry_weights_over(old);
             rules.carry_watch_over(old, group);
             for backend in &group.backends {
                 let (operator, verdict) = said(document, group, backend);

@@ -10,12 +10,12 @@ use crate::control::health::agents::Asked;
 use crate::control::health::counts::Traffic;
 use crate::control::health::drains::Drains;
 use crate::control::health::rules::Rules;
+use crate::control::health::weights::Weighing;
 use crate::engine::judging::{Opened, Totals};
 use crate::health::Moment;
 use crate::health::breaker::Step;
 use crate::health::heartbeat::{Circumstances, Heard, Heartbeat, Rejection, Report};
 use crate::health::outlier::Sample;
-use crate::health::portion::Portion;
 use crate::health::probe::{Found, Probe};
 use crate::health::ramp;
 use crate::health::rotation::Rotation;
@@ -56,9 +56,8 @@ pub(super) struct Member {
     /// Tries and failures of the last ten seconds, where breakers look at them.
     pub(super) window: Window,
     pub(super) counted: Totals,
-    /// What it gets of its weight where weights move, and what was counted when they last did.
-    pub(super) portion: Portion,
-    pub(super) weighed: Totals,
+    /// What it gets of its weight, where weights move.
+    pub(super) weighing: Weighing,
     /// What the window came to when it was last looked at.
     pub(super) tried_lately: [u64; 2],
     pub(super) heartbeat: Heartbeat,
@@ -106,8 +105,7 @@ impl Member {
             opened: Opened::Traffic,
             window: Window::default(),
             counted: Totals::of(&backend.stats),
-            portion: Portion::default(),
-            weighed: Totals::of(&backend.stats),
+            weighing: Weighing::of(&backend.stats),
             tried_lately: [0; 2],
             heartbeat: Heartbeat::default(),
             seen: now,
@@ -153,12 +151,7 @@ impl Member {
         {
             probe.change_pace(&rules.pace, scene.now);
         }
-        if before.is_none_or(|before| before.weights.is_none()) {
-            self.weighed = Totals::of(&self.stats);
-        }
-        if rules.weights.is_none() {
-            self.portion = Portion::default();
-        }
+        self.carry_weighing_over(before, rules);
         if before.is_none_or(|before| before.watch.is_none()) {
             // What was tried before somebody looked at it is not of the last ten seconds.
             self.counted = Totals::of(&self.stats);
@@ -427,7 +420,7 @@ impl Member {
         let alive = !matches!(self.opinions.heartbeat, Opinion::Down(_));
         let claimed = self.heartbeat.capacity().filter(|_| alive);
         let share = u32::from(self.ramp(rules, scene.now)) * u32::from(self.agent_percent()) / 100;
-        let share = share * u32::from(self.portion.percent()) / 100;
+        let share = share * u32::from(self.weighing.percent()) / 100;
         self.standing.set(Standing {
             available: !quiet.iter().any(is_down),
             state: self.agent_state(),

@@ -166,7 +166,7 @@ impl Keeper {
             "state": wish(member),
             "in_flight": member.load.in_flight(),
             "ramp_percent": rules.map(|rules| member.ramp(rules, clock.now)),
-            "dynamic_percent": member.portion.percent(),
+            "dynamic_percent": member.weighing.percent(),
             "group_panics": rules.is_some_and(|rules| rules.panicking),
             "sources": sources(member),
             "check": member.probe.as_ref().map(|probe| json!({

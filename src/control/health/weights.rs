@@ -6,20 +6,62 @@
 use crate::base::id::GroupSlot;
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::{Member, Scene};
+use crate::control::health::rules::Rules;
 use crate::engine::judging::Totals;
 use crate::health::Moment;
 use crate::health::portion::{self, Portion};
 use crate::routing::table::Group;
+use crate::telemetry::stats::{BackendStats, PerCore};
+
+/// What a backend gets of its weight.
+pub(super) struct Weighing {
+    portion: Portion,
+    /// What was counted of it when weights last moved.
+    counted: Totals,
+}
+
+impl Weighing {
+    pub(super) fn of(stats: &PerCore<BackendStats>) -> Weighing {
+        Weighing {
+            portion: Portion::default(),
+            counted: Totals::of(stats),
+        }
+    }
+
+    /// In percent.
+    pub(super) fn percent(&self) -> u8 {
+        self.portion.percent()
+    }
+}
 
 impl Member {
+    /// Another table has it: where weights do not move it has the whole of its own, and what it
+    /// did before they began to move is not compared.
+    pub(super) fn carry_weighing_over(&mut self, before: Option<&Rules>, rules: &Rules) {
+        let moved = before.is_some_and(|before| before.weights.is_some());
+        if !moved || rules.weights.is_none() {
+            self.weighing = Weighing::of(&self.stats);
+        }
+    }
+
     /// Looks at what its backend did since weights last moved.
     fn weigh(&mut self) -> Portion {
         let totals = Totals::of(&self.stats);
-        let before = std::mem::replace(&mut self.weighed, totals);
+        let before = std::mem::replace(&mut self.weighing.counted, totals);
         let sample = totals.since(before);
         let under_way = self.load.in_flight();
-        self.portion.see(sample.latency_micros, under_way);
-        self.portion
+        let portion = &mut self.weighing.portion;
+        portion.see(sample.latency_micros, under_way);
+        *portion
+    }
+}
+
+impl Rules {
+    /// A table that asks for no other interval does not begin a new one.
+    pub(super) fn carry_weights_over(&mut self, old: Option<&Rules>) {
+        if let Some(old) = old.filter(|old| old.weights == self.weights) {
+            self.weighed = old.weighed;
+        }
     }
 }
 
@@ -56,7 +98,7 @@ impl Keeper {
             if let Some(member) = self.members.get_mut(&slot)
                 && let Some(portion) = portions.next()
             {
-                member.portion = portion;
+                member.weighing.portion = portion;
                 member.tell(rules, scene);
             }
         }
