@@ -39,8 +39,8 @@ pub const SPANS_WAITING_MAX: usize = 8;
 /// Names one file of decisions knows before it begins to number them anew.
 pub const DECISION_NAMES_MAX: usize = 65_536;
 
-/// Connections of one core that are told to whoever asks: enough to see what is going on, and little
-/// enough for one housekeeping of a worker.
+/// Connections of one core that are told to whoever asks: enough to see what is going on, and
+/// little enough for one housekeeping of a worker.
 pub const SURVEY_ROWS_MAX: usize = 256;
 
 /// Connections to the admin interface at one time; further ones wait in the backlog.

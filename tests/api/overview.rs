@@ -37,6 +37,8 @@ fn the_overview_counts_what_clients_count() {
     for _ in 0..3 {
         assert_eq!(proxy.client().get("/broken").status(), 500);
     }
+    // A request counts when its answer has been sent, which its client may see before we do.
+    proxy.wait_for_metric("weir_listener_requests_total", &[], 23.0);
     let overview = proxy.api().get("/v1/overview").expect(200);
     let listener = &overview["listeners"][0];
     assert_eq!(listener["requests"], json!({"200": 20, "500": 3}));

@@ -61,11 +61,13 @@ impl<L: Listener> Listener for Gate<L> {
                 (listener.accept().await, place)
             };
             tokio::select! {
+                // First: who waits when it is closed is another process's.
+                biased;
+                _ = self.open.changed() => self.listener = None,
                 ((stream, address), place) = admitted => {
                     let silence = Box::pin(sleep(SILENCE_MAX));
                     return (Guarded { stream, silence, _place: place }, address);
                 }
-                _ = self.open.changed() => self.listener = None,
             }
         }
         pending().await

@@ -116,7 +116,10 @@ impl Sums {
             0 => 0.0,
             _ => micros as f64 / whole as f64,
         };
-        let part = |(name, micros): (&str, u64)| json!({"part": name, "share": share(micros), "mean_ms": mean(micros)});
+        let part = |(name, micros): (&str, u64)| {
+            let (share, mean) = (share(micros), mean(micros));
+            json!({"part": name, "share": share, "mean_ms": mean})
+        };
         json!({
             "seconds": self.at.duration_since(before.at).as_secs_f64(),
             "requests": requests,

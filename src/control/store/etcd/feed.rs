@@ -5,6 +5,7 @@
 //! else; and the bell is not waited for either, but what is new is asked for every second. What
 //! was read is copied to the node's own file, from which it starts while etcd is away.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -89,7 +90,9 @@ async fn ring(bell: &mut Option<Bell>) -> bool {
 #[derive(Default)]
 struct Copy {
     writing: Option<JoinHandle<()>>,
-    revision: u64,
+    /// What has been written. One that could not be is written again at the next reading: another
+    /// process may have had the file open.
+    revision: Arc<AtomicU64>,
 }
 
 impl Copy {
@@ -99,7 +102,7 @@ impl Copy {
             let seen = shared.lock();
             (seen.store, Arc::clone(&seen.content))
         };
-        if content.revision.0 == self.revision || store == 0 {
+        if content.revision.0 == self.revision.load(Relaxed) || store == 0 {
             return false;
         }
         if self
@@ -109,13 +112,16 @@ impl Copy {
         {
             return true;
         }
-        self.revision = content.revision.0;
+        let written = Arc::clone(&self.revision);
         let path = shared.settings.copy.clone();
         let stats = Arc::clone(&shared.stats);
         self.writing = Some(tokio::task::spawn_blocking(move || {
-            if let Err(error) = copy::write(&path, store, &content) {
-                stats.copy_failures.inc();
-                tracing::error!(path = %path.display(), %error, "the own copy is not written");
+            match copy::write(&path, store, &content) {
+                Ok(()) => written.store(content.revision.0, Relaxed),
+                Err(error) => {
+                    stats.copy_failures.inc();
+                    tracing::error!(path = %path.display(), %error, "the own copy is not written");
+                }
             }
         }));
         false
