@@ -12,6 +12,7 @@ use std::time::Duration;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng as _;
 
+use super::capacity::Words;
 use super::member::Member;
 use super::peers::{Peer, Peers};
 use super::seal::{Keys, Nonce};
@@ -27,6 +28,9 @@ const TELL_LAST: Duration = Duration::from_secs(1);
 /// How often given addresses are asked who is there, while nobody is known and later.
 const ASK_ALONE: Duration = Duration::from_secs(1);
 const ASK_LATER: Duration = Duration::from_secs(5);
+
+/// What was heard of slots and is not taken in yet.
+const HEARD_MAX: usize = 256;
 
 /// Addresses that are asked.
 const SEEDS_MAX: usize = 2 * NODES_MAX;
@@ -48,6 +52,8 @@ pub struct Setting {
 enum Kind {
     /// Who is there? I am.
     Hello,
+    /// What is said of slots.
+    Slots,
     /// What the sender says of itself.
     State,
     /// There is a later life of you.
@@ -73,6 +79,8 @@ pub struct Circle {
     tell_at: Moment,
     tell_pause: Duration,
     output: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// What was heard of slots.
+    heard: VecDeque<(Member, Words)>,
 }
 
 impl Circle {
@@ -98,6 +106,7 @@ impl Circle {
             tell_at: now + TELL_LAST,
             tell_pause: TELL_LAST,
             output: VecDeque::new(),
+            heard: VecDeque::new(),
         }
     }
 
@@ -178,7 +187,7 @@ impl Circle {
             return Err(rejection);
         }
         let result = self.handle_kind(kind, &sender, number, from, now);
-        if kind != Kind::State {
+        if !matches!(kind, Kind::Slots | Kind::State) {
             self.follow_swim(now);
         }
         result.map_err(malformed)
@@ -212,6 +221,14 @@ impl Circle {
                     self.ask_at = now;
                 }
             }
+            Kind::Slots => {
+                let words = Words::read(&mut from)?;
+                // Whoever does not take them in hears nothing of them.
+                if self.heard.len() == HEARD_MAX {
+                    self.heard.pop_front();
+                }
+                self.heard.push_back((sender.clone(), words));
+            }
             Kind::State => {
                 let state = State::read(&mut from)?;
                 from.end()?;
@@ -244,6 +261,19 @@ impl Circle {
     /// A datagram to be sent, and where to.
     pub fn poll_output(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
         self.output.pop_front()
+    }
+
+    /// What was heard of slots, and of whom.
+    pub fn poll_heard(&mut self) -> Option<(Member, Words)> {
+        self.heard.pop_front()
+    }
+
+    /// Says something of slots to a node that is there.
+    pub fn say_slots(&mut self, to: &str, words: &[u8]) {
+        let peer = self.peers.there().find(|peer| *peer.member.name == *to);
+        if let Some(address) = peer.map(|peer| peer.member.address) {
+            self.send(address, Kind::Slots, words);
+        }
     }
 
     /// That what it holds is sound.
@@ -318,6 +348,7 @@ impl Kind {
     fn read(from: &mut Reader<'_>) -> Result<Kind, Malformed> {
         let kinds = [
             Kind::Hello,
+            Kind::Slots,
             Kind::State,
             Kind::Stale,
             Kind::Swim,

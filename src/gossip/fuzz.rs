@@ -60,10 +60,11 @@ mod tests {
         state.extend_from_slice(&[1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9]);
         for (kind, body) in [
             (0, &[][..]),
-            (1, &state),
-            (2, &[0; 8]),
-            (3, &swim),
-            (4, &[]),
+            (1, &[0; 25]),
+            (2, &state),
+            (3, &[0; 8]),
+            (4, &swim),
+            (5, &[]),
         ] {
             let mut bytes = Vec::new();
             put_member(&member("you"), &mut bytes);

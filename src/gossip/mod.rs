@@ -9,6 +9,7 @@
 //! Reports go from each node to each: up to [`NODES_MAX`] nodes that is one hop, a datagram a
 //! second to everybody, and no question of how news spreads. Nothing here goes through the store.
 
+pub mod capacity;
 mod circle;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

@@ -11,7 +11,7 @@
 //! instant while the last of them are still running.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What is limited.
@@ -34,9 +34,21 @@ pub struct Full;
 #[repr(align(128))]
 pub struct Gate {
     connections: AtomicU32,
-    requests: AtomicU32,
+    /// Permits in the lower half; in the upper one what is missing of the highest limit, so that
+    /// both change as one.
+    requests: AtomicU64,
     retries: AtomicU32,
     starved: AtomicBool,
+    short: AtomicBool,
+}
+
+/// An account of requests: permits, and the limit beside that of the table.
+fn parts(account: u64) -> (u32, u32) {
+    (account as u32, !((account >> 32) as u32))
+}
+
+fn account_of(taken: u32, limit: u32) -> u64 {
+    u64::from(!limit) << 32 | u64::from(taken)
 }
 
 impl Gate {
@@ -44,7 +56,47 @@ impl Gate {
     #[inline]
     #[must_use]
     pub fn taken(&self, what: Limited) -> u32 {
-        self.account(what).load(Ordering::Relaxed)
+        match what {
+            Limited::Connections => self.connections.load(Ordering::Relaxed),
+            Limited::Requests => parts(self.requests.load(Ordering::Relaxed)).0,
+            Limited::Retries => self.retries.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What this node may have of requests, where nodes share a limit; else the highest number.
+    #[inline]
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        parts(self.requests.load(Ordering::Relaxed)).1
+    }
+
+    /// Sets that limit; what is under way beyond it goes on.
+    pub fn set_limit(&self, limit: u32) {
+        let set = |account| Some(account_of(parts(account).0, limit));
+        let _ = self
+            .requests
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, set);
+    }
+
+    /// Lowers it to this, or to what is under way where that is more; answers which.
+    pub fn lower_limit(&self, limit: u32) -> u32 {
+        let lowered = |account| limit.max(parts(account).0);
+        let set = |account| Some(account_of(parts(account).0, lowered(account)));
+        let before = self
+            .requests
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, set);
+        before.map_or(limit, lowered)
+    }
+
+    /// Notes that a request was refused that the limit of the table would have let through.
+    pub fn set_short(&self) {
+        self.short.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one was since this was last asked.
+    #[must_use]
+    pub fn take_short(&self) -> bool {
+        self.short.load(Ordering::Relaxed) && self.short.swap(false, Ordering::Relaxed)
     }
 
     /// Takes a permit if fewer than `max` are out.
@@ -52,15 +104,15 @@ impl Gate {
     /// # Errors
     /// When none is left.
     pub fn take(self: &Arc<Self>, what: Limited, max: u32) -> Result<Permit, Full> {
-        let one_more = |taken: u32| (taken < max).then_some(taken + 1);
-        let account = self.account(what);
-        match account.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more) {
-            Ok(_) => Ok(Permit {
-                gate: Arc::clone(self),
-                what,
-            }),
-            Err(_) => Err(Full),
-        }
+        let took = match what {
+            Limited::Connections => one_more(&self.connections, max),
+            Limited::Requests => self.one_more_request(max),
+            Limited::Retries => one_more(&self.retries, max),
+        };
+        took.map(|()| Permit {
+            gate: Arc::clone(self),
+            what,
+        })
     }
 
     /// Notes that a core found no connection while others may keep idle ones.
@@ -75,12 +127,29 @@ impl Gate {
         self.starved.load(Ordering::Relaxed) && self.starved.swap(false, Ordering::Relaxed)
     }
 
-    fn account(&self, what: Limited) -> &AtomicU32 {
-        match what {
-            Limited::Connections => &self.connections,
-            Limited::Requests => &self.requests,
-            Limited::Retries => &self.retries,
+    fn one_more_request(&self, max: u32) -> Result<(), Full> {
+        let next = |account| {
+            let (taken, limit) = parts(account);
+            (taken < max.min(limit)).then_some(account + 1)
+        };
+        let account = &self.requests;
+        match account.fetch_update(Ordering::AcqRel, Ordering::Relaxed, next) {
+            Ok(_) => Ok(()),
+            Err(account) => {
+                if parts(account).0 < max {
+                    self.set_short();
+                }
+                Err(Full)
+            }
         }
+    }
+}
+
+fn one_more(account: &AtomicU32, max: u32) -> Result<(), Full> {
+    let next = |taken: u32| (taken < max).then_some(taken + 1);
+    match account.fetch_update(Ordering::AcqRel, Ordering::Relaxed, next) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Full),
     }
 }
 
@@ -93,7 +162,18 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.account(self.what).fetch_sub(1, Ordering::AcqRel);
+        let gate = &self.gate;
+        match self.what {
+            Limited::Connections => {
+                gate.connections.fetch_sub(1, Ordering::AcqRel);
+            }
+            Limited::Requests => {
+                gate.requests.fetch_sub(1, Ordering::AcqRel);
+            }
+            Limited::Retries => {
+                gate.retries.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
     }
 }
 
@@ -188,6 +268,28 @@ mod tests {
             }
         });
         assert_eq!(gate.taken(Limited::Requests), 0);
+    }
+
+    #[test]
+    fn a_limit_of_nodes_holds_beside_that_of_the_table_and_is_lowered_to_what_is_free() {
+        let gate = Arc::new(Gate::default());
+        assert_eq!(gate.limit(), u32::MAX);
+        gate.set_limit(2);
+        let first = gate.take(Limited::Requests, 9).unwrap();
+        let second = gate.take(Limited::Requests, 9).unwrap();
+        assert!(!gate.take_short());
+        assert_eq!(gate.take(Limited::Requests, 9).unwrap_err(), Full);
+        assert!(gate.take_short() && !gate.take_short());
+        assert_eq!(gate.lower_limit(1), 2, "two are under way");
+        drop(first);
+        assert_eq!((gate.lower_limit(1), gate.limit()), (1, 1));
+        gate.set_limit(0);
+        assert_eq!(gate.taken(Limited::Requests), 1);
+        drop(second);
+        assert_eq!(gate.taken(Limited::Requests), 0);
+        assert!(gate.take(Limited::Requests, 9).is_err());
+        gate.set_limit(u32::MAX);
+        assert!(gate.take(Limited::Requests, 1).is_ok());
     }
 
     #[test]

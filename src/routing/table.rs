@@ -378,9 +378,12 @@ impl Backend {
         let is_full = |what, max: Option<u32>, seen: &dyn Fn() -> u32| {
             max.is_some_and(|max| gate.taken(what) >= max || seen() >= max)
         };
-        if is_full(Limited::Requests, self.requests_max, &|| {
-            self.load.in_flight()
-        }) {
+        let limit = gate.limit();
+        let requests_max = self.requests_max.map(|max| max.min(limit));
+        if is_full(Limited::Requests, requests_max, &|| self.load.in_flight()) {
+            if requests_max < self.requests_max {
+                gate.set_short();
+            }
             return true;
         }
         let unconnected = is_full(Limited::Connections, self.connections_max, &|| self.open())

@@ -2,5 +2,6 @@
 //! etcd, and none needs etcd to serve.
 
 mod changes;
+mod limits;
 mod nodes;
 mod store;

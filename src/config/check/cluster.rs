@@ -14,6 +14,9 @@ use super::values::{missing, path};
 /// The cluster of whoever names none.
 const NAME: &str = "weir";
 
+/// Nodes of one cluster.
+const NODES_MAX: usize = 64;
+
 /// Addresses that may be given.
 const SEEDS_MAX: usize = 64;
 
@@ -37,6 +40,7 @@ pub(super) fn check(raw: &raw::Cluster, problems: &mut Problems<'_>) -> Option<C
             None
         }
     };
+    let limit_owners = check_owners(raw, problems);
     let (bind, advertise) = places?;
     Some(Cluster {
         name: name?,
@@ -44,6 +48,7 @@ pub(super) fn check(raw: &raw::Cluster, problems: &mut Problems<'_>) -> Option<C
         bind,
         advertise,
         seeds,
+        limit_owners,
         key_file: key_file?,
     })
 }
@@ -88,6 +93,27 @@ fn advertised(written: &Text, problems: &mut Problems<'_>) -> Option<SocketAddr>
         return None;
     }
     Some(address)
+}
+
+fn check_owners(raw: &raw::Cluster, problems: &mut Problems<'_>) -> Vec<Arc<str>> {
+    let mut owners: Vec<Arc<str>> = Vec::new();
+    let Some(written) = &raw.limit_owners else {
+        return owners;
+    };
+    if let Some(excess) = written.value.get(NODES_MAX) {
+        let fix = format!("write at most {NODES_MAX}: a cluster has no more nodes");
+        problems.error(&excess.at, "too many nodes", fix);
+    }
+    for name in &written.value {
+        match name_of(name, problems) {
+            Some(owner) if owners.contains(&owner) => {
+                problems.error(&name.at, format!("{owner} is there twice"), "remove one");
+            }
+            Some(owner) => owners.push(owner),
+            None => {}
+        }
+    }
+    owners
 }
 
 fn check_seeds(

@@ -19,6 +19,8 @@ pub struct Cluster {
     pub advertise: SocketAddr,
     /// Where others may be.
     pub seeds: Vec<BackendAddress>,
+    /// Nodes that own parts of hard limits of backends; without any, limits hold on each node.
+    pub limit_owners: Vec<Arc<str>>,
     /// The file of the keys all nodes share.
     pub key_file: PathBuf,
 }

@@ -12,5 +12,7 @@ pub(super) fn print(cluster: &Cluster, page: &mut Page) {
     page.text("bind", &cluster.bind.to_string());
     page.text("advertise", &cluster.advertise.to_string());
     page.texts("seeds", cluster.seeds.iter().map(ToString::to_string));
+    let owners = cluster.limit_owners.iter();
+    page.texts("limit_owners", owners.map(ToString::to_string));
     page.text("key_file", &cluster.key_file.to_string_lossy());
 }

@@ -41,6 +41,10 @@ fn what_cannot_be_a_node_is_told() {
             "bind = \"0.0.0.0:7946\"\nadvertise = \"0.0.0.0:1\"",
             "cluster.advertise: 0.0.0.0:1 reaches nobody",
         ),
+        (
+            "bind = \"10.0.0.1:1\"\nlimit_owners = [\"a\", \"b\", \"a\"]",
+            "cluster.limit_owners[#3]: a is there twice",
+        ),
         ("bind = \"10.0.0.1\"", "cluster.bind: \"10.0.0.1\" is not"),
         (
             "bind = \"10.0.0.1:1\"\nseeds = [\"nowhere\"]",

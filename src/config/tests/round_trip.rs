@@ -165,7 +165,8 @@ fn any_node() -> BoxedStrategy<String> {
             "[cluster]\nkey_file = \"/k\"\nbind",
             &[
                 "\"127.0.0.1:7946\"",
-                "\"0.0.0.0:1\"\nadvertise = \"10.0.0.1:2\"\nname = \"a\"\nnode = \"b.c\"",
+                "\"0.0.0.0:1\"\nadvertise = \"10.0.0.1:2\"\nname = \"a\"\n\
+                 node = \"b.c\"\nlimit_owners = [\"b.c\", \"d\"]",
                 "\"[::1]:1\"\nseeds = [\"a.example:1\", \"10.0.0.2:1\"]",
             ],
         ),

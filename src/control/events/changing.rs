@@ -358,6 +358,9 @@ impl Control {
     }
 
     pub(super) fn publish(&mut self, prepared: Prepared) -> Result<(), Refused> {
+        if let Some(gossip) = &self.gossip {
+            gossip.adopt(&prepared.table);
+        }
         let log = self.log.as_ref();
         let epoch = self.plans.publish(prepared, &mut self.publisher, log)?;
         if let Some(view) = &*self.plans.view().load() {

@@ -15,10 +15,12 @@ use tokio::time::{Instant, timeout};
 
 use super::live::Life;
 use super::own::Own;
+use super::sharing::Sharing;
 use super::{Cluster, Roll, seeds};
 use crate::config::checked;
 use crate::control::publisher::Progress;
 use crate::gossip::{Circle, Keys, Member, NAME_BYTES_MAX, Setting};
+use crate::routing::table::Table;
 
 /// How long saying goodbye may take.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
@@ -67,8 +69,11 @@ impl Door {
             state,
             peers: Vec::new(),
         }));
+        let owners = &settings.limit_owners;
+        let sharing = (!owners.is_empty()).then(|| Sharing::new(owners, &me.name));
         let cluster = Cluster {
             roll,
+            sharing: sharing.clone(),
             stats: Arc::default(),
             origin,
         };
@@ -86,6 +91,7 @@ impl Door {
             progress,
             show,
             stats: Arc::clone(&cluster.stats),
+            sharing,
         };
         Ok(Door {
             address: at,
@@ -100,6 +106,13 @@ impl Door {
     /// A way to what is known through it.
     pub(in crate::control) fn cluster(&self) -> Cluster {
         self.cluster.clone()
+    }
+
+    /// A table is about to be published: the limits of its backends are set before a core has it.
+    pub(in crate::control) fn adopt(&self, table: &Table) {
+        if let Some(sharing) = &self.cluster.sharing {
+            sharing.adopt(table, self.cluster.origin.elapsed());
+        }
     }
 
     /// Speaks and hears from now on, in a task.

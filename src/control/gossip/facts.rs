@@ -38,6 +38,14 @@ impl Cluster {
                 .into(),
             behind: roll.there().filter(behind).count() as u64,
             differing: roll.there().filter(|peer| roll.differs(peer)).count() as u64,
+            slots: self.sharing.as_ref().map(|sharing| {
+                let sums = sharing.sums();
+                [
+                    ("owned", sums.owned),
+                    ("lent", sums.lent),
+                    ("held", sums.held),
+                ]
+            }),
             stats: &self.stats,
         }
     }

@@ -11,12 +11,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::Roll;
 use super::own::Own;
+use super::sharing::Sharing;
 use crate::control::publisher::Progress;
 use crate::gossip::{Circle, DATAGRAM_BYTES_MAX, Moment, Standing};
 use crate::telemetry::cluster::ClusterStats;
 
 /// How often it is looked how much there is to do.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether slots are needed or idle.
+const SHARE_EVERY: Duration = Duration::from_millis(100);
 
 /// Datagrams taken in before anything else is done.
 const TURN_MAX: usize = 64;
@@ -30,6 +34,7 @@ pub(super) struct Life {
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) show: watch::Sender<Arc<Roll>>,
     pub(super) stats: Arc<ClusterStats>,
+    pub(super) sharing: Option<Sharing>,
 }
 
 impl Life {
@@ -41,6 +46,8 @@ impl Life {
     ) {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut share = interval(SHARE_EVERY);
+        share.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seeding = true;
         loop {
             let due = self.origin + self.circle.next_deadline();
@@ -54,6 +61,7 @@ impl Life {
                     self.circle.handle_deadline(now);
                 }
                 _ = look.tick() => self.say(),
+                _ = share.tick(), if self.sharing.is_some() => self.share(),
                 changed = self.progress.changed() => match changed {
                     Ok(()) => self.say(),
                     Err(_) => return,
@@ -72,6 +80,7 @@ impl Life {
                     return;
                 }
             }
+            self.hear_of_slots();
             self.send_all();
             self.show();
         }
@@ -104,6 +113,33 @@ impl Life {
                     self.stats.rejected.inc(rejection.name());
                     tracing::debug!(reason = rejection.name(), %from, "datagram refused");
                 }
+            }
+        }
+    }
+
+    /// Looks at what is under way of backends whose limits nodes share.
+    fn share(&mut self) {
+        let Some(sharing) = &self.sharing else {
+            return;
+        };
+        let there = self.circle.peers();
+        let there = there.filter(|peer| peer.standing.is_there());
+        let there: Vec<Arc<str>> = there.map(|peer| Arc::clone(&peer.member.name)).collect();
+        for (to, words) in sharing.step(&there, self.origin.elapsed()) {
+            self.circle.say_slots(&to, &words);
+        }
+    }
+
+    /// Takes in what others have said of slots, and answers.
+    fn hear_of_slots(&mut self) {
+        let now = self.now();
+        while let Some((from, words)) = self.circle.poll_heard() {
+            let Some(sharing) = &self.sharing else {
+                continue;
+            };
+            sharing.handle(&from, words, now);
+            for (to, words) in sharing.said() {
+                self.circle.say_slots(&to, &words);
             }
         }
     }

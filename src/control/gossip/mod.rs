@@ -9,6 +9,7 @@ mod facts;
 mod live;
 mod own;
 mod seeds;
+mod sharing;
 mod waiting;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::sharing::Sharing;
 use crate::gossip::{Member, Moment, Peer, State};
 use crate::telemetry::cluster::ClusterStats;
 
@@ -41,6 +43,8 @@ pub struct Cluster {
     pub roll: watch::Receiver<Arc<Roll>>,
     /// What is counted.
     pub stats: Arc<ClusterStats>,
+    /// Limits over all nodes, where nodes own parts of them.
+    sharing: Option<Sharing>,
     /// When moments began.
     origin: Instant,
 }

@@ -11,6 +11,8 @@ pub struct ClusterFacts<'a> {
     pub behind: u64,
     /// Nodes that are there with this one's revision and another configuration.
     pub differing: u64,
+    /// Slots of limits that nodes share: the node's own, of those lent, and held of others.
+    pub slots: Option<[(&'static str, u64); 3]>,
     /// What is counted.
     pub stats: &'a ClusterStats,
 }
@@ -72,6 +74,9 @@ pub(super) fn cluster(page: &mut Page, facts: &ClusterFacts<'_>) {
         page.family(name, kind, help);
         page.sample("", value);
     }
+    if let Some(held) = facts.slots {
+        slots(page, held);
+    }
     page.family(
         "weir_cluster_datagrams_rejected_total",
         Kind::Counter,
@@ -79,5 +84,16 @@ pub(super) fn cluster(page: &mut Page, facts: &ClusterFacts<'_>) {
     );
     for (reason, count) in stats.rejected.iter() {
         page.sample_by("", "reason", reason, count);
+    }
+}
+
+fn slots(page: &mut Page, slots: [(&'static str, u64); 3]) {
+    page.family(
+        "weir_cluster_slots",
+        Kind::Gauge,
+        "Slots of requests_max that nodes share: owned, of those lent, and held of others.",
+    );
+    for (which, count) in slots {
+        page.sample_by("", "which", which, count);
     }
 }

@@ -1,0 +1,306 @@
+//! Nodes that share a maximum on a network that loses, delays and parts, and die and come back:
+//! what is under way on all of them is counted at every moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
+
+use super::super::wire::Reader;
+use super::*;
+
+const KEY: u64 = 7;
+const TICK: Duration = Duration::from_millis(50);
+
+/// Requests last at most this, so that none outlives a loan by what lies between the two times.
+const LONGEST: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+struct Backend {
+    limit: u32,
+    /// When each request ends.
+    under_way: Vec<Moment>,
+    short: bool,
+}
+
+impl Slots for Backend {
+    fn taken(&self, _: u64) -> u32 {
+        self.under_way.len() as u32
+    }
+
+    fn was_short(&mut self, _: u64) -> bool {
+        std::mem::take(&mut self.short)
+    }
+
+    fn set(&mut self, _: u64, limit: u32) {
+        self.limit = limit;
+    }
+
+    fn lower(&mut self, key: u64, limit: u32) -> u32 {
+        self.limit = limit.max(self.taken(key));
+        self.limit
+    }
+}
+
+struct Node {
+    capacity: Capacity,
+    backend: Backend,
+    member: Member,
+    /// Requests that come in a tick.
+    demand: u64,
+}
+
+struct World {
+    chance: Xoshiro256PlusPlus,
+    max: u32,
+    owners: Vec<Arc<str>>,
+    nodes: Vec<Option<Node>>,
+    now: Moment,
+    lost_percent: u64,
+    delay_ms_max: u64,
+    sides: Vec<u8>,
+    flying: BTreeMap<(Moment, u64), (usize, Member, Vec<u8>)>,
+    sent: u64,
+    refused: u64,
+}
+
+impl World {
+    fn new(count: usize, max: u32, seed: u64) -> World {
+        let owners = (0..count).map(|node| Arc::from(format!("n{node}")));
+        let mut world = World {
+            chance: Xoshiro256PlusPlus::seed_from_u64(seed),
+            max,
+            owners: owners.collect(),
+            nodes: (0..count).map(|_| None).collect(),
+            now: Duration::ZERO,
+            lost_percent: 0,
+            delay_ms_max: 5,
+            sides: vec![0; count],
+            flying: BTreeMap::new(),
+            sent: 0,
+            refused: 0,
+        };
+        for node in 0..count {
+            world.start(node, 1);
+        }
+        world
+    }
+
+    fn start(&mut self, node: usize, generation: u64) {
+        let name = Arc::clone(&self.owners[node]);
+        let owners = Owners::new(&self.owners, &name);
+        let mut backend = Backend::default();
+        let mut capacity = Capacity::new(owners, self.now);
+        let maxima = [(KEY, self.max)].into_iter().collect();
+        capacity.adopt(&maxima, self.now, &mut backend);
+        self.nodes[node] = Some(Node {
+            capacity,
+            backend,
+            member: Member {
+                name,
+                generation,
+                address: ([127, 0, 0, 1], 1).into(),
+            },
+            demand: 0,
+        });
+    }
+
+    fn draw(&mut self, below: u64) -> u64 {
+        self.chance.next_u64() % below.max(1)
+    }
+
+    fn tick(&mut self) {
+        self.now += TICK;
+        while let Some(entry) = self.flying.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
+            let (to, from, bytes) = entry.remove();
+            if let Some(node) = &mut self.nodes[to] {
+                let words = Words::read(&mut Reader(&bytes)).unwrap();
+                let Node {
+                    capacity, backend, ..
+                } = node;
+                capacity.handle(&from, words, self.now, backend);
+            }
+            self.count();
+        }
+        for node in 0..self.nodes.len() {
+            self.live(node);
+            self.count();
+        }
+    }
+
+    /// Requests end and begin, and the node looks at its slots and speaks.
+    fn live(&mut self, index: usize) {
+        let names = self.owners.clone();
+        let now = self.now;
+        let lasts = Duration::from_millis(self.draw(LONGEST.as_millis() as u64));
+        let short = Duration::from_millis(20 + self.draw(200));
+        let Some(node) = &mut self.nodes[index] else {
+            return;
+        };
+        node.backend.under_way.retain(|end| *end > now);
+        for request in 0..node.demand {
+            if node.backend.taken(KEY) < node.backend.limit {
+                let time = if request % 4 == 0 { lasts } else { short };
+                node.backend.under_way.push(now + time);
+            } else {
+                node.backend.short = true;
+                self.refused += 1;
+            }
+        }
+        let there: Vec<Arc<str>> = names
+            .iter()
+            .filter(|name| **name != node.member.name)
+            .cloned()
+            .collect();
+        node.capacity.step(&there, now, &mut node.backend);
+        node.capacity.check();
+        let mut said = Vec::new();
+        while let Some((to, bytes)) = node.capacity.poll_output() {
+            said.push((to, bytes));
+        }
+        let from = node.member.clone();
+        for (to, bytes) in said {
+            let to = names.iter().position(|name| *name == to).unwrap();
+            let lost = self.draw(100) < self.lost_percent || self.sides[to] != self.sides[index];
+            if !lost {
+                let delay = Duration::from_millis(1 + self.draw(self.delay_ms_max));
+                self.sent += 1;
+                let key = (now + delay, self.sent);
+                self.flying.insert(key, (to, from.clone(), bytes));
+            }
+        }
+    }
+
+    fn count(&self) {
+        let all = self.nodes.iter().flatten();
+        let under_way: u32 = all.map(|node| node.backend.taken(KEY)).sum();
+        let limits: Vec<u32> = self
+            .nodes
+            .iter()
+            .flatten()
+            .map(|node| node.backend.limit)
+            .collect();
+        assert!(
+            under_way <= self.max,
+            "{under_way} of {} at {:?}, limits {limits:?}",
+            self.max,
+            self.now
+        );
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.tick();
+        }
+    }
+
+    fn limit(&self, node: usize) -> u32 {
+        self.nodes[node].as_ref().unwrap().backend.limit
+    }
+
+    fn demand(&mut self, node: usize, demand: u64) {
+        if let Some(node) = &mut self.nodes[node] {
+            node.demand = demand;
+        }
+    }
+}
+
+#[test]
+fn what_one_needs_and_others_do_not_moves_and_comes_back() {
+    let mut world = World::new(3, 60, 1);
+    assert_eq!(
+        (0..3).map(|node| world.limit(node)).sum::<u32>(),
+        30,
+        "half at first"
+    );
+    world.run(RECLAIM_AFTER);
+    assert_eq!(
+        (0..3).map(|node| world.limit(node)).collect::<Vec<_>>(),
+        [20; 3]
+    );
+    world.demand(0, 20);
+    world.run(Duration::from_secs(5));
+    assert!(world.limit(0) >= 36, "{}", world.limit(0));
+    world.demand(0, 0);
+    for node in [1, 2] {
+        world.demand(node, 20);
+    }
+    world.run(Duration::from_secs(10));
+    assert!(world.limit(1) >= 18 && world.limit(2) >= 18);
+    let sum: u32 = (0..3).map(|node| world.limit(node)).sum();
+    assert!((58..=60).contains(&sum), "{sum}");
+}
+
+#[test]
+fn a_lender_that_is_short_gets_back_what_is_its_own() {
+    let mut world = World::new(2, 40, 3);
+    world.run(RECLAIM_AFTER);
+    world.demand(0, 20);
+    world.run(Duration::from_secs(5));
+    assert!(world.limit(0) > 25);
+    world.demand(1, 20);
+    world.run(Duration::from_secs(30));
+    assert!(world.limit(1) >= 17, "{}", world.limit(1));
+}
+
+#[test]
+fn there_are_never_more_than_the_maximum_whatever_happens() {
+    for seed in 0..24 {
+        let caught = std::panic::catch_unwind(|| storm(seed));
+        if let Err(why) = caught {
+            eprintln!("seed {seed}");
+            std::panic::resume_unwind(why);
+        }
+    }
+}
+
+/// Five minutes of everything: one node is busy at a time, so that slots move, and then another.
+fn storm(seed: u64) {
+    let count = 2 + seed as usize % 4;
+    let mut world = World::new(count, 7 + 13 * (seed as u32 % 5), seed);
+    let mut generation = 1;
+    world.run(RECLAIM_AFTER);
+    let mut borrowed = 0;
+    for _ in 0..100 {
+        match world.draw(12) {
+            0 => world.lost_percent = world.draw(60),
+            1 => world.delay_ms_max = 5 + world.draw(1500),
+            2 | 3 => {
+                let sides = (0..count).map(|_| (world.chance.next_u64() % 2) as u8);
+                world.sides = sides.collect();
+            }
+            4..7 => {
+                world.sides = vec![0; count];
+                world.lost_percent = 0;
+                world.delay_ms_max = 5;
+            }
+            7 => {
+                let node = world.draw(count as u64) as usize;
+                generation += 1;
+                match world.nodes[node].is_some() && world.draw(2) == 0 {
+                    true => world.nodes[node] = None,
+                    false => world.start(node, generation),
+                }
+            }
+            _ => {}
+        }
+        let busy = world.draw(count as u64) as usize;
+        for node in 0..count {
+            let demand = if node == busy { 30 } else { world.draw(2) };
+            world.demand(node, demand);
+        }
+        let time = Duration::from_millis(500 + world.draw(5000));
+        world.run(time);
+        let part = world.max.div_ceil(count as u32);
+        let more = |node: &usize| world.nodes[*node].is_some() && world.limit(*node) > part;
+        borrowed += (0..count).filter(more).count();
+    }
+    assert!(world.refused > 0, "there was more demand than there may be");
+    assert!(borrowed > 5, "slots moved: {borrowed}");
+}
