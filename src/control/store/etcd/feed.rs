@@ -5,7 +5,6 @@
 //! else; and the bell is not waited for either, but what is new is asked for every second. What
 //! was read is copied to the node's own file, from which it starts while etcd is away.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -39,7 +38,7 @@ pub(super) async fn run(shared: Weak<Shared>) {
             // What came between the reading and the bell is read now.
             is_there = shared.refresh().await.is_ok();
         }
-        let is_late = copy.follow(&shared);
+        let is_late = copy.follow(&shared).await;
         let pause = match (is_there, is_late) {
             (true, false) => VERIFY_EVERY,
             _ => AGAIN_AFTER,
@@ -89,41 +88,41 @@ async fn ring(bell: &mut Option<Bell>) -> bool {
 /// The node's own copy as it is written.
 #[derive(Default)]
 struct Copy {
-    writing: Option<JoinHandle<()>>,
-    /// What has been written. One that could not be is written again at the next reading: another
-    /// process may have had the file open.
-    revision: Arc<AtomicU64>,
+    writing: Option<JoinHandle<bool>>,
+    /// What is in the file, or is being written.
+    revision: u64,
 }
 
 impl Copy {
-    /// Copies the newest state; answers whether that must wait for the copy before it.
-    fn follow(&mut self, shared: &Arc<Shared>) -> bool {
+    /// Copies the newest state, again where that has failed: whoever exports the file has it for a
+    /// moment. Answers whether something is left to be done.
+    async fn follow(&mut self, shared: &Arc<Shared>) -> bool {
         let (store, content) = {
             let seen = shared.lock();
             (seen.store, Arc::clone(&seen.content))
         };
-        if content.revision.0 == self.revision.load(Relaxed) || store == 0 {
-            return false;
-        }
-        if self
-            .writing
-            .as_ref()
-            .is_some_and(|writing| !writing.is_finished())
+        if let Some(written) = self.writing.take_if(|writing| writing.is_finished())
+            && !written.await.unwrap_or(false)
         {
+            self.revision = 0;
+        }
+        if content.revision.0 == self.revision || store == 0 {
+            return self.writing.is_some();
+        }
+        if self.writing.is_some() {
             return true;
         }
-        let written = Arc::clone(&self.revision);
+        self.revision = content.revision.0;
         let path = shared.settings.copy.clone();
         let stats = Arc::clone(&shared.stats);
         self.writing = Some(tokio::task::spawn_blocking(move || {
-            match copy::write(&path, store, &content) {
-                Ok(()) => written.store(content.revision.0, Relaxed),
-                Err(error) => {
-                    stats.copy_failures.inc();
-                    tracing::error!(path = %path.display(), %error, "the own copy is not written");
-                }
+            let written = copy::write(&path, store, &content);
+            if let Err(error) = &written {
+                stats.copy_failures.inc();
+                tracing::error!(path = %path.display(), %error, "the own copy is not written");
             }
+            written.is_ok()
         }));
-        false
+        true
     }
 }

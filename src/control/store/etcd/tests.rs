@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::checked::EtcdStore;
+use crate::control::store::Embedded;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -266,6 +267,44 @@ async fn a_change_that_does_not_come_to_its_hash_is_not_believed() {
     assert_eq!(two.load().await.unwrap().records["key"], b"2");
 }
 
+/// Waits until the file has this revision.
+async fn until_copied(path: &Path, revision: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while copy::read(path)
+        .ok()
+        .flatten()
+        .is_none_or(|copied| copied.content.revision.0 != revision)
+    {
+        assert!(Instant::now() < deadline, "no copy of revision {revision}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_somebody_had_open_is_written_later() {
+    let server = Server::start();
+    let one = store(&server, "one").await;
+    let heard = one.follow().unwrap();
+    commit(&one, vec![write("key", "1")]).await;
+    let path = server.settings("one").copy;
+    until_copied(&path, 1).await;
+    let open = loop {
+        match Embedded::open(&path) {
+            Ok(open) => break open,
+            Err(error) => assert_eq!(error, StoreError::Busy),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    commit(&one, vec![write("key", "2")]).await;
+    let deadline = Instant::now() + PATIENCE;
+    while heard.stats.copy_failures.read() == 0 {
+        assert!(Instant::now() < deadline, "nothing was tried");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(open);
+    until_copied(&path, 2).await;
+}
+
 #[tokio::test]
 async fn a_node_begins_with_its_copy_while_etcd_is_away() {
     let mut server = Server::start();
@@ -273,16 +312,7 @@ async fn a_node_begins_with_its_copy_while_etcd_is_away() {
     let mut heard = one.follow().unwrap();
     commit(&one, vec![write("key", "1")]).await;
     until(&mut heard, |feed| feed.content.revision == Revision(1)).await;
-    let path = server.settings("one").copy;
-    let deadline = Instant::now() + PATIENCE;
-    while copy::read(&path)
-        .ok()
-        .flatten()
-        .is_none_or(|copied| copied.content.revision.0 != 1)
-    {
-        assert!(Instant::now() < deadline, "no copy");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_copied(&server.settings("one").copy, 1).await;
     server.kill();
     let again = Etcd::new(&server.settings("one"));
     let content = again.begin().await.unwrap();
