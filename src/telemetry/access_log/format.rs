@@ -62,18 +62,7 @@ impl LineWriter {
         out.extend_from_slice(b" - - [");
         out.extend_from_slice(self.stamp.combined(record.ended_unix_micros));
         out.extend_from_slice(b"] \"");
-        if texts.method.is_empty() {
-            out.push(b'-');
-        } else {
-            escape::combined(out, texts.method);
-            out.push(b' ');
-            escape::combined(out, texts.target);
-            out.extend_from_slice(if record.http10 {
-                b" HTTP/1.0"
-            } else {
-                b" HTTP/1.1"
-            });
-        }
+        request_line(out, record, texts, b"-");
         out.extend_from_slice(b"\" ");
         if record.status == 0 {
             out.push(b'-');
@@ -140,6 +129,27 @@ impl LineWriter {
         json_text(out, b",\"referer\":\"", texts.referer);
         out.extend_from_slice(b"}\n");
     }
+}
+
+/// The first line of the request, or `absent` where it has not come or was none.
+pub(super) fn request_line(
+    out: &mut Vec<u8>,
+    record: &AccessRecord,
+    texts: &Texts<'_>,
+    absent: &[u8],
+) {
+    if texts.method.is_empty() {
+        return out.extend_from_slice(absent);
+    }
+    escape::combined(out, texts.method);
+    out.push(b' ');
+    escape::combined(out, texts.target);
+    let version: &[u8] = if record.http10 {
+        b" HTTP/1.0"
+    } else {
+        b" HTTP/1.1"
+    };
+    out.extend_from_slice(version);
 }
 
 fn combined_quoted(out: &mut Vec<u8>, text: &[u8]) {

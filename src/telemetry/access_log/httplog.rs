@@ -7,11 +7,11 @@
 //! are read when the line is written, which is up to 50 ms after the request ended.
 
 use crate::telemetry::access_log::ending::letters;
-use crate::telemetry::access_log::format::{address, number, padded};
+use crate::telemetry::access_log::format::{address, number, padded, request_line};
 use crate::telemetry::access_log::frame::Texts;
 use crate::telemetry::access_log::names::LogNames;
 use crate::telemetry::access_log::stamp::Stamp;
-use crate::telemetry::access_log::{AccessRecord, Reached, escape};
+use crate::telemetry::access_log::{AccessRecord, Reached};
 
 pub(super) fn write(
     out: &mut Vec<u8>,
@@ -117,17 +117,6 @@ fn counters(out: &mut Vec<u8>, names: &LogNames, record: &AccessRecord) {
 
 fn request(out: &mut Vec<u8>, record: &AccessRecord, texts: &Texts<'_>) {
     out.extend_from_slice(b" \"");
-    if texts.method.is_empty() {
-        out.extend_from_slice(b"<BADREQ>");
-    } else {
-        escape::combined(out, texts.method);
-        out.push(b' ');
-        escape::combined(out, texts.target);
-        out.extend_from_slice(if record.http10 {
-            b" HTTP/1.0"
-        } else {
-            b" HTTP/1.1"
-        });
-    }
+    request_line(out, record, texts, b"<BADREQ>");
     out.push(b'"');
 }
