@@ -22,17 +22,6 @@ fn program() -> String {
     program.to_string_lossy().into_owned()
 }
 
-/// How many operations the description has.
-fn operations() -> usize {
-    let text = include_str!("../../src/control/admin/v1/openapi.json");
-    let description: serde_json::Value = serde_json::from_str(text).unwrap();
-    let methods = ["delete", "get", "patch", "post", "put"];
-    let paths = description["paths"].as_object().unwrap().values();
-    let of_path =
-        |path: &serde_json::Value| methods.map(|method| usize::from(path.get(method).is_some()));
-    paths.flat_map(of_path).sum()
-}
-
 #[test]
 fn schemathesis_finds_nothing() {
     let upstream = Upstream::named("x");
@@ -62,10 +51,9 @@ fn schemathesis_finds_nothing() {
     );
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}");
-    let count = operations();
-    assert!(count > 40, "{count}");
-    let all = format!("Selected: {count}/{count}");
-    let tested = format!("Tested: {count}");
-    assert!(said.contains(&all) && said.contains(&tested), "{said}");
+    assert!(
+        said.contains("Selected: 52/52") && said.contains("Tested: 52"),
+        "{said}"
+    );
     assert_eq!(proxy.admin("/live").status(), 200);
 }
