@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod change;
+mod clock;
 pub mod collector;
 pub mod core;
 pub mod document;

@@ -9,11 +9,11 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::epoch::Epoch;
 use crate::config::Config;
 use crate::config::checked::Store;
+use crate::control::clock::since_1970;
 use crate::control::document::{Document, Mistake, NotADocument, Section, Split, judge, split};
 use crate::control::store::{self, Content, Embedded, Etcd, Memory, Revision, StoreError};
 
@@ -208,9 +208,8 @@ pub async fn open_embedded(path: PathBuf) -> Result<Arc<dyn store::Store>, Store
 
 /// What a store that lasts gets of a file: with a seed of its own, and the beginning of drains.
 fn fit_to_last(document: &Document) -> Document {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let seeded = document.clone().or_hash_seed(fresh_seed().into());
-    seeded.with_drains_since(&Document::default(), now.unwrap_or_default())
+    seeded.with_drains_since(&Document::default(), since_1970())
 }
 
 /// A seed nobody can guess, within what an integer of TOML can hold.

@@ -112,15 +112,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::ejection::Growth;
+    use super::super::ejection::TIMES;
     use super::*;
-
-    const TIMES: EjectionTimes = EjectionTimes {
-        base: Duration::from_secs(30),
-        max: Duration::from_secs(300),
-        interval: Duration::from_secs(10),
-        growth: Growth::Linear,
-    };
 
     #[test]
     fn it_opens_tries_and_closes() {

@@ -120,18 +120,20 @@ impl Ejection {
     }
 }
 
+/// What tests of ejections, breakers and rotation go by.
+#[cfg(test)]
+pub(super) const TIMES: EjectionTimes = EjectionTimes {
+    base: Duration::from_secs(30),
+    max: Duration::from_secs(300),
+    interval: Duration::from_secs(10),
+    growth: Growth::Linear,
+};
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    const TIMES: EjectionTimes = EjectionTimes {
-        base: Duration::from_secs(30),
-        max: Duration::from_secs(300),
-        interval: Duration::from_secs(10),
-        growth: Growth::Linear,
-    };
 
     #[test]
     fn doubled_ejections_are_cut_at_the_longest() {

@@ -96,15 +96,8 @@ impl Rotation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ejection::Growth;
+    use super::super::ejection::TIMES;
     use super::*;
-
-    const TIMES: EjectionTimes = EjectionTimes {
-        base: Duration::from_secs(30),
-        max: Duration::from_secs(300),
-        interval: Duration::from_secs(10),
-        growth: Growth::Linear,
-    };
 
     const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -1,7 +1,7 @@
 //! Bounds the admin interface: so many connections, and none that stays silent for ever.
 //! Whoever comes when all places are taken waits in the backlog.
 //!
-//! It is closed by its opener and not by ending the task that serves: axum takes the end of that
+//! It is closed by a word and not by ending the task that serves: axum takes the end of that
 //! task for an order to close every connection on which no request was read yet, although one may
 //! be on its way.
 
@@ -30,23 +30,17 @@ pub(super) struct Gate<L> {
     open: watch::Receiver<()>,
 }
 
-/// As long as it lives its gate is open.
-pub(super) struct Opener(
-    #[expect(dead_code, reason = "it is there to be dropped")] watch::Sender<()>,
-);
-
 impl<L> Gate<L> {
-    /// A gate, what keeps it open, and its places: as many are free as there may be further
-    /// connections.
-    pub(super) fn new(listener: L) -> (Self, Opener, Arc<Semaphore>) {
+    /// A gate that is open as long as the sender of `open` lives, and its places: as many are free
+    /// as there may be further connections.
+    pub(super) fn new(listener: L, open: watch::Receiver<()>) -> (Self, Arc<Semaphore>) {
         let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
-        let (opener, open) = watch::channel(());
         let gate = Gate {
             listener: Some(listener),
             places: Arc::clone(&places),
             open,
         };
-        (gate, Opener(opener), places)
+        (gate, places)
     }
 }
 

@@ -46,24 +46,17 @@ pub(in crate::control) struct Interface {
     answering: Vec<Answering>,
     /// Notes where the time of requests goes.
     profiling: Option<JoinHandle<()>>,
-    /// Without a sender, answers are the last on their connections.
+    /// Without a sender nobody is let in, and answers are the last on their connections.
     going_on: Option<watch::Sender<()>>,
 }
 
 /// One listener that answers.
 pub(super) struct Answering {
-    /// None once nobody is let in any more.
-    opener: Option<gate::Opener>,
     /// Free as far as there are no connections.
     places: Arc<Semaphore>,
 }
 
 impl Answering {
-    /// Lets nobody in any more.
-    pub(super) fn close(&mut self) {
-        self.opener = None;
-    }
-
     /// Waits for connections to end, until `deadline` at most.
     pub(super) async fn finish(&self, deadline: Instant) {
         let all = self.places.acquire_many(ADMIN_CONNECTIONS_MAX as u32);
@@ -167,12 +160,13 @@ impl Interface {
         self.profiling = Some(tokio::spawn(profile::follow(sources)));
         let (going_on, over) = watch::channel(());
         self.going_on = Some(going_on);
-        let router = router.layer(middleware::from_fn_with_state(over, last_when_over));
+        let router = router.layer(middleware::from_fn_with_state(over.clone(), last_when_over));
         if let Some(listener) = unix {
-            self.answering.push(serve(listener, router.clone()));
+            let answering = serve(listener, router.clone(), over.clone());
+            self.answering.push(answering);
         }
         if let Some(listener) = tcp {
-            self.answering.push(serve(listener, router));
+            self.answering.push(serve(listener, router, over));
         }
     }
 
@@ -182,7 +176,6 @@ impl Interface {
         self.going_on = None;
         self.waiting = None;
         self.sockets = Sockets::default();
-        self.answering.iter_mut().for_each(Answering::close);
         if let Some(profiling) = self.profiling.take() {
             profiling.abort();
         }
@@ -210,22 +203,19 @@ async fn last_when_over(
     answer
 }
 
-/// Serves the pages on `listener`, in tasks.
-pub(super) fn serve<L>(listener: L, router: Router) -> Answering
+/// Serves the pages on `listener`, in tasks, and lets people in while the sender of `open` lives.
+pub(super) fn serve<L>(listener: L, router: Router, open: watch::Receiver<()>) -> Answering
 where
     L: axum::serve::Listener,
     L::Addr: std::fmt::Debug,
     Peer: for<'c> Connected<IncomingStream<'c, gate::Gate<L>>>,
 {
     let router = router.into_make_service_with_connect_info::<Peer>();
-    let (gate, opener, places) = gate::Gate::new(listener);
+    let (gate, places) = gate::Gate::new(listener, open);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(gate, router).await {
             tracing::error!(%error, "admin ended");
         }
     });
-    Answering {
-        opener: Some(opener),
-        places,
-    }
+    Answering { places }
 }

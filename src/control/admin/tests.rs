@@ -19,6 +19,8 @@ struct Site {
     address: SocketAddr,
     progress: watch::Sender<Progress>,
     answering: interface::Answering,
+    /// None once nobody is let in any more.
+    going_on: Option<watch::Sender<()>>,
     _changes: tokio::sync::mpsc::Receiver<Change>,
 }
 
@@ -61,10 +63,12 @@ async fn site() -> Site {
         started: SystemTime::now(),
         config_path: "weir.toml".into(),
     };
+    let (going_on, open) = watch::channel(());
     Site {
         address,
         progress,
-        answering: interface::serve(listener, router(Arc::new(sources), None)),
+        answering: interface::serve(listener, router(Arc::new(sources), None), open),
+        going_on: Some(going_on),
         _changes: changes,
     }
 }
@@ -164,7 +168,7 @@ async fn who_came_before_the_end_is_answered_and_nobody_comes_after_it() {
         while site.answering.free_places() != ADMIN_CONNECTIONS_MAX - 2 {
             tokio::task::yield_now().await;
         }
-        site.answering.close();
+        site.going_on = None;
         while TcpStream::connect(site.address).await.is_ok() {
             tokio::task::yield_now().await;
         }

@@ -115,10 +115,7 @@ mod tests {
             place: None,
         };
         let empty = Document::default();
-        empty
-            .apply(&[put])
-            .unwrap()
-            .with_drains_since(&empty, at(0))
+        empty.changed(&[put], at(0)).unwrap()
     }
 
     fn patched(document: &Document, patch: &str, now: u64) -> Document {
@@ -126,8 +123,7 @@ mod tests {
             path: b1(),
             value: section(patch),
         };
-        let next = document.apply(&[patch]).unwrap();
-        next.with_drains_since(document, at(now))
+        document.changed(&[patch], at(now)).unwrap()
     }
 
     fn said(document: &Document) -> [Option<&str>; 2] {

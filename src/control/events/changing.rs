@@ -12,7 +12,6 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -21,6 +20,7 @@ use tokio::time::Instant;
 use super::{ADOPTION_EXPECTED, Awaited, Control, Event};
 use crate::config::{Config, Members};
 use crate::control::change::{Change, Done, Refusal, Snapshot};
+use crate::control::clock::since_1970;
 use crate::control::document::{Document, Section, judge, rejudge};
 use crate::control::look::{Looked, Search};
 use crate::control::plans::{Prepared, Refused};
@@ -405,11 +405,6 @@ impl Control {
             }
         }
     }
-}
-
-fn since_1970() -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default()
 }
 
 /// Who asked may have gone.

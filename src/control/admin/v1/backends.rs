@@ -1,7 +1,7 @@
 //! Short ways to what changes often: a weight, a policy, whether a backend gets traffic.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,6 +13,7 @@ use super::super::problem::invalid;
 use super::asked::{Asked, At, Body, MaybeBody};
 use super::objects::changed;
 use crate::config;
+use crate::control::clock::since_1970;
 use crate::control::document::{Mistake, ObjectPath, Op, Section, drain_value};
 
 /// The longest time those who stick may be given in one word, as in the file.
@@ -80,8 +81,7 @@ fn drain_until(body: &Section) -> Result<Option<Option<Duration>>, (String, Stri
             if timeout > DRAIN_MAX {
                 return Err(wrong());
             }
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            Ok(Some(Some(now.unwrap_or_default() + timeout)))
+            Ok(Some(Some(since_1970() + timeout)))
         }
     }
 }

@@ -4,7 +4,6 @@
 //! of two tables and runs beside the control loop, one at a time; others wait for it.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,6 +18,7 @@ use super::asked::{Asked, Body};
 use super::objects::tagged;
 use super::transaction;
 use crate::control::change::{Refusal, Snapshot};
+use crate::control::clock::since_1970;
 use crate::control::document::{Document, Mistake, Op, Section, judge};
 use crate::engine::compare::{
     Comparison, GroupChange, KEYS_DEFAULT, Method, Move, RouteChange, RuleChange, Share, Target,
@@ -49,8 +49,7 @@ pub(super) async fn run(
     let snapshot = sources.handle.snapshot();
     let document = match conditions.check(&snapshot) {
         Ok(()) => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            let changed = snapshot.document.changed(&ops, now.unwrap_or_default());
+            let changed = snapshot.document.changed(&ops, since_1970());
             changed.map_err(Refusal::from)
         }
         Err(refusal) => Err(refusal),

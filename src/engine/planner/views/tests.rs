@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::base::decision::POLICIES;
 use crate::base::epoch::Epoch;
 use crate::base::id::{BackendIndex, CoreId, GroupIndex};
 use crate::config;
@@ -9,19 +10,6 @@ use crate::engine::planner::{Plan, Resolved, plan};
 use crate::engine::registry::Registry;
 use crate::routing::policy::{Ask, NoPick, PickState, Tried, pick};
 use crate::routing::table::Group;
-
-const POLICIES: [&str; 10] = [
-    "least_connections",
-    "least_request",
-    "maglev",
-    "peak_ewma",
-    "random",
-    "rendezvous",
-    "ring_hash",
-    "round_robin",
-    "weighted_least_connections",
-    "weighted_round_robin",
-];
 
 /// A group `app` of backends with these labels and weights, and routes that require these.
 fn planned(
