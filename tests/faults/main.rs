@@ -21,6 +21,7 @@
     reason = "everything in a test binary is unreachable from outside"
 )]
 
+mod backend;
 mod between;
 mod broken;
 mod flapping;

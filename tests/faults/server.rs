@@ -1,21 +1,21 @@
 //! A backend as a process of its own, so that kill -9 and SIGSTOP are what they are elsewhere.
 //!
-//! The process is this test binary again, told by its environment to be a backend: it serves with
-//! the same [`Upstream`] the other tests have in threads, and answers everything with its id. It
-//! takes orders on its standard input, and ends when that does: no backend outlives its test,
-//! however the test ended. What it found wrong in the requests it got fails the test at its end.
+//! The process is this test binary again, told by its environment to be a [`Backend`]. It takes
+//! orders on its standard input, and ends when that does: no backend outlives its test, however
+//! the test ended. What it found wrong in the requests it got fails the test at its end.
 
 use std::io::{BufRead, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::backend::{Backend, Orders};
 use crate::support::port::{Port, listens};
-use crate::support::{Answer, PATIENCE, Upstream, eventually_within};
+use crate::support::{PATIENCE, eventually_within};
 
 const ADDRESS: &str = "WEIR_FAULT_BACKEND_ADDRESS";
 const ID: &str = "WEIR_FAULT_BACKEND_ID";
@@ -144,20 +144,29 @@ fn the_process_of_a_backend() {
         return;
     };
     let id = std::env::var(ID).unwrap();
-    let port = Port::at(address.parse().unwrap()).expect("its port is kept for it");
-    let (status, delay) = (Arc::new(AtomicU32::new(200)), Arc::new(AtomicU64::new(0)));
-    let (said, takes) = (Arc::clone(&status), Arc::clone(&delay));
-    let upstream = Upstream::http_at(port, move |_| {
-        let status = u16::try_from(said.load(Relaxed)).unwrap();
-        Answer::new(status, "", id.as_bytes()).after(Duration::from_millis(takes.load(Relaxed)))
+    let address = address.parse().unwrap();
+    let _kept = Port::at(address).expect("its port is kept for it");
+    let orders = Orders {
+        status: AtomicU64::new(200),
+        delay: AtomicU64::new(0),
+        end: AtomicBool::new(false),
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| obey(&orders));
+        Backend::at(address, &id, &orders).run();
     });
+}
+
+/// Takes orders until there can be none any more, which is the order to end.
+fn obey(orders: &Orders) {
     for order in std::io::stdin().lock().lines().map_while(Result::ok) {
         let (what, value) = order.split_once(' ').unwrap();
+        let value = value.parse().unwrap();
         match what {
-            "status" => status.store(value.parse().unwrap(), Relaxed),
-            "delay" => delay.store(value.parse().unwrap(), Relaxed),
+            "status" => orders.status.store(value, Relaxed),
+            "delay" => orders.delay.store(value, Relaxed),
             other => panic!("no such order: {other}"),
         }
     }
-    drop(upstream);
+    orders.end.store(true, Relaxed);
 }
