@@ -8,7 +8,7 @@
 
 use crate::base::slab::Key;
 
-const SLOTS: usize = 1024;
+const SLOTS: usize = 8192;
 
 /// Keys by the tick at which they fire.
 pub struct Wheel {
@@ -54,6 +54,18 @@ impl Wheel {
                 *slot = Vec::new();
             }
         }
+    }
+
+    /// The tick of the first entry among the next `within` ticks.
+    #[must_use]
+    pub fn next_within(&self, within: u64) -> Option<u64> {
+        if self.len == 0 {
+            return None;
+        }
+        let ahead = self.now + 1..=self.now + within.min(SLOTS as u64 - 1);
+        ahead
+            .into_iter()
+            .find(|tick| !self.slots[*tick as usize % SLOTS].is_empty())
     }
 
     /// Entries set.
@@ -105,6 +117,18 @@ mod tests {
         assert!(due.is_empty());
         wheel.advance(at, &mut due);
         assert_eq!(due.len(), 1);
+    }
+
+    #[test]
+    fn tells_what_fires_next() {
+        let mut wheel = Wheel::new(7);
+        assert_eq!(wheel.next_within(10), None);
+        wheel.insert(20, key(0));
+        wheel.insert(15, key(1));
+        assert_eq!(wheel.next_within(7), None);
+        assert_eq!(wheel.next_within(8), Some(15));
+        wheel.advance(15, &mut Vec::new());
+        assert_eq!(wheel.next_within(u64::MAX), Some(20));
     }
 
     #[test]

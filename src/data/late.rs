@@ -5,7 +5,8 @@ use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::client::Phase;
 use crate::data::exchange::Exchange;
-use crate::data::worker::{Worker, ticks};
+use crate::data::ticks::ticks;
+use crate::data::worker::Worker;
 use crate::runtime::driver::Driver;
 
 impl<D: Driver> Worker<D> {

@@ -6,7 +6,8 @@ use crate::base::fault::Fault;
 use crate::base::id::ListenerSlot;
 use crate::base::slab::Key;
 use crate::data::conn::Role;
-use crate::data::worker::{Draining, HOUSEKEEPING_TICKS, Worker, ticks};
+use crate::data::ticks::ticks;
+use crate::data::worker::{Draining, HOUSEKEEPING_TICKS, Worker};
 use crate::link::Drain;
 use crate::runtime::driver::Driver;
 

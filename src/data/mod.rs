@@ -28,6 +28,7 @@ mod response;
 mod retry;
 mod search;
 mod survey;
+mod ticks;
 mod trace;
 mod transfer;
 mod tunnel;

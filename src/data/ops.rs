@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use crate::base::limits::BUFFER_BYTES;
 use crate::base::slab::Key;
 use crate::data::conn::{Conn, NEVER, Ops, Role};
+use crate::data::ticks::noticed_at;
 use crate::data::worker::Worker;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::{Driver, Readiness, Receive};
@@ -122,9 +123,11 @@ impl<D: Driver> Worker<D> {
 
     /// Moves the deadline of a connection to `tick` although nothing was heard on it.
     pub(super) fn extend_deadline(&mut self, key: Key, tick: u64) {
+        let now = self.now.tick;
         let Some(conn) = self.conns.at_mut(key) else {
             return;
         };
+        let tick = noticed_at(tick, now);
         conn.deadline = tick;
         if tick < conn.fires {
             conn.fires = self.wheel.insert(tick, key);

@@ -14,8 +14,9 @@ use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange, response_limits};
 use crate::data::marks::{self, Marks};
 use crate::data::request::request_id_text;
+use crate::data::ticks::ticks;
 use crate::data::upstream::UpstreamState;
-use crate::data::worker::{Worker, ticks};
+use crate::data::worker::Worker;
 use crate::http::{
     self, Body, FIELDS_MAX, FieldStorage, HeadLimits, Parsed, ResponseEdits, ResponseHead, Version,
     parse_response,

@@ -23,6 +23,7 @@ use crate::routing::standing::Outcome;
 use crate::routing::table::Group;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
+use crate::runtime::net;
 
 impl Exchange {
     /// Nothing of an answer has come, and the whole request is at hand.
@@ -241,6 +242,9 @@ impl<D: Driver> Worker<D> {
     /// Tries the exchange of `client` elsewhere because its backend did not answer within the
     /// time of one try; false if there is nothing to be done.
     fn retry_late(&mut self, client: Key) -> bool {
+        if self.leave_unconnected(client) {
+            return true;
+        }
         let core = self.core;
         let Some(exchange) = self.exchange(client) else {
             return false;
@@ -261,6 +265,26 @@ impl<D: Driver> Worker<D> {
         let stats = table.group(group).backends[index.index()].stats.of(core);
         stats.faults[Fault::UpstreamTimeout as usize].inc();
         true
+    }
+
+    /// Gives up the connection of the exchange of `client` if it has not come about within the time
+    /// of one try, as if the time to connect were over: nothing was sent, so it goes elsewhere
+    /// whatever the request is. False if there is no such time or the connection stands.
+    fn leave_unconnected(&mut self, client: Key) -> bool {
+        let timed = |exchange: &&mut Exchange| {
+            let group = exchange.group();
+            group.is_some_and(|group| group.retry.per_try.is_some())
+        };
+        let upstream = self.exchange(client).filter(timed);
+        let upstream = upstream.and_then(|exchange| exchange.upstream);
+        let unconnected = upstream.filter(|key| {
+            let conn = self.conns.at(*key);
+            conn.is_some_and(|conn| !conn.established && !net::is_connected(conn.fd()))
+        });
+        unconnected.is_some_and(|key| {
+            self.upstream_failed(key, Errno::TIMEDOUT);
+            true
+        })
     }
 
     /// Hands the exchange of `client`, which could go again, to another backend, and ends the

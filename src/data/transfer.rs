@@ -4,8 +4,9 @@ use rustix::io::Errno;
 
 use crate::base::slab::Key;
 use crate::data::conn::Role;
+use crate::data::ticks::ticks;
 use crate::data::upstream::UpstreamState;
-use crate::data::worker::{Worker, ticks};
+use crate::data::worker::Worker;
 use crate::runtime::driver::Driver;
 
 impl<D: Driver> Worker<D> {

@@ -5,7 +5,8 @@ use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{NEVER, Role};
 use crate::data::relay::{RelayDown, RelayUp};
-use crate::data::worker::{Worker, ticks};
+use crate::data::ticks::ticks;
+use crate::data::worker::Worker;
 use crate::routing::breaker::Rights;
 use crate::runtime::driver::Driver;
 

@@ -15,6 +15,7 @@ use crate::data::client::Client;
 use crate::data::conn::{Conn, Role};
 use crate::data::hedge::Hedges;
 use crate::data::queue::{self, Queues};
+use crate::data::ticks::{TICK_MILLIS, until};
 use crate::data::trace::Traces;
 use crate::data::upstream::Pool;
 use crate::link::ToWorker;
@@ -28,20 +29,11 @@ use crate::runtime::executor::Turn;
 use crate::telemetry::access_log::AccessLogSender;
 use crate::telemetry::stats::{BackendStats, CoreStats, PerCore};
 
-/// Length of a tick, the unit of all deadlines.
-const TICK_MILLIS: u64 = 50;
-
 /// Longest sleep: also the upper bound on noticing a control message whose kick was lost.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 
 /// Ticks between two rounds of housekeeping.
-pub(super) const HOUSEKEEPING_TICKS: u64 = 20;
-
-/// A duration in ticks, rounded up, at least one.
-pub(super) fn ticks(duration: Duration) -> u64 {
-    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2);
-    millis.div_ceil(TICK_MILLIS) + 1
-}
+pub(super) const HOUSEKEEPING_TICKS: u64 = 100;
 
 /// The time of the present turn.
 #[derive(Clone, Copy)]
@@ -403,6 +395,13 @@ impl<D: Driver> Worker<D> {
         }
     }
 
+    /// How long to sleep, at most `most`, if no deadline is to be noticed late.
+    fn sleep_before_deadlines(&self, most: Duration) -> Duration {
+        let within = SLEEP_MAX.as_millis() as u64 / TICK_MILLIS;
+        let next = self.wheel.next_within(within);
+        next.map_or(most, |tick| most.min(until(tick, self.now.micros)))
+    }
+
     fn take_messages(&mut self) {
         while let Some(message) = self.link.next_message() {
             match message {
@@ -420,6 +419,7 @@ impl<D: Driver> Turn for Worker<D> {
             true => SLEEP_MAX,
             false => queue::LOOK_EVERY,
         };
+        let sleep_max = self.sleep_before_deadlines(sleep_max);
         let sleep_max = self.sleep_before_hedges(sleep_max);
         if let Err(error) = self.driver.wait(sleep_max) {
             tracing::error!(%error, core = self.core.0, "ring failed");

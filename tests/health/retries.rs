@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Settings, Upstream};
+use crate::support::{Answer, Settings, Upstream, full_backlog};
 
 /// Reads a request and resets the connection.
 fn resetting() -> Upstream {
@@ -158,6 +158,25 @@ fn a_black_hole_is_left_after_the_time_of_one_try() {
     let took = started.elapsed();
     assert!(took > Duration::from_millis(5 * 200), "{took:?}");
     proxy.wait_for_metric("weir_backend_suspensions_total", &[], 1.0);
+    proxy.wait_for_metric("weir_backend_in_flight", &[], 0.0);
+}
+
+#[test]
+fn a_connection_that_does_not_come_about_is_left_after_the_time_of_one_try() {
+    let (full, good) = (full_backlog(), Upstream::named("good"));
+    let proxy = Settings::http_to(&[&good])
+        .member(&full.address(), "id = \"full\"")
+        .group_timeout("connect", "1m")
+        .group_with("retry", "{ per_try_timeout = \"200ms\" }")
+        .ejecting_nobody()
+        .start();
+    let mut client = proxy.client();
+    for _ in 0..4 {
+        // Nothing of it was sent, so it may be any request.
+        assert_eq!(client.post("/", b"x").text(), "good");
+    }
+    let failures = [("backend", "full")];
+    proxy.wait_for_metric("weir_backend_connect_failures_total", &failures, 2.0);
     proxy.wait_for_metric("weir_backend_in_flight", &[], 0.0);
 }
 
