@@ -14,6 +14,7 @@ use rand_xoshiro::rand_core::SeedableRng as _;
 
 use super::capacity::Words;
 use super::member::Member;
+use super::observers;
 use super::peers::{Peer, Peers};
 use super::seal::{Keys, Nonce};
 use super::state::{Phase, State};
@@ -29,7 +30,7 @@ const TELL_LAST: Duration = Duration::from_secs(1);
 const ASK_ALONE: Duration = Duration::from_secs(1);
 const ASK_LATER: Duration = Duration::from_secs(5);
 
-/// What was heard of slots and is not taken in yet.
+/// What was heard of slots or of findings and is not taken in yet.
 const HEARD_MAX: usize = 256;
 
 /// Addresses that are asked.
@@ -47,21 +48,23 @@ pub struct Setting {
     pub seed: [u8; 32],
 }
 
-/// What a datagram is for.
+/// What a datagram is for, and its number there.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
+    /// What is said of findings.
+    Findings = 6,
     /// Who is there? I am.
-    Hello,
+    Hello = 0,
     /// What is said of slots.
-    Slots,
+    Slots = 1,
     /// What the sender says of itself.
-    State,
+    State = 2,
     /// There is a later life of you.
-    Stale,
+    Stale = 3,
     /// A message of SWIM.
-    Swim,
+    Swim = 4,
     /// I am here.
-    Welcome,
+    Welcome = 5,
 }
 
 /// One node among others.
@@ -81,6 +84,8 @@ pub struct Circle {
     output: VecDeque<(SocketAddr, Vec<u8>)>,
     /// What was heard of slots.
     heard: VecDeque<(Member, Words)>,
+    /// What was heard of findings.
+    heard_findings: VecDeque<(Member, observers::Words)>,
 }
 
 impl Circle {
@@ -107,6 +112,7 @@ impl Circle {
             tell_pause: TELL_LAST,
             output: VecDeque::new(),
             heard: VecDeque::new(),
+            heard_findings: VecDeque::new(),
         }
     }
 
@@ -139,11 +145,17 @@ impl Circle {
     /// What it says of itself from now on; at once where that is news.
     pub fn tell(&mut self, state: State, now: Moment) {
         let news = state.is_news(&self.state);
-        self.state = state;
+        let findings = self.state.findings;
+        self.state = State { findings, ..state };
         if news {
             self.tell_pause = TELL_FIRST;
             self.tell_all(now);
         }
+    }
+
+    /// Which version of its findings is the newest, to be named in its reports.
+    pub fn found(&mut self, version: u64) {
+        self.state.findings = version;
     }
 
     /// Says goodbye.
@@ -187,7 +199,7 @@ impl Circle {
             return Err(rejection);
         }
         let result = self.handle_kind(kind, &sender, number, from, now);
-        if !matches!(kind, Kind::Slots | Kind::State) {
+        if !matches!(kind, Kind::Findings | Kind::Slots | Kind::State) {
             self.follow_swim(now);
         }
         result.map_err(malformed)
@@ -223,11 +235,11 @@ impl Circle {
             }
             Kind::Slots => {
                 let words = Words::read(&mut from)?;
-                // Whoever does not take them in hears nothing of them.
-                if self.heard.len() == HEARD_MAX {
-                    self.heard.pop_front();
-                }
-                self.heard.push_back((sender.clone(), words));
+                keep(&mut self.heard, (sender.clone(), words));
+            }
+            Kind::Findings => {
+                let words = observers::Words::read(&mut from)?;
+                keep(&mut self.heard_findings, (sender.clone(), words));
             }
             Kind::State => {
                 let state = State::read(&mut from)?;
@@ -268,11 +280,27 @@ impl Circle {
         self.heard.pop_front()
     }
 
+    /// What was heard of findings, and of whom.
+    pub fn poll_findings(&mut self) -> Option<(Member, observers::Words)> {
+        self.heard_findings.pop_front()
+    }
+
     /// Says something of slots to a node that is there.
     pub fn say_slots(&mut self, to: &str, words: &[u8]) {
-        let peer = self.peers.there().find(|peer| *peer.member.name == *to);
-        if let Some(address) = peer.map(|peer| peer.member.address) {
-            self.send(address, Kind::Slots, words);
+        self.say(Some(to), Kind::Slots, words);
+    }
+
+    /// Says something of findings to a node that is there, or to all of them.
+    pub fn say_findings(&mut self, to: Option<&str>, words: &[u8]) {
+        self.say(to, Kind::Findings, words);
+    }
+
+    fn say(&mut self, to: Option<&str>, kind: Kind, words: &[u8]) {
+        let there = self.peers.there();
+        let there = there.filter(|peer| to.is_none_or(|to| *peer.member.name == *to));
+        let addresses: Vec<SocketAddr> = there.map(|peer| peer.member.address).collect();
+        for address in addresses {
+            self.send(address, kind, words);
         }
     }
 
@@ -344,9 +372,18 @@ impl Circle {
     }
 }
 
+/// Whoever does not take in what was heard hears nothing of it; what is lost is said again.
+fn keep<T>(heard: &mut VecDeque<T>, words: T) {
+    if heard.len() == HEARD_MAX {
+        heard.pop_front();
+    }
+    heard.push_back(words);
+}
+
 impl Kind {
     fn read(from: &mut Reader<'_>) -> Result<Kind, Malformed> {
         let kinds = [
+            Kind::Findings,
             Kind::Hello,
             Kind::Slots,
             Kind::State,

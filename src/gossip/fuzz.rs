@@ -56,8 +56,13 @@ mod tests {
         put_member(&member("me"), &mut swim);
         swim.extend_from_slice(&[6, 0]);
         let mut state = vec![2];
-        state.extend_from_slice(&[0; 32]);
+        state.extend_from_slice(&[0; 40]);
         state.extend_from_slice(&[1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9]);
+        let pull = [0; 9];
+        let mut page = vec![1];
+        page.extend_from_slice(&[0; 15]);
+        page.push(1);
+        page.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 7, 3, 2, b'n', b'o']);
         for (kind, body) in [
             (0, &[][..]),
             (1, &[0; 25]),
@@ -65,6 +70,8 @@ mod tests {
             (3, &[0; 8]),
             (4, &swim),
             (5, &[]),
+            (6, &pull),
+            (6, &page),
         ] {
             let mut bytes = Vec::new();
             put_member(&member("you"), &mut bytes);

@@ -14,6 +14,7 @@ mod circle;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod member;
+pub mod observers;
 mod peers;
 mod seal;
 #[cfg(test)]

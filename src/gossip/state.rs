@@ -47,6 +47,8 @@ pub struct State {
     pub cores: Vec<Epoch>,
     /// What it has to do.
     pub load: Load,
+    /// The newest version of what it found of backends.
+    pub findings: u64,
 }
 
 impl State {
@@ -60,6 +62,7 @@ impl State {
     pub(super) fn is_news(&self, before: &State) -> bool {
         let quiet = |state: &State| State {
             load: Load::default(),
+            findings: 0,
             ..state.clone()
         };
         quiet(self) != quiet(before)
@@ -72,7 +75,7 @@ impl State {
             Phase::Serving => 2,
             Phase::Starting => 3,
         });
-        for number in [self.epoch.0, self.hash, self.backends_hash] {
+        for number in [self.epoch.0, self.hash, self.backends_hash, self.findings] {
             to.extend_from_slice(&number.to_be_bytes());
         }
         for number in [self.load.connections, self.load.in_flight] {
@@ -105,6 +108,7 @@ impl State {
             _ => return Err(Malformed),
         };
         let (epoch, hash, backends_hash) = (Epoch(from.u64()?), from.u64()?, from.u64()?);
+        let findings = from.u64()?;
         let load = Load {
             connections: from.u32()?,
             in_flight: from.u32()?,
@@ -125,6 +129,7 @@ impl State {
             backends_hash,
             cores,
             load,
+            findings,
         })
     }
 }
@@ -155,6 +160,7 @@ mod tests {
                 connections: 3,
                 in_flight: 2,
             },
+            findings: 9,
         };
         assert_eq!(round(&state), state);
         assert_eq!(state.adopted(), Epoch::of(6));
@@ -170,6 +176,7 @@ mod tests {
         let before = State::default();
         let mut after = before.clone();
         after.load.in_flight = 9;
+        after.findings = 3;
         assert!(!after.is_news(&before));
         after.epoch = Epoch::of(1);
         assert!(after.is_news(&before));

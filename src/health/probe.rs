@@ -46,6 +46,9 @@ pub enum Found {
 /// Passes in a row, at usual times, after which a backend is steady.
 pub const STEADY_AFTER: u32 = 10;
 
+/// The first check of a backend that another node has checked comes within this time.
+pub const TAKE_OVER_WITHIN: Duration = Duration::from_secs(1);
+
 /// Answer times known before one of them can depart from the rest.
 const TIMES_MIN: u32 = 8;
 
@@ -91,6 +94,26 @@ impl Probe {
             opinion: Found::Down,
             agreeing: 1,
             ..Probe::new(identity, pace, now)
+        }
+    }
+
+    /// A machine that goes on where another node's ended: what was found is believed until as many
+    /// results as usual say otherwise, and the first check comes soon.
+    #[must_use]
+    pub fn taken_over(identity: u64, found: Found, pace: &Pace, now: Moment) -> Probe {
+        let fresh = Probe::new(identity, pace, now);
+        match found {
+            Found::Unknown => fresh,
+            Found::Down | Found::Up => Probe {
+                opinion: found,
+                agreeing: 1,
+                due: now
+                    + pace
+                        .interval
+                        .min(TAKE_OVER_WITHIN)
+                        .mul_f64(share(fresh.seed, 0)),
+                ..fresh
+            },
         }
     }
 

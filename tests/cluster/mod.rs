@@ -2,6 +2,7 @@
 //! etcd, and none needs etcd to serve.
 
 mod changes;
+mod health;
 mod limits;
 mod nodes;
 mod store;

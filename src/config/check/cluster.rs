@@ -9,7 +9,7 @@ use super::super::raw::{self, Text};
 use super::super::reader::Written;
 use super::address;
 use super::names::is_valid;
-use super::values::{missing, path};
+use super::values::{missing, number, path};
 
 /// The cluster of whoever names none.
 const NAME: &str = "weir";
@@ -19,6 +19,9 @@ const NODES_MAX: usize = 64;
 
 /// Addresses that may be given.
 const SEEDS_MAX: usize = 64;
+
+/// Nodes that check a backend, of whoever says nothing: one may be wrong, or die.
+const OBSERVERS: u32 = 3;
 
 const KEY_FILE: &str = "\"/etc/weir/cluster.key\"";
 
@@ -41,6 +44,7 @@ pub(super) fn check(raw: &raw::Cluster, problems: &mut Problems<'_>) -> Option<C
         }
     };
     let limit_owners = check_owners(raw, problems);
+    let observers = number(&raw.observers, OBSERVERS, 1..=NODES_MAX as u32, problems);
     let (bind, advertise) = places?;
     Some(Cluster {
         name: name?,
@@ -49,6 +53,7 @@ pub(super) fn check(raw: &raw::Cluster, problems: &mut Problems<'_>) -> Option<C
         advertise,
         seeds,
         limit_owners,
+        observers,
         key_file: key_file?,
     })
 }

@@ -14,5 +14,6 @@ pub(super) fn print(cluster: &Cluster, page: &mut Page) {
     page.texts("seeds", cluster.seeds.iter().map(ToString::to_string));
     let owners = cluster.limit_owners.iter();
     page.texts("limit_owners", owners.map(ToString::to_string));
+    page.raw("observers", cluster.observers);
     page.text("key_file", &cluster.key_file.to_string_lossy());
 }

@@ -11,9 +11,12 @@ fn a_node_says_where_it_hears_and_what_the_key_is() {
     let cluster = sound(&format!("{least}{REST}")).cluster.unwrap();
     assert_eq!((&*cluster.name, cluster.node), ("weir", None));
     assert_eq!(cluster.advertise, cluster.bind);
+    assert_eq!(cluster.observers, 3);
     let more = "[cluster]\nname = \"b\"\nnode = \"n-1\"\nbind = \"[::]:1\"\nkey_file = \"/k\"\n\
+                observers = 5\n\
                 advertise = \"[fd00::1]:2\"\nseeds = [\"10.0.0.2:1\", \"other.example:2\"]\n";
     let cluster = sound(&format!("{more}{REST}")).cluster.unwrap();
+    assert_eq!(cluster.observers, 5);
     assert_eq!(cluster.advertise, "[fd00::1]:2".parse().unwrap());
     let seeds: Vec<String> = cluster.seeds.iter().map(ToString::to_string).collect();
     assert_eq!(seeds, ["10.0.0.2:1", "other.example:2"]);
@@ -44,6 +47,10 @@ fn what_cannot_be_a_node_is_told() {
         (
             "bind = \"10.0.0.1:1\"\nlimit_owners = [\"a\", \"b\", \"a\"]",
             "cluster.limit_owners[#3]: a is there twice",
+        ),
+        (
+            "bind = \"10.0.0.1:1\"\nobservers = 0",
+            "cluster.observers: 0 is out of range",
         ),
         ("bind = \"10.0.0.1\"", "cluster.bind: \"10.0.0.1\" is not"),
         (

@@ -44,13 +44,14 @@ impl Control {
         let mut handed = claim.as_mut().map(Claim::take).unwrap_or_default();
         let plans = Plans::new(publisher.cores(), std::mem::take(&mut handed.listeners));
         let snapshot = first_snapshot(&setup.truth, &handed.state);
-        let health = Health::since(&stats, handed.state.origin);
+        let cluster = setup.truth.config.cluster.as_ref();
+        let observing = cluster.map(gossip::Observing::of);
+        let health = Health::since(&stats, handed.state.origin, observing.clone());
         let (handle, changes) =
             Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
         let following = setup.truth.store.follow();
         let shown = (&handle, &plans, &publisher, &stats);
-        let cluster = setup.truth.config.cluster.as_ref();
-        let gossip = open_gossip(cluster, shown, &mut handed).await?;
+        let gossip = open_gossip(cluster.zip(observing), shown, &mut handed).await?;
         let mut sources = sources_of(&mut setup, shown, following.clone());
         sources.cluster = gossip.as_ref().map(gossip::Door::cluster);
         let truth = setup.truth;
@@ -148,19 +149,20 @@ type Shown<'a> = (&'a Handle, &'a Plans, &'a Publisher, &'a Arc<ControlStats>);
 
 /// The node's place among others, if it has one.
 async fn open_gossip(
-    cluster: Option<&checked::Cluster>,
+    place: Option<(&checked::Cluster, gossip::Observing)>,
     (handle, plans, publisher, _): Shown<'_>,
     handed: &mut Handed,
 ) -> io::Result<Option<gossip::Door>> {
-    let Some(cluster) = cluster else {
+    let Some((cluster, observing)) = place else {
         return Ok(None);
     };
     let own = gossip::Own {
         handle: handle.clone(),
         view: plans.view(),
     };
-    let door = gossip::Door::open(cluster, handed.gossip.take(), own, publisher.watch()).await?;
-    Ok(Some(door))
+    let handed = handed.gossip.take();
+    let door = gossip::Door::open(cluster, handed, (own, observing), publisher.watch());
+    Ok(Some(door.await?))
 }
 
 /// What the pages of the admin interface are made from.

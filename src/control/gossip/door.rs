@@ -11,9 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::live::Life;
+use super::observing::Observing;
 use super::own::Own;
 use super::sharing::Sharing;
 use super::{Cluster, Roll, seeds};
@@ -44,7 +45,7 @@ impl Door {
     pub(in crate::control) async fn open(
         settings: &checked::Cluster,
         handed: Option<(SocketAddr, OwnedFd)>,
-        own: Own,
+        (own, observing): (Own, Observing),
         progress: watch::Receiver<Progress>,
     ) -> io::Result<Door> {
         let keys = read_keys(settings)?;
@@ -57,9 +58,9 @@ impl Door {
             |error: io::Error| io::Error::new(error.kind(), format!("cluster.bind {at}: {error}"));
         let socket = socket.map_err(told)?;
         let duplicate = socket.as_fd().try_clone_to_owned()?;
-        let origin = Instant::now();
+        let origin = observing.origin();
         let me = Member {
-            name: settings.node.clone().unwrap_or_else(machine_name),
+            name: name_of(Some(settings)),
             generation: now_micros(),
             address: settings.advertise,
         };
@@ -74,6 +75,7 @@ impl Door {
         let cluster = Cluster {
             roll,
             sharing: sharing.clone(),
+            observing: observing.clone(),
             stats: Arc::default(),
             origin,
         };
@@ -92,6 +94,7 @@ impl Door {
             show,
             stats: Arc::clone(&cluster.stats),
             sharing,
+            observing,
         };
         Ok(Door {
             address: at,
@@ -162,8 +165,14 @@ fn read_keys(settings: &checked::Cluster) -> io::Result<Keys> {
         .map_err(|mistake| io::Error::other(format!("cluster.key_file {name}: {mistake}")))
 }
 
+/// What a node is called: what its settings say, or the name of the machine.
+pub(in crate::control) fn name_of(settings: Option<&checked::Cluster>) -> Arc<str> {
+    let named = settings.and_then(|settings| settings.node.clone());
+    named.unwrap_or_else(machine_name)
+}
+
 /// The name of the machine, as far as it can be a node's.
-pub(in crate::control) fn machine_name() -> Arc<str> {
+fn machine_name() -> Arc<str> {
     let uname = rustix::system::uname();
     let name = uname.nodename().to_string_lossy();
     let plain = name.chars().take(NAME_BYTES_MAX).map(|letter| {

@@ -32,7 +32,13 @@ impl Cluster {
             let state = peer.state.as_ref();
             state.is_none_or(|state| state.adopted().revision() < own)
         };
+        let seats = self.observing.sums();
+        let contradicting = seats.contradicting.iter();
         ClusterFacts {
+            checked: seats.held,
+            contradicting: contradicting
+                .map(|(node, count)| (node.to_string(), *count))
+                .collect(),
             nodes: Standing::ALL
                 .map(|standing| (standing.name(), count(standing)))
                 .into(),

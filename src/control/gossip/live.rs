@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::Roll;
+use super::observing::Observing;
 use super::own::Own;
 use super::sharing::Sharing;
 use crate::control::publisher::Progress;
@@ -19,7 +20,7 @@ use crate::telemetry::cluster::ClusterStats;
 /// How often it is looked how much there is to do.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How often it is looked whether slots are needed or idle.
+/// How often it is looked whether slots are needed or idle, and who is there to check backends.
 const SHARE_EVERY: Duration = Duration::from_millis(100);
 
 /// Datagrams taken in before anything else is done.
@@ -35,6 +36,7 @@ pub(super) struct Life {
     pub(super) show: watch::Sender<Arc<Roll>>,
     pub(super) stats: Arc<ClusterStats>,
     pub(super) sharing: Option<Sharing>,
+    pub(super) observing: Observing,
 }
 
 impl Life {
@@ -61,7 +63,8 @@ impl Life {
                     self.circle.handle_deadline(now);
                 }
                 _ = look.tick() => self.say(),
-                _ = share.tick(), if self.sharing.is_some() => self.share(),
+                _ = share.tick() => self.share(),
+                () = self.observing.found_something() => {}
                 changed = self.progress.changed() => match changed {
                     Ok(()) => self.say(),
                     Err(_) => return,
@@ -81,6 +84,7 @@ impl Life {
                 }
             }
             self.hear_of_slots();
+            self.hear_findings();
             self.send_all();
             self.show();
         }
@@ -119,6 +123,7 @@ impl Life {
 
     /// Looks at what is under way of backends whose limits nodes share.
     fn share(&mut self) {
+        self.observing.look_around(&self.circle, self.now());
         let Some(sharing) = &self.sharing else {
             return;
         };
@@ -142,6 +147,16 @@ impl Life {
                 self.circle.say_slots(&to, &words);
             }
         }
+    }
+
+    /// Takes in what others have found, and says what was found here.
+    fn hear_findings(&mut self) {
+        let now = self.now();
+        while let Some((from, words)) = self.circle.poll_findings() {
+            self.observing.handle(&from, words, now);
+        }
+        let observing = self.observing.clone();
+        observing.step(&mut self.circle, now);
     }
 
     fn send_all(&mut self) {

@@ -6,7 +6,9 @@
 
 mod door;
 mod facts;
+mod key;
 mod live;
+mod observing;
 mod own;
 mod seeds;
 mod sharing;
@@ -21,7 +23,9 @@ use self::sharing::Sharing;
 use crate::gossip::{Member, Moment, Peer, State};
 use crate::telemetry::cluster::ClusterStats;
 
-pub(in crate::control) use door::{Door, machine_name};
+pub(in crate::control) use door::{Door, name_of};
+pub(in crate::control) use key::key_of;
+pub(in crate::control) use observing::Observing;
 pub(in crate::control) use own::Own;
 pub use waiting::Missing;
 
@@ -43,6 +47,8 @@ pub struct Cluster {
     pub roll: watch::Receiver<Arc<Roll>>,
     /// What is counted.
     pub stats: Arc<ClusterStats>,
+    /// Checks that nodes share.
+    observing: Observing,
     /// Limits over all nodes, where nodes own parts of them.
     sharing: Option<Sharing>,
     /// When moments began.

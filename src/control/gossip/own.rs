@@ -35,6 +35,7 @@ impl Own {
                 .as_ref()
                 .map(|view| load(view, progress.cores.len()))
                 .unwrap_or_default(),
+            findings: 0,
         }
     }
 }

@@ -7,8 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use xxhash_rust::xxh3::Xxh3;
-
 use crate::gossip::capacity::{Capacity, Owners, Slots, Sums, Words};
 use crate::gossip::{Member, Moment};
 use crate::routing::limit::{Gate, Limited};
@@ -112,13 +110,6 @@ fn all(capacity: &mut Capacity) -> Vec<(Arc<str>, Vec<u8>)> {
     std::iter::from_fn(|| capacity.poll_output()).collect()
 }
 
-/// What a backend is known by on every node.
 fn key_of(group: &Group, backend: &Backend) -> u64 {
-    let mut hasher = Xxh3::new();
-    let address = backend.address.to_string();
-    for text in [&*group.name, &*backend.id, &*address] {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    }
-    hasher.digest()
+    super::key_of(&[&group.name, &backend.id, &backend.address.to_string()])
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::base::id::BackendSlot;
 use crate::control::health::checks::Ask;
+use crate::control::health::keeper::Keeper;
+use crate::control::health::member::Member;
 
 /// A check to be made, or an agent to be asked.
 pub(super) struct Due {
@@ -31,4 +33,39 @@ pub(super) enum What {
 pub(super) enum Whom {
     Agent(BackendSlot),
     Backend(BackendSlot),
+}
+
+impl Keeper {
+    /// Queues all that is to be asked.
+    pub(super) fn queue_checks(&mut self) {
+        self.due.clear();
+        let slots: Vec<BackendSlot> = self.members.keys().copied().collect();
+        for slot in slots {
+            self.queue_check(slot);
+            self.queue_question(slot);
+        }
+    }
+
+    /// Queues the next question to an agent that is not being asked.
+    pub(super) fn queue_question(&mut self, slot: BackendSlot) {
+        let member = self.members.get(&slot);
+        if let Some(due) = member.and_then(Member::question_due) {
+            self.due.insert((due, Whom::Agent(slot)));
+        }
+    }
+
+    pub(super) fn queue_check(&mut self, slot: BackendSlot) {
+        let here = |member: &&Member| !member.checking && member.is_checked_here();
+        let waiting = self.members.get(&slot).filter(here);
+        if let Some(probe) = waiting.and_then(|member| member.probe.as_ref()) {
+            self.due.insert((probe.due(), Whom::Backend(slot)));
+        }
+    }
+
+    pub(super) fn unqueue(&mut self, slot: BackendSlot) {
+        let member = self.members.get(&slot);
+        if let Some(probe) = member.and_then(|member| member.probe.as_ref()) {
+            self.due.remove(&(probe.due(), Whom::Backend(slot)));
+        }
+    }
 }

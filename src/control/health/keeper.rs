@@ -12,6 +12,7 @@ use crate::base::id::{BackendSlot, GroupSlot};
 use crate::base::limits::CHECKS_MAX;
 use crate::config::Config;
 use crate::control::document::{Document, Family, HEALTH_KEY};
+use crate::control::gossip::Observing;
 use crate::control::health::due::{Due, What, Whom};
 use crate::control::health::member::{Member, Scene};
 use crate::control::health::rules::Rules;
@@ -30,6 +31,10 @@ pub(super) struct Keeper {
     pub(super) stats: Arc<ControlStats>,
     /// When its moments began, since 1970.
     pub(super) unix: Duration,
+    /// Checks that nodes share, where there are others.
+    pub(super) observing: Option<Observing>,
+    /// Who has which key there, and how long it takes to find something out.
+    pub(super) seats: BTreeMap<u64, (BackendSlot, Duration)>,
     pub(super) members: BTreeMap<BackendSlot, Member>,
     pub(super) groups: BTreeMap<GroupSlot, Rules>,
     pub(super) table: Option<Arc<Table>>,
@@ -44,16 +49,22 @@ pub(super) struct Keeper {
     /// Groups of which somebody is up or down that was not.
     unjudged: BTreeSet<GroupSlot>,
     /// When each is asked next; those who are being asked are not in it.
-    due: BTreeSet<(Moment, Whom)>,
+    pub(super) due: BTreeSet<(Moment, Whom)>,
     pub(super) running: usize,
     ticked: Moment,
 }
 
 impl Keeper {
-    pub(super) fn new(stats: Arc<ControlStats>, unix: Duration) -> Keeper {
+    pub(super) fn new(
+        stats: Arc<ControlStats>,
+        unix: Duration,
+        observing: Option<Observing>,
+    ) -> Keeper {
         Keeper {
             stats,
             unix,
+            observing,
+            seats: BTreeMap::new(),
             members: BTreeMap::new(),
             groups: BTreeMap::new(),
             table: None,
@@ -81,6 +92,7 @@ impl Keeper {
         self.restless.clear();
         self.comparing.clear();
         let stats = Arc::clone(&self.stats);
+        let salt = self.observing.as_ref().map_or(0, Observing::salt);
         let scene = Scene {
             now,
             unix: self.unix,
@@ -92,6 +104,7 @@ impl Keeper {
             debug_assert!(group.name == meant.name && group.required.is_empty());
             let old = before.get(&group.slot).filter(|old| old.name == group.name);
             let mut rules = Rules::new(group, index, meant, now);
+            rules.salt = salt;
             if let Some(old) = old
                 && old.outlier.interval == rules.outlier.interval
             {
@@ -132,12 +145,14 @@ impl Keeper {
             slots.push(member.slot);
         }
         self.unjudged.extend(self.groups.keys());
+        self.share_checks(now);
         self.queue_checks();
         self.judge_panic();
     }
 
     /// Brings everything up to `now`; answers the checks to be made.
     pub(super) fn turn(&mut self, now: Moment) -> Vec<Due> {
+        self.follow_observers(now);
         if now >= self.ticked + TICK {
             self.ticked = now;
             self.tick(now);
@@ -180,6 +195,7 @@ impl Keeper {
                 member.checking = false;
                 member.checked(result, rules, scene);
             });
+            self.tell_observers(slot, now);
             self.queue_check(slot);
             self.judge_panic();
         }
@@ -313,8 +329,8 @@ impl Keeper {
             }
             if let (Some(before), Some(probe), false) = (was_due, &member.probe, member.checking)
                 && before != probe.due()
+                && due.remove(&(before, Whom::Backend(member.slot)))
             {
-                due.remove(&(before, Whom::Backend(member.slot)));
                 due.insert((probe.due(), Whom::Backend(member.slot)));
             }
             member.is_restless(rules)
@@ -384,37 +400,6 @@ impl Keeper {
             what: What::Check(Arc::clone(ask)),
             timeout: rules.check.timeout,
         })
-    }
-
-    pub(super) fn queue_checks(&mut self) {
-        self.due.clear();
-        let slots: Vec<BackendSlot> = self.members.keys().copied().collect();
-        for slot in slots {
-            self.queue_check(slot);
-            self.queue_question(slot);
-        }
-    }
-
-    /// Queues the next question to an agent that is not being asked.
-    pub(super) fn queue_question(&mut self, slot: BackendSlot) {
-        let member = self.members.get(&slot);
-        if let Some(due) = member.and_then(Member::question_due) {
-            self.due.insert((due, Whom::Agent(slot)));
-        }
-    }
-
-    fn queue_check(&mut self, slot: BackendSlot) {
-        let waiting = self.members.get(&slot).filter(|member| !member.checking);
-        if let Some(probe) = waiting.and_then(|member| member.probe.as_ref()) {
-            self.due.insert((probe.due(), Whom::Backend(slot)));
-        }
-    }
-
-    fn unqueue(&mut self, slot: BackendSlot) {
-        let member = self.members.get(&slot);
-        if let Some(probe) = member.and_then(|member| member.probe.as_ref()) {
-            self.due.remove(&(probe.due(), Whom::Backend(slot)));
-        }
     }
 }
 

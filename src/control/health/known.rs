@@ -14,6 +14,7 @@ use crate::control::health::keeper::Keeper;
 use crate::control::health::member::{Member, Scene};
 use crate::control::health::rules::Rules;
 use crate::engine::judging::Opened;
+use crate::gossip::observers::Finding;
 use crate::health::Moment;
 use crate::health::breaker::Breaker;
 use crate::health::heartbeat::{Heard, Heartbeat, Report};
@@ -96,7 +97,13 @@ impl Keeper {
             self.with(slot, now, |member, rules, scene| {
                 member.recall(known, rules, scene);
             });
+            let seat = self.members.get(&slot).and_then(|member| member.seat);
+            if let (Some(observing), Some(seat), Some(why)) = (&self.observing, seat, &known.check)
+            {
+                observing.recall(seat.key, Finding::Down((&**why).into()));
+            }
         }
+        self.follow_observers(now);
         self.queue_checks();
         self.judge_panic();
     }
@@ -142,7 +149,11 @@ impl Member {
         if let Some(reason) = &known.check
             && self.probe.is_some()
         {
-            self.probe = Some(Probe::of_one_down(self.identity, &rules.pace, scene.now));
+            self.probe = Some(Probe::of_one_down(
+                self.identity ^ rules.salt,
+                &rules.pace,
+                scene.now,
+            ));
             self.opinions.check = Opinion::Down(reason.clone().into());
         }
         if let Some(ejected) = &known.ejection {

@@ -9,6 +9,7 @@ use crate::base::window::Window;
 use crate::control::health::agents::Asked;
 use crate::control::health::counts::Traffic;
 use crate::control::health::drains::Drains;
+use crate::control::health::observed::Seat;
 use crate::control::health::rules::Rules;
 use crate::control::health::weights::Weighing;
 use crate::engine::judging::{Opened, Totals};
@@ -49,6 +50,10 @@ pub(super) struct Member {
     pub(super) probe: Option<Probe>,
     /// A check is under way.
     pub(super) checking: bool,
+    /// Its place among the backends that nodes check together.
+    pub(super) seat: Option<Seat>,
+    /// Why the last check made here failed, if it did.
+    pub(super) failure: Option<Reason>,
     pub(super) agent: Option<Asked>,
     pub(super) rotation: Rotation,
     /// What has taken it out the last time.
@@ -98,8 +103,10 @@ impl Member {
             probe: rules
                 .ask
                 .is_some()
-                .then(|| Probe::new(backend.identity, &rules.pace, now)),
+                .then(|| Probe::new(backend.identity ^ rules.salt, &rules.pace, now)),
             checking: false,
+            seat: None,
+            failure: None,
             agent: Asked::of(backend, rules, now),
             rotation: Rotation::default(),
             opened: Opened::Traffic,
@@ -143,7 +150,8 @@ impl Member {
             (&before.check.kind, before.check.port) == (&rules.check.kind, rules.check.port)
         });
         if !asked_as_before {
-            let fresh = || Probe::new(self.identity, &rules.pace, scene.now);
+            let seed = self.identity ^ rules.salt;
+            let fresh = || Probe::new(seed, &rules.pace, scene.now);
             self.probe = rules.ask.is_some().then(fresh);
             self.opinions.check = Opinion::Unknown;
         } else if let Some(probe) = &mut self.probe
@@ -185,19 +193,22 @@ impl Member {
             .checks
             .inc(if result.is_ok() { "passed" } else { "failed" });
         probe.record(result.as_ref().ok().copied(), &rules.pace, scene.now);
-        let why = match (probe.opinion(), result) {
-            (Found::Down, Err(reason)) => {
-                self.opinions.check = Opinion::Down(reason.clone());
-                reason.clone()
-            }
-            (Found::Up, _) => {
-                self.opinions.check = Opinion::Up;
-                "passed its checks".into()
-            }
+        self.failure = result.as_ref().err().cloned();
+        let opinion = match (probe.opinion(), &self.failure) {
+            (Found::Down, Some(reason)) => Some(Opinion::Down(reason.clone())),
+            (Found::Up, _) => Some(Opinion::Up),
             // Not enough of them have passed.
-            (Found::Down | Found::Unknown, _) => "".into(),
+            (Found::Down | Found::Unknown, _) => None,
         };
-        self.settle(Source::Check, why, rules, scene);
+        // Where nodes check together it is all of them who judge.
+        if let Some(opinion) = opinion
+            && self.seat.is_none()
+        {
+            self.opinions.check = opinion;
+            let why = self.failure.clone();
+            let why = why.unwrap_or_else(|| "passed its checks".into());
+            self.settle(Source::Check, why, rules, scene);
+        }
         let passed = self.rotation.checked(result.is_ok(), rules.check.rise);
         if passed && self.opened.is_lifted_by(&rules.check) {
             self.readmit(Source::Check, "passed its checks", rules, scene);

@@ -15,6 +15,7 @@ mod heartbeats;
 mod keeper;
 mod known;
 mod member;
+mod observed;
 mod overview;
 mod pages;
 mod returns;
@@ -31,6 +32,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
 use crate::control::document::Document;
+use crate::control::gossip::Observing;
 use crate::control::health::due::{Due, What};
 use crate::control::health::keeper::Keeper;
 use crate::health::Moment;
@@ -52,6 +54,8 @@ struct Shared {
     keeper: Mutex<Keeper>,
     /// Something is due earlier than it was.
     changed: Notify,
+    /// Checks that nodes share, where there are others.
+    observing: Option<Observing>,
     origin: Instant,
     /// The origin, since 1970.
     unix: Duration,
@@ -62,14 +66,18 @@ impl Health {
     /// Of no backend yet.
     #[must_use]
     pub fn new(stats: &Arc<ControlStats>) -> Health {
-        Health::since(stats, monotonic())
+        Health::since(stats, monotonic(), None)
     }
 
     /// Of no backend yet, by a clock that began at `origin` of the machine's, so that moments of
     /// a process that is taken over from mean the same here. The machine's clock itself begins at
     /// zero, which is nobody's origin.
     #[must_use]
-    pub fn since(stats: &Arc<ControlStats>, origin: Duration) -> Health {
+    pub(super) fn since(
+        stats: &Arc<ControlStats>,
+        origin: Duration,
+        observing: Option<Observing>,
+    ) -> Health {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH);
         let (now, machine) = (Instant::now(), monotonic());
         let age = match origin.is_zero() {
@@ -79,8 +87,9 @@ impl Health {
         let origin = now.checked_sub(age).unwrap_or(now);
         let unix = unix.unwrap_or_default().saturating_sub(now - origin);
         Health(Arc::new(Shared {
-            keeper: Mutex::new(Keeper::new(Arc::clone(stats), unix)),
+            keeper: Mutex::new(Keeper::new(Arc::clone(stats), unix, observing.clone())),
             changed: Notify::new(),
+            observing,
             origin,
             unix,
             stats: Arc::clone(stats),
@@ -164,6 +173,7 @@ impl Health {
             tokio::select! {
                 () = sleep_until(self.0.origin + next) => {}
                 () = self.0.changed.notified() => {}
+                () = heard_something(self.0.observing.as_ref()) => {}
             }
         }
     }
@@ -194,6 +204,14 @@ impl Health {
 
     fn keeper(&self) -> MutexGuard<'_, Keeper> {
         self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Until other nodes have found something.
+async fn heard_something(observing: Option<&Observing>) {
+    match observing {
+        Some(observing) => observing.heard_something().await,
+        None => std::future::pending().await,
     }
 }
 

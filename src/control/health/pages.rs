@@ -13,6 +13,7 @@ use crate::control::health::agents::Asked;
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::Member;
 use crate::control::health::rules::Rules;
+use crate::gossip::observers::{Finding, quorum};
 use crate::health::Moment;
 use crate::health::agent::Share;
 use crate::health::breaker::Breaker;
@@ -171,8 +172,9 @@ impl Keeper {
             "sources": sources(member),
             "check": member.probe.as_ref().map(|probe| json!({
                 "against": probe.against(),
-                "next_ms": clock.at(probe.due()),
+                "next_ms": member.is_checked_here().then(|| clock.at(probe.due())),
             })),
+            "observers": self.observers(member),
             "agent": member.agent.as_ref().map(|asked| agent(asked, clock)),
             "breaker": breaker(member, rules),
             "ejection": {
@@ -191,6 +193,32 @@ impl Keeper {
         });
         add(&mut whole, brief(member, clock));
         whole
+    }
+}
+
+impl Keeper {
+    /// The nodes that check it, with what each has found; null where no others are known.
+    pub(super) fn observers(&self, member: &Member) -> Value {
+        let (Some(observing), Some(seat)) = (&self.observing, member.seat) else {
+            return Value::Null;
+        };
+        let seats = observing.seats(seat.key);
+        let quorum = quorum(seats.len());
+        let items = seats.into_iter().map(|(observer, against)| {
+            let reason = match &observer.finding {
+                Finding::Down(reason) => &**reason,
+                Finding::Unknown | Finding::Up => "",
+            };
+            json!({
+                "node": &*observer.node,
+                "says": observer.finding.name(),
+                "reason": reason,
+                "contradicts": observer.contradicts,
+                "against_ms": against.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+            })
+        });
+        let items: Vec<Value> = items.collect();
+        json!({"here": seat.mine, "quorum": quorum, "items": items})
     }
 }
 

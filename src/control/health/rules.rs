@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::base::id::GroupSlot;
 use crate::config::checked::{Agent, Check, CheckKind, Group as Meant};
 use crate::control::health::breakers::Watch;
@@ -26,6 +28,10 @@ pub(super) struct Rules {
     pub(super) check: Check,
     pub(super) agent: Agent,
     pub(super) ask: Option<Arc<Ask>>,
+    /// A number of what is asked, if something is.
+    pub(super) asked: Option<u64>,
+    /// Spreads the checks of several nodes.
+    pub(super) salt: u64,
     pub(super) pace: Pace,
     pub(super) outlier: Outlier,
     /// How its times are judged, if by the adaptive policy.
@@ -54,6 +60,8 @@ impl Rules {
             name: Arc::clone(&group.name),
             index,
             ask: check.kind.as_ref().map(|kind| Arc::new(Ask::new(kind))),
+            asked: check.kind.as_ref().map(|kind| number_of(kind, check.port)),
+            salt: 0,
             pace: pace_of(check),
             times: times_of(&outlier),
             compares: outlier::may_find(&rules_of(&outlier), group.backends.len()),
@@ -75,6 +83,12 @@ impl Rules {
         self.check.kind == Some(CheckKind::Tcp) && self.check.port.is_none()
     }
 
+    /// How long it takes at most to find something out, as long as it is looked for.
+    pub(super) fn patience(&self) -> Duration {
+        let results = self.pace.rise.max(self.pace.fall) + 1;
+        self.pace.interval * results + self.check.timeout
+    }
+
     /// For how long a backend is out, and how many trials it must pass.
     pub(super) fn terms(&self, opened: Opened) -> (&EjectionTimes, u32) {
         match (&self.watch, opened) {
@@ -89,4 +103,9 @@ impl Rules {
         let before = std::mem::replace(&mut self.panicking, panicking);
         (before != panicking).then_some(panicking)
     }
+}
+
+/// A number of what is asked: findings of nodes are of one thing only if they have asked the same.
+fn number_of(kind: &CheckKind, port: Option<u16>) -> u64 {
+    xxh3_64(format!("{kind:?} {port:?}").as_bytes())
 }

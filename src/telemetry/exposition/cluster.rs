@@ -13,6 +13,10 @@ pub struct ClusterFacts<'a> {
     pub differing: u64,
     /// Slots of limits that nodes share: the node's own, of those lent, and held of others.
     pub slots: Option<[(&'static str, u64); 3]>,
+    /// Backends this node checks.
+    pub checked: u64,
+    /// Of how many backends each observer finds something else than the others, for long.
+    pub contradicting: Vec<(String, u64)>,
     /// What is counted.
     pub stats: &'a ClusterStats,
 }
@@ -39,6 +43,12 @@ pub(super) fn cluster(page: &mut Page, facts: &ClusterFacts<'_>) {
             Kind::Gauge,
             "Other nodes that have this revision with another content: never above zero.",
             facts.differing,
+        ),
+        (
+            "weir_cluster_backends_checked",
+            Kind::Gauge,
+            "Backends whose checks this node makes.",
+            facts.checked,
         ),
         (
             "weir_cluster_datagrams_sent_total",
@@ -74,9 +84,14 @@ pub(super) fn cluster(page: &mut Page, facts: &ClusterFacts<'_>) {
         page.family(name, kind, help);
         page.sample("", value);
     }
+    contradicting(page, &facts.contradicting);
     if let Some(held) = facts.slots {
         slots(page, held);
     }
+    rejected(page, stats);
+}
+
+fn rejected(page: &mut Page, stats: &ClusterStats) {
     page.family(
         "weir_cluster_datagrams_rejected_total",
         Kind::Counter,
@@ -84,6 +99,17 @@ pub(super) fn cluster(page: &mut Page, facts: &ClusterFacts<'_>) {
     );
     for (reason, count) in stats.rejected.iter() {
         page.sample_by("", "reason", reason, count);
+    }
+}
+
+fn contradicting(page: &mut Page, nodes: &[(String, u64)]) {
+    page.family(
+        "weir_cluster_observers_contradicting",
+        Kind::Gauge,
+        "Backends of which a node finds for long what the other observers do not, by that node.",
+    );
+    for (node, count) in nodes {
+        page.sample_by("", "node", node, *count);
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::super::{Sources, answer};
-use crate::control::gossip::{Cluster, Own, Roll, machine_name};
+use crate::control::gossip::{Cluster, Own, Roll, name_of};
 use crate::gossip;
 
 pub(super) async fn list(State(sources): State<Arc<Sources>>) -> Response {
@@ -80,7 +80,7 @@ fn alone(sources: &Sources) -> Value {
         view: Arc::clone(&sources.view),
     };
     let state = own.state(&sources.progress.borrow());
-    let mut item = said(&machine_name(), "alive", Some(&state));
+    let mut item = said(&name_of(None), "alive", Some(&state));
     item["this"] = true.into();
     item
 }

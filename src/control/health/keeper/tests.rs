@@ -18,6 +18,7 @@ const LISTENER: &str =
 const UNIX: Duration = Duration::from_secs(1_000_000);
 
 mod drains;
+mod observed;
 mod paces;
 mod returns;
 mod schedules;
@@ -36,7 +37,7 @@ impl World {
     fn new(group: &str) -> World {
         let mut world = World {
             registry: Registry::new(1),
-            keeper: Keeper::new(Arc::default(), UNIX),
+            keeper: Keeper::new(Arc::default(), UNIX, None),
             table: None,
             epoch: 0,
             now: Moment::ZERO,
