@@ -47,6 +47,7 @@ use crate::runtime::memory;
 use crate::telemetry::stats::{ControlStats, CoreStats};
 
 mod changing;
+mod counting;
 mod finding;
 mod following;
 mod starting;
@@ -204,6 +205,7 @@ impl Control {
         self.trim_when_due();
         let turns = self.core_stats.iter().map(|core| core.turns.read());
         self.notifier.alive(Instant::now(), turns);
+        self.tell_when_due().await;
         Ok(self.follow())
     }
 
@@ -304,7 +306,8 @@ impl Control {
             None => {}
         }
         let ending = self.ending.as_ref()?;
-        if !progress.running().is_empty() {
+        let owes = self.upgrade.owes_counts() && !ending.stopped;
+        if !progress.running().is_empty() || owes {
             return None;
         }
         Some(match (&self.upgrade.kept, &ending.died[..]) {
@@ -379,7 +382,8 @@ impl Control {
         None
     }
 
-    async fn end(self, outcome: Outcome) -> Outcome {
+    async fn end(mut self, outcome: Outcome) -> Outcome {
+        self.tell_at_last().await;
         if self.upgrade.is_over() {
             self.interface.finish(ANSWER_WITHIN).await;
         }

@@ -183,9 +183,10 @@ impl<D: Driver> Worker<D> {
         let connect = exchange.connect_micros.unwrap_or(0);
         let phases = &self.stats.phases;
         phases.record(exchange.head_micros, exchange.queue_micros, connect);
-        if self.log.is_some() {
+        if self.may_tell(exchange.traced) {
             let texts = std::mem::take(&mut exchange.texts);
             self.log_exchange(key, &exchange, duration, &texts);
+            self.keep_texts(texts);
         }
     }
 

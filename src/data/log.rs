@@ -55,7 +55,28 @@ impl Exchange {
     }
 }
 
+/// Buffers for texts that are kept for later requests, at most.
+const SPARE_TEXTS_MAX: usize = 256;
+
+/// Larger ones are not kept.
+const SPARE_TEXT_BYTES_MAX: usize = 1024;
+
 impl<D: Driver> Worker<D> {
+    /// Whether anything may be told of a request whose trace is recorded or not.
+    #[inline]
+    pub(super) fn may_tell(&self, traced: bool) -> bool {
+        self.log.as_ref().is_some_and(|log| log.may_tell(traced))
+    }
+
+    /// Keeps a buffer for the texts of another request.
+    pub(super) fn keep_texts(&mut self, mut texts: Vec<u8>) {
+        let fits = (1..=SPARE_TEXT_BYTES_MAX).contains(&texts.capacity());
+        if fits && self.spare_texts.len() < SPARE_TEXTS_MAX {
+            texts.clear();
+            self.spare_texts.push(texts);
+        }
+    }
+
     pub(super) fn log_exchange(
         &mut self,
         key: Key,
@@ -63,10 +84,8 @@ impl<D: Driver> Worker<D> {
         duration: u64,
         texts: &[u8],
     ) {
-        let address = self
-            .client(key)
-            .and_then(|client| client.address)
-            .or_else(|| net::peer_address(self.conns.at(key)?.fd()));
+        let address = self.client_address(key);
+        let address = address.or_else(|| net::peer_address(self.conns.at(key)?.fd()));
         let upstream_micros = exchange
             .answered_micros
             .saturating_sub(exchange.handed_micros);

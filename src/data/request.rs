@@ -5,6 +5,7 @@
 //! ordinary request is one receive and one send without a copy of its body.
 
 use std::io::Write;
+use std::net::SocketAddr;
 
 use crate::base::fault::Fault;
 use crate::base::slab::Key;
@@ -57,8 +58,11 @@ impl<D: Driver> Worker<D> {
         }
         let trace = self.traces.as_mut().map(|traces| traces.of(head));
         exchange.traced = trace.is_some_and(|trace| trace.context.is_sampled());
-        if self.log.is_some() {
+        if self.may_tell(exchange.traced) {
             let trace = trace.filter(|_| exchange.traced);
+            // The kernel may have forgotten it when the request ends.
+            self.client_address(key);
+            exchange.texts = self.spare_texts.pop().unwrap_or_default();
             note_texts(&mut exchange.texts, head, (table, listener, by), trace);
         }
         let is_oversized = exchange.request.is_oversized();
@@ -106,10 +110,11 @@ impl<D: Driver> Worker<D> {
     ) {
         let mut address = [0_u8; ADDRESS_TEXT_MAX];
         let forwarding = forwarding_of(listener.http.forwarded);
-        let client = if forwarding == Forwarding::None && self.log.is_none() {
-            ""
-        } else {
-            self.client_address_text(key, &mut address)
+        let client = match forwarding {
+            Forwarding::None => "",
+            Forwarding::Forwarded | Forwarding::XForwarded => {
+                self.client_address_text(key, &mut address)
+            }
         };
         let id = request_id_text(number);
         let traceparent = trace.map(|trace| TraceEdit {
@@ -129,25 +134,31 @@ impl<D: Driver> Worker<D> {
         http::write_request(&mut self.scratch, head, &edits);
     }
 
-    /// The client's address as text in `room`; learned from the kernel once per connection.
+    /// The client's address as text in `room`.
     fn client_address_text<'a>(
         &mut self,
         key: Key,
         room: &'a mut [u8; ADDRESS_TEXT_MAX],
     ) -> &'a str {
-        let known = self.client(key).and_then(|client| client.address);
-        let address = known.or_else(|| {
-            let address = net::peer_address(self.conns.at(key)?.fd())?;
-            self.client(key)?.address = Some(address);
-            Some(address)
-        });
-        let Some(address) = address else { return "" };
+        let Some(address) = self.client_address(key) else {
+            return "";
+        };
         let mut cursor = &mut room[..];
         if write!(cursor, "{}", address.ip().to_canonical()).is_err() {
             return "";
         }
         let length = ADDRESS_TEXT_MAX - cursor.len();
         std::str::from_utf8(&room[..length]).unwrap_or("")
+    }
+
+    /// The client's address; learned from the kernel once per connection.
+    pub(super) fn client_address(&mut self, key: Key) -> Option<SocketAddr> {
+        if let Some(known) = self.client(key)?.address {
+            return Some(known);
+        }
+        let address = net::peer_address(self.conns.at(key)?.fd())?;
+        self.client(key)?.address = Some(address);
+        Some(address)
     }
 
     /// Sends the head in `scratch` with the body bytes that stand behind the head in `input`.

@@ -102,6 +102,8 @@ pub(super) struct Worker<D> {
     pub(super) pipes: Pipes,
     /// Heads and transcoded bodies are built here.
     pub(super) scratch: Vec<u8>,
+    /// Buffers for what is noted of requests.
+    pub(super) spare_texts: Vec<Vec<u8>>,
     pub(super) draining: Option<Draining>,
     /// Accepting waits for the next housekeeping.
     pub(super) accept_paused: bool,
@@ -150,6 +152,7 @@ impl<D: Driver> Worker<D> {
             hedges: Hedges::default(),
             pipes: Pipes::default(),
             scratch: Vec::new(),
+            spare_texts: Vec::new(),
             draining: None,
             accept_paused: false,
             date_second: 0,

@@ -64,17 +64,31 @@ impl RouteCounts {
         self.place(route).inc(status);
     }
 
+    /// Sets what another process has counted; `None` are all it had no place for. Only the owner
+    /// may call it.
+    pub fn set(&self, route: Option<RouteSerial>, status: u16, count: u64) {
+        match route {
+            Some(route) if self.first.is_of(route) => self.first.counts.set(status, count),
+            Some(route) => self.place(route).set(status, count),
+            None => self.more().rest.set(status, count),
+        }
+    }
+
     #[cold]
     fn place(&self, route: RouteSerial) -> &StatusCounts {
-        let more = self.more.get_or_init(|| {
+        let more = self.more();
+        let places = (route.0 as usize..).map(|at| &more.entries[at % MORE]);
+        let found = places.take(PROBES).find(|entry| entry.is_of(route));
+        found.map_or(&more.rest, |entry| &entry.counts)
+    }
+
+    fn more(&self) -> &More {
+        self.more.get_or_init(|| {
             Box::new(More {
                 entries: std::array::from_fn(|_| Entry::default()),
                 rest: StatusCounts::default(),
             })
-        });
-        let places = (route.0 as usize..).map(|at| &more.entries[at % MORE]);
-        let found = places.take(PROBES).find(|entry| entry.is_of(route));
-        found.map_or(&more.rest, |entry| &entry.counts)
+        })
     }
 
     /// Every route that was counted, with its counts; `None` are all there was no place for.

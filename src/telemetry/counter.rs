@@ -3,6 +3,10 @@
 //! Each belongs to one core, which alone adds to it; the control thread reads it at any time.
 //! With a single writer a relaxed load and a relaxed store are enough: no locked instruction and
 //! no line shared between writers on the request path.
+//!
+//! Built with `--cfg weir_uncounted` nothing is counted: what counting costs is the difference,
+//! which `benches/compare --only cost --weir-uncounted PATH` measures. Such a build is good for
+//! nothing else, since health is judged by counts, too.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -20,7 +24,15 @@ impl Counter {
     /// Adds `n`. Only the owning core may call it.
     #[inline]
     pub fn add(&self, n: u64) {
+        if cfg!(weir_uncounted) {
+            return;
+        }
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Sets it, where it stands for what another process has counted. Only its owner may call it.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
     }
 
     /// The present value, from any thread.

@@ -31,12 +31,31 @@ impl LatencyHistogram {
     /// Counts one value. Only the owning core may call it.
     #[inline]
     pub fn record_micros(&self, micros: u64) {
+        if cfg!(weir_uncounted) {
+            return;
+        }
+        self.bucket(micros).inc();
+        self.sum_micros.add(micros);
+    }
+
+    /// Sets how often values of the bucket `micros` lies in were counted, by another process. Only
+    /// the owner may call it.
+    pub fn set_bucket(&self, micros: u64, count: u64) {
+        self.bucket(micros).set(count);
+    }
+
+    /// Sets the sum of what was counted by another process. Only the owner may call it.
+    pub fn set_sum_micros(&self, sum: u64) {
+        self.sum_micros.set(sum);
+    }
+
+    #[inline]
+    fn bucket(&self, micros: u64) -> &Counter {
         let bucket = bucket_of(micros);
         let ranges = self.ranges.get_or_init(Box::default);
         let fresh = || Box::new(std::array::from_fn(|_| Counter::default()));
         let range = ranges[bucket >> SUB_BITS].get_or_init(fresh);
-        range[bucket & (SUB_COUNT as usize - 1)].inc();
-        self.sum_micros.add(micros);
+        &range[bucket & (SUB_COUNT as usize - 1)]
     }
 
     /// Sum of all values in microseconds.

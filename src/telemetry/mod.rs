@@ -13,3 +13,4 @@ pub mod histogram;
 pub mod quantiles;
 pub mod spans;
 pub mod stats;
+pub mod totals;

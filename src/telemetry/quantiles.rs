@@ -27,8 +27,8 @@ pub struct Quantiles {
 /// The percentiles of all these histograms together.
 #[must_use]
 pub fn quantiles<'a>(histograms: impl Iterator<Item = &'a LatencyHistogram>) -> Quantiles {
-    // One day covers every bucket; two digits are finer than the buckets.
-    let Ok(mut merged) = Histogram::<u64>::new_with_bounds(1, 86_400_000_000, 2) else {
+    // One day covers every bucket; three digits, because two would add as much as the buckets have.
+    let Ok(mut merged) = Histogram::<u64>::new_with_bounds(1, 86_400_000_000, 3) else {
         return Quantiles::default();
     };
     for histogram in histograms {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_all_cores_together_and_within_two_percent() {
+    fn percentiles_are_of_all_cores_together_and_within_one_percent() {
         let cores = [LatencyHistogram::default(), LatencyHistogram::default()];
         for micros in 1..=100_000_u64 {
             cores[usize::from(micros > 90_000)].record_micros(micros);
@@ -67,7 +67,7 @@ mod tests {
             .zip(wanted)
         {
             let wrong = got.abs_diff(wanted);
-            assert!(wrong * 50 <= wanted, "{got} instead of {wanted}");
+            assert!(wrong * 100 <= wanted, "{got} instead of {wanted}");
         }
     }
 

@@ -19,8 +19,12 @@ use crate::telemetry::counter::{Counter, Gauge};
 pub use crate::telemetry::health::HealthStats;
 use crate::telemetry::histogram::LatencyHistogram;
 
-/// One `T` for each core, each in its own allocation so that two cores never share a cache line.
-pub struct PerCore<T>(Arc<[Box<Padded<T>>]>);
+/// One `T` for each core, each in its own allocation so that two cores never share a cache line;
+/// and one for what the process counted that this one took over from, if it did.
+pub struct PerCore<T> {
+    cores: Arc<[Box<Padded<T>>]>,
+    before: Arc<OnceLock<Box<T>>>,
+}
 
 #[repr(align(128))]
 #[derive(Default)]
@@ -28,7 +32,10 @@ struct Padded<T>(T);
 
 impl<T> Clone for PerCore<T> {
     fn clone(&self) -> Self {
-        PerCore(Arc::clone(&self.0))
+        PerCore {
+            cores: Arc::clone(&self.cores),
+            before: Arc::clone(&self.before),
+        }
     }
 }
 
@@ -36,7 +43,16 @@ impl<T: Default> PerCore<T> {
     /// Fresh values for `cores` cores.
     #[must_use]
     pub fn new(cores: usize) -> Self {
-        PerCore((0..cores).map(|_| Box::default()).collect())
+        PerCore {
+            cores: (0..cores).map(|_| Box::default()).collect(),
+            before: Arc::default(),
+        }
+    }
+
+    /// What the process before this one counted. Only the control thread may write it.
+    #[must_use]
+    pub fn before(&self) -> &T {
+        self.before.get_or_init(Box::default)
     }
 }
 
@@ -45,24 +61,31 @@ impl<T> PerCore<T> {
     #[inline]
     #[must_use]
     pub fn of(&self, core: CoreId) -> &T {
-        &self.0[core.index()].0
+        &self.cores[core.index()].0
     }
 
     /// How many cores there are.
     #[must_use]
     pub fn cores(&self) -> usize {
-        self.0.len()
+        self.cores.len()
     }
 
     /// Bytes of all cores, without what the values allocate themselves.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.0.len() * (size_of::<Padded<T>>() + size_of::<Box<Padded<T>>>())
+        self.cores.len() * (size_of::<Padded<T>>() + size_of::<Box<Padded<T>>>())
     }
 
-    /// The values of all cores.
+    /// The values of all cores: what this process did itself.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|padded| &padded.0)
+        self.cores.iter().map(|padded| &padded.0)
+    }
+
+    /// The values of all cores and of the process before: what people are told, so that no count
+    /// falls when one process takes over from another.
+    pub fn all(&self) -> impl Iterator<Item = &T> {
+        let before = self.before.get().map(|before| &**before);
+        self.iter().chain(before)
     }
 }
 
@@ -87,19 +110,38 @@ impl StatusCounts {
         if status == 200 {
             return self.ok.inc();
         }
-        let index = usize::from(status).wrapping_sub(100).min(499);
-        let others = self.others.get_or_init(|| {
-            Box::new(Others {
-                counts: std::array::from_fn(|_| Counter::default()),
-                total: Counter::default(),
-                failed: Counter::default(),
-            })
-        });
+        let index = index_of(status);
+        let others = self.others();
         others.counts[index].inc();
         others.total.inc();
         if index >= 400 {
             others.failed.inc();
         }
+    }
+
+    /// Sets what another process has counted. Only the owner may call it.
+    pub fn set(&self, status: u16, count: u64) {
+        if status == 200 {
+            return self.ok.set(count);
+        }
+        let index = index_of(status);
+        let others = self.others();
+        let more = count.wrapping_sub(others.counts[index].read());
+        others.counts[index].set(count);
+        others.total.add(more);
+        if index >= 400 {
+            others.failed.add(more);
+        }
+    }
+
+    fn others(&self) -> &Others {
+        self.others.get_or_init(|| {
+            Box::new(Others {
+                counts: std::array::from_fn(|_| Counter::default()),
+                total: Counter::default(),
+                failed: Counter::default(),
+            })
+        })
     }
 
     /// All of them.
@@ -132,6 +174,12 @@ impl StatusCounts {
     }
 }
 
+/// The place of a status among the others.
+#[inline]
+fn index_of(status: u16) -> usize {
+    usize::from(status).wrapping_sub(100).min(499)
+}
+
 /// What one core counts for one listener.
 #[derive(Default)]
 pub struct ListenerStats {
@@ -151,6 +199,19 @@ pub struct ListenerStats {
     pub latency: LatencyHistogram,
     /// Accepts that failed (out of descriptors, for example).
     pub accept_errors: Counter,
+}
+
+impl ListenerStats {
+    /// The plain counters, with what one process calls them to another.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &Counter); 4] {
+        [
+            ("accept_errors", &self.accept_errors),
+            ("bytes_received", &self.bytes_received),
+            ("bytes_sent", &self.bytes_sent),
+            ("connections", &self.connections),
+        ]
+    }
 }
 
 /// What one core counts for one backend.
@@ -194,6 +255,29 @@ pub struct BackendStats {
     pub faults: [Counter; Fault::ALL.len()],
     /// From the request's hand-over to the response's head.
     pub latency: LatencyHistogram,
+}
+
+impl BackendStats {
+    /// The plain counters, with what one process calls them to another.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &Counter); 14] {
+        [
+            ("bytes_received", &self.bytes_received),
+            ("bytes_sent", &self.bytes_sent),
+            ("connect_failures", &self.connect_failures),
+            ("connects", &self.connects),
+            ("hedges", &self.hedges),
+            ("hedges_won", &self.hedges_won),
+            ("retries", &self.retries),
+            ("retries_refused", &self.retries_refused),
+            ("reuses", &self.reuses),
+            ("shadow_busy_micros", &self.shadow_busy_micros),
+            ("shadow_chosen", &self.shadow_chosen),
+            ("shadow_compared", &self.shadow_compared),
+            ("shadow_differed", &self.shadow_differed),
+            ("suspensions", &self.suspensions),
+        ]
+    }
 }
 
 /// What one core counts of itself.

@@ -92,6 +92,18 @@ test("imbalance is the busiest core over the mean", () => {
   assert.equal(found.imbalance, 1.5);
 });
 
+test("a node of the cluster is behind where one of its cores is", () => {
+  const node = (over) => ({ node: "n0", standing: "alive", phase: "serving", epoch: 7, adopted: 7, cores: [7, 7], ...over });
+  const rows = rates.members({ cluster: [
+    node({ this: true, heard_ms: undefined }), node({ node: "n1", adopted: 6, cores: [7, 6], heard_ms: 120 }),
+    node({ node: "n2", standing: "dead", epoch: 9, adopted: 3, cores: [3, 3] }), { node: "n3", standing: "suspect" },
+  ] });
+  assert.deepEqual(rows.map((row) => [row.name, row.mine, row.epoch, row.late, row.behind]),
+    [["n0", true, 7, 0, false], ["n1", false, 6, 1, true], ["n2", false, 3, 2, false], ["n3", false, null, 0, false]]);
+  assert.equal(rows[1].heard, 120);
+  assert.deepEqual(rates.members({ cluster: [] }), []);
+});
+
 test("figures have three digits and a unit", () => {
   assert.equal(format.time(950), "950 \u00b5s");
   assert.equal(format.time(12345), "12.3 ms");

@@ -6,3 +6,4 @@ mod counts;
 mod decisions;
 mod routes;
 mod traces;
+mod truth;

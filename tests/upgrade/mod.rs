@@ -4,6 +4,6 @@
 mod failing;
 mod handing;
 mod knowing;
-mod load;
+pub mod load;
 mod supervised;
 mod under_load;

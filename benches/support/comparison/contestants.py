@@ -12,7 +12,15 @@ from pathlib import Path
 from .host import REPOSITORY, first_line_of
 
 BACKEND_PORT = 9001
-PORTS = {"l7": 8101, "l4": 8102, "l7-log": 8103, "shard": 8104}
+PORTS = {
+    "l7": 8101,
+    "l4": 8102,
+    "l7-log": 8103,
+    "shard": 8104,
+    "cost-traces": 8106,
+    "cost-log": 8107,
+    "cost-log-decisions": 8108,
+}
 # Between the ports of proxies that run at the same time.
 PORT_STEP = 10
 ADMIN_PORT = 9901
@@ -55,9 +63,10 @@ class Weir:
     binary: str
     environment: dict = field(default_factory=dict)
     family = "weir"
+    is_judged = True
 
     def takes(self, scenario):
-        return scenario.kind != "shard"
+        return is_plain(scenario)
 
     def version(self):
         return first_line_of([self.binary, "--version"])
@@ -123,6 +132,56 @@ address = "127.0.0.1:{BACKEND_PORT}"
         return self.launch_with(head + rule + groups, kind, workdir)
 
 
+LOG = """
+[access_log]
+path = "@workdir@/access.log"
+format = "json"
+"""
+# What each kind of cost scenario switches on. The one backend is the collector of traces as well.
+SEEING = {
+    "cost-traces": f"""
+[admin]
+address = "127.0.0.1:{ADMIN_PORT}"
+
+[tracing]
+otlp = "http://127.0.0.1:{BACKEND_PORT}/v1/traces"
+sample = 100
+""",
+    "cost-log": LOG,
+    "cost-log-decisions": f"""{LOG}
+[decision_log]
+path = "@workdir@/decisions"
+""",
+}
+
+
+@dataclass(frozen=True)
+class CostedWeir(Weir):
+    """weir as config/bench/l7.toml has it, with what the scenario is about, or without."""
+
+    sees: bool = False
+    is_judged: bool = True
+
+    def takes(self, scenario):
+        named = [target.peer for target in scenario.targets]
+        return scenario.kind in SEEING and (self.is_judged or self.name in named)
+
+    def scraped_at(self, kind):
+        """The port of the metrics that are asked for all the time, if they are."""
+        return ADMIN_PORT if self.sees and "[admin]" in SEEING[kind] else None
+
+    def launch(self, kind, workdir, port):
+        text = (WEIR_CONFIGS / "l7.toml").read_text().replace(f":{PORTS['l7']}", f":{port}")
+        if self.sees:
+            text += SEEING[kind].replace("@workdir@", str(workdir))
+        return self.launch_with(text, kind, workdir)
+
+
+def is_plain(scenario):
+    """Whether every proxy can take part."""
+    return scenario.kind in ("l4", "l7", "l7-log")
+
+
 @dataclass(frozen=True)
 class Haproxy:
     """With splice it is splice-response: splice-auto decided against splicing on this machine, even
@@ -137,7 +196,7 @@ class Haproxy:
     family = "haproxy"
 
     def takes(self, scenario):
-        return scenario.kind != "shard" and (scenario.large_bodies or not self.splice)
+        return is_plain(scenario) and (scenario.large_bodies or not self.splice)
 
     def version(self):
         return first_line_of([self.binary, "-v"])
@@ -194,7 +253,7 @@ class Envoy:
     family = "envoy"
 
     def takes(self, scenario):
-        return scenario.kind != "shard"
+        return is_plain(scenario)
 
     def version(self):
         return first_line_of([self.binary, "--version"])

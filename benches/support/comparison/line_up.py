@@ -10,6 +10,7 @@ from .contestants import (
     BACKEND_PORT,
     NGINX_STREAM_MODULE,
     PORTS,
+    CostedWeir,
     Envoy,
     Haproxy,
     Nginx,
@@ -27,6 +28,11 @@ def add_proxy_arguments(parser):
     )
     parser.add_argument(
         "--weir-io", choices=["epoll"], help="also run weir with WEIR_IO set to this"
+    )
+    parser.add_argument(
+        "--weir-uncounted",
+        metavar="PATH",
+        help="a weir built with RUSTFLAGS='--cfg weir_uncounted', for the cost scenarios",
     )
     parser.add_argument("--envoy", metavar="PATH", help="also compare this Envoy")
     parser.add_argument(
@@ -73,7 +79,11 @@ def offer_weir(arguments):
         Weir("weir", arguments.weir),
         ShardedWeir("weir-3", arguments.weir, tenants=3),
         ShardedWeir(f"weir-{SHARD_TENANTS}", arguments.weir, tenants=SHARD_TENANTS),
+        CostedWeir("weir-plain", arguments.weir, is_judged=False),
+        CostedWeir("weir-seeing", arguments.weir, sees=True),
     ]
+    if arguments.weir_uncounted:
+        offered.append(CostedWeir("weir-uncounted", arguments.weir_uncounted, is_judged=False))
     if arguments.weir_io:
         offered.append(
             Weir(f"weir-{arguments.weir_io}", arguments.weir, {"WEIR_IO": arguments.weir_io})

@@ -10,9 +10,11 @@ wrk.lua).
 import http.client
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from .host import LOAD_CORE, BenchError
 HERE = Path(__file__).resolve().parent
 WRK_GRACE_SECONDS = 10
 HOLD_SECONDS_MAX = 120
+SCRAPE_EVERY_SECONDS = 1.0
 
 
 def probe_answer(port, path):
@@ -78,6 +81,48 @@ def parse_wrk(output, complaint):
         if line.startswith("RESULT "):
             return json.loads(line.removeprefix("RESULT "))
     raise BenchError(f"wrk printed no result: {output[-500:]} {complaint[-500:]}")
+
+
+class Scraping:
+    """A Prometheus that asks every second, fifteen times as often as it would by default, until
+    the block ends; a block without a page is an error. Prometheus is on another machine, so what
+    it does here with its pages must not be in the way of clients: the thread is let in where
+    nobody else wants to.
+    """
+
+    def __init__(self, port):
+        self.port = port
+        self.pages = 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.ask_on, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.over.set()
+        self.thread.join()
+        if kind is None and not self.pages:
+            raise BenchError("no page of metrics was answered")
+
+    def ask_on(self):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        while not self.over.wait(SCRAPE_EVERY_SECONDS):
+            self.pages += scrape(self.port) > 0
+
+
+def scrape(port):
+    """The bytes of a page of metrics, 0 if there was none."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        page = connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+    return len(page) if b"weir_build_info" in page[:4096] else 0
 
 
 def run_download(stage, port, scenario, seconds):

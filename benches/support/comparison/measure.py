@@ -16,7 +16,7 @@ from . import cpu
 from .backend import BODY_BYTES
 from .contestants import PORT_STEP, PORTS
 from .host import LOAD_CORE, PROXY_CORE, BenchError
-from .load import IdleConnections, probe_answer, run_download, run_wrk
+from .load import IdleConnections, Scraping, probe_answer, run_download, run_wrk
 from .scenarios import CPU, IDLE_BYTES
 from .stage import Stage, tail_of
 
@@ -98,6 +98,9 @@ def measure_together(bench, line_up, scenario):
         for _, port, _ in stages:
             probe_answer(port, scenario.path)
         clients = running.enter_context(ThreadPoolExecutor(len(line_up)))
+        scraped = [c.scraped_at(scenario.kind) for c in line_up if hasattr(c, "scraped_at")]
+        for port in filter(None, scraped):
+            running.enter_context(Scraping(port))
 
         def load_all(seconds):
             ports = [port for _, port, _ in stages]
@@ -105,17 +108,24 @@ def measure_together(bench, line_up, scenario):
             run = partial(run_wrk, bench, seconds=seconds)
             return list(clients.map(run, ports, asked))
 
-        load_all(bench.warmup)
+        warmed = load_all(bench.warmup)
         pids = [pid for pid, _, _ in stages]
         neighbours = Neighbours(pids, bench.backend_pid)
         before = [cpu.read_cpu(pid) for pid in pids]
         results = load_all(bench.seconds)
         spent = [cpu.read_cpu(pid).since(earlier) for pid, earlier in zip(pids, before)]
         shares = neighbours.shares()
-        return {
+        cells = {
             contestant.name: figures(result, used, pid, scenario) | shares
             for contestant, result, used, pid in zip(line_up, results, spent, pids)
         }
+        logs = [log for _, _, log in stages]
+    for contestant, log, warm in zip(line_up, logs, warmed):
+        # Counted when the proxy has ended, so that nothing is still in a buffer.
+        if log.exists():
+            cell = cells[contestant.name]
+            check_log(cell, log, warm["requests"] + cell["requests"])
+    return cells
 
 
 def failed_cell(error):

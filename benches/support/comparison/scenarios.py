@@ -28,7 +28,7 @@ class Target:
 @dataclass(frozen=True)
 class Scenario:
     name: str
-    kind: str  # "l4", "l7", "l7-log" or "shard": which listener and which features
+    kind: str  # "l4", "l7", "l7-log", "shard" or "cost-...": which listener and which features
     load: str  # "requests", "bulk" or "idle"
     connections: int
     path: str = "/"
@@ -76,6 +76,14 @@ def sharded(name, tenants):
     )
 
 
+def cost(kind, limit, peers=("weir-plain",)):
+    """weir with something switched on against weir with nothing of the kind, side by side: what
+    seeing costs. What counting costs shows beside a weir that does not even count.
+    """
+    targets = tuple(Target(CPU, limit, peer) for peer in peers)
+    return Scenario(kind, kind, "requests", 64, targets=targets, together=True)
+
+
 def bulk(name, kind):
     return Scenario(name, kind, "bulk", 1, "/100m", targets=(Target(CPU, 1.0, "haproxy-splice"),))
 
@@ -115,6 +123,9 @@ SCENARIOS = (
     paced_together("l7-together-paced", "l7"),
     sharded("shard-hot", 3),
     sharded("shard-spread", SHARD_TENANTS),
+    cost("cost-traces", 1.03, ("weir-plain", "weir-uncounted")),
+    cost("cost-log", 1.05),
+    cost("cost-log-decisions", 1.05),
     bulk("l4-bulk", "l4"),
     bulk("l7-bulk", "l7"),
     idle("idle-mem-l4", "l4"),

@@ -20,6 +20,7 @@ mod gate;
 mod interface;
 mod problem;
 mod profile;
+mod sending;
 mod status;
 mod token;
 mod v1;
@@ -38,7 +39,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::IncomingStream;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use self::token::Token;
 use crate::control::gossip::Cluster;
@@ -49,11 +50,12 @@ use crate::control::store::Following;
 use crate::control::view::View;
 use crate::link::survey::Surveyor;
 use crate::telemetry::exemplars::Exemplars;
-use crate::telemetry::exposition::{self, Detail, Dialect, Facts};
+use crate::telemetry::exposition::{self, Detail, Dialect, Facts, Parts};
 use crate::telemetry::stats::{ControlStats, CoreStats, LogStats};
 
 pub(super) use interface::{Interface, Sockets};
 pub use profile::Profile;
+pub(super) use sending::PAGES_MAX;
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -63,6 +65,15 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// What was last found of how shard rules share keys out.
 #[derive(Default)]
 pub struct Shares(v1::Shares);
+
+/// Places of pages of metrics that are being made.
+pub struct Pages(Arc<Semaphore>);
+
+impl Default for Pages {
+    fn default() -> Pages {
+        Pages(Arc::new(Semaphore::new(PAGES_MAX)))
+    }
+}
 
 /// What the pages are made from.
 pub struct Sources {
@@ -86,6 +97,8 @@ pub struct Sources {
     pub exemplars: Exemplars,
     /// How finely the metrics page tells backends apart.
     pub detail: Detail,
+    /// How many pages of metrics may be made at one time.
+    pub pages: Pages,
     /// What asks cores for their connections.
     pub surveyors: Mutex<Vec<Surveyor>>,
     /// What shard rules share out.
@@ -124,8 +137,8 @@ fn router(sources: Arc<Sources>, token: Option<Token>) -> Router {
         .with_state(sources)
 }
 
-/// The page is made beside the control thread, which has more to do: one of ten thousand backends
-/// is tens of megabytes.
+/// The page is made beside the control thread, which has more to do, and sent while it is made: one
+/// of ten thousand backends is tens of megabytes.
 async fn metrics(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Response {
     let accepted = headers.get_all(header::ACCEPT).iter();
     let mut accepted = accepted.filter_map(|value| value.to_str().ok());
@@ -134,24 +147,27 @@ async fn metrics(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Res
         true => (Dialect::OpenMetrics, OPENMETRICS),
         false => (Dialect::Text, "text/plain; version=0.0.4; charset=utf-8"),
     };
-    match tokio::task::spawn_blocking(move || metrics_page(&sources, dialect)).await {
-        Ok(text) => answer(StatusCode::OK, kind, text),
-        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "no page"),
-    }
+    let places = Arc::clone(&sources.pages.0);
+    let make = move |mut sender: sending::Sender| {
+        let parts = Box::new(move |part, is_last| sender.put(part, is_last));
+        metrics_page(&sources, dialect, parts);
+    };
+    sending::page(places, kind, make).await
 }
 
-fn metrics_page(sources: &Sources, dialect: Dialect) -> String {
-    let view = sources.view.load();
+fn metrics_page(sources: &Sources, dialect: Dialect, parts: Parts) {
+    let view = sources.view.load_full();
     let view = view.as_ref();
+    let exemplars = sources.exemplars.read();
     let threads = sources.cores.iter();
     let threads = threads.map(|core| process::thread_times(core.thread.read()));
-    exposition::render(&Facts {
+    let facts = Facts {
         version: VERSION,
         epoch: sources.progress.borrow().published,
         dialect,
         detail: sources.detail,
         listeners: view.map(|view| view.listener_facts()).unwrap_or_default(),
-        exemplars: &sources.exemplars.read(),
+        exemplars: &exemplars,
         routes: view.map(|view| view.route_facts()).unwrap_or_default(),
         groups: view
             .map(|view| view.group_facts(sources.handle.health()))
@@ -168,7 +184,8 @@ fn metrics_page(sources: &Sources, dialect: Dialect) -> String {
         cluster: sources.cluster.as_ref().map(Cluster::facts),
         log: sources.log.as_deref(),
         process: process::facts(sources.started),
-    })
+    };
+    exposition::render(&facts, parts);
 }
 
 async fn live(State(sources): State<Arc<Sources>>) -> Response {

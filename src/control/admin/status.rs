@@ -147,7 +147,7 @@ fn listener(entry: &ListenerEntry, table: &Table) -> Value {
         "bytes_sent": sum(stats, |core| core.bytes_sent.read()),
         "requests": codes(stats, |core| &core.requests),
         "faults": faults(stats, |core| &core.faults),
-        "duration_ms": latency(quantiles(stats.iter().map(|core| &core.latency))),
+        "duration_ms": latency(quantiles(stats.all().map(|core| &core.latency))),
     })
 }
 
@@ -196,17 +196,17 @@ fn backend(entry: &BackendEntry, health: &Health) -> Value {
         "bytes_received": sum(stats, |core| core.bytes_received.read()),
         "requests": codes(stats, |core| &core.requests),
         "faults": faults(stats, |core| &core.faults),
-        "response_ms": latency(quantiles(stats.iter().map(|core| &core.latency))),
+        "response_ms": latency(quantiles(stats.all().map(|core| &core.latency))),
     })
 }
 
 pub(super) fn sum<T>(stats: &PerCore<T>, value: impl Fn(&T) -> u64) -> u64 {
-    stats.iter().map(value).sum()
+    stats.all().map(value).sum()
 }
 
 fn codes<T>(stats: &PerCore<T>, counts: impl Fn(&T) -> &StatusCounts) -> Value {
     let mut sums = BTreeMap::<u16, u64>::new();
-    for (code, count) in stats.iter().flat_map(|core| counts(core).iter()) {
+    for (code, count) in stats.all().flat_map(|core| counts(core).iter()) {
         *sums.entry(code).or_default() += count;
     }
     sums.into_iter()

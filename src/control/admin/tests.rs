@@ -57,6 +57,7 @@ async fn site() -> Site {
         log: Some(Arc::default()),
         exemplars: Exemplars::default(),
         detail: Detail::default(),
+        pages: Pages::default(),
         surveyors: Vec::new().into(),
         shares: Shares::default(),
         profile: Profile::default(),

@@ -14,7 +14,7 @@ use super::{Control, LOOK_EVERY};
 use crate::base::epoch::Epoch;
 use crate::config::{Config, Members, checked};
 use crate::control::access_log::LogHandle;
-use crate::control::admin::{self, Interface, Profile, Shares, Sources};
+use crate::control::admin::{self, Interface, Pages, Profile, Shares, Sources};
 use crate::control::change::Snapshot;
 use crate::control::collector::collect;
 use crate::control::core::{ControlSetup, Ready};
@@ -186,6 +186,7 @@ fn sources_of(
             .map(LogHandle::exemplars)
             .unwrap_or_default(),
         detail: Detail::default(),
+        pages: Pages::default(),
         surveyors: std::mem::take(&mut setup.surveyors).into(),
         shares: Shares::default(),
         profile: Profile::default(),

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::counting::Heir;
 use super::{Control, Ending, GRACE};
 use crate::config::Config;
 use crate::control::store::{Revision, Store, StoreError};
@@ -48,6 +49,10 @@ pub(super) struct Upgrade {
     claim: Option<Claim>,
     /// Another process has taken over.
     over: bool,
+    /// That process, as long as it is to be told what is counted here.
+    pub(super) heir: Option<Heir>,
+    /// The process that was taken over from still tells what it counts.
+    pub(super) hears: bool,
     /// Why the process that was to be taken over from goes on.
     pub(super) kept: Option<String>,
 }
@@ -66,6 +71,8 @@ impl Upgrade {
             frozen: claim.is_some(),
             claim,
             over: false,
+            heir: None,
+            hears: false,
             kept: None,
         }
     }
@@ -95,6 +102,11 @@ impl Upgrade {
     /// Whether another process has taken over.
     pub(super) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Whether another process is to be told what a third one still counts.
+    pub(super) fn owes_counts(&self) -> bool {
+        self.heir.is_some() && self.hears
     }
 
     /// The next step.
@@ -162,6 +174,7 @@ impl Control {
             Step::Reopened(store, revision) => self.reopened(store, revision),
             Step::Concluded(Ok(reload)) => self.taken(reload),
             Step::Concluded(Err(why)) => self.not_taken(why),
+            Step::Counted(totals) => self.inherit(totals),
         }
     }
 
@@ -228,7 +241,7 @@ impl Control {
     /// Another process serves in place of this one.
     fn given(&mut self, pid: u32) {
         tracing::info!(pid, "handed over");
-        self.upgrade.giving = None;
+        self.upgrade.heir = self.upgrade.giving.take().map(Heir::new);
         self.upgrade.door = None;
         self.upgrade.over = true;
         self.heartbeats = None;
@@ -308,6 +321,7 @@ impl Control {
     /// This process is the one from now on.
     fn taken(&mut self, reload: bool) {
         self.upgrade.frozen = false;
+        self.upgrade.hears = true;
         self.reload_wanted |= reload;
         tracing::info!(epoch = %self.handle.snapshot().epoch, "taken over");
         self.open_for_all();

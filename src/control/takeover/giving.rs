@@ -16,6 +16,7 @@ use std::sync::Arc;
 use super::line::{DESCRIPTORS_MAX, Line};
 use super::words::{PROTOCOL, Place, State, Word};
 use crate::control::store::{Revision, Store};
+use crate::telemetry::totals::Totals;
 
 /// How long a new process that did not succeed may take to end by itself before it is killed.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -39,6 +40,8 @@ pub enum Step {
     Reopened(Arc<dyn Store>, Revision),
     /// The new process' side is over: whether to reload, or why it is to end.
     Concluded(Result<bool, String>),
+    /// What the process that was taken over from has counted so far; none once it has ended.
+    Counted(Option<Box<Totals>>),
 }
 
 /// What is handed over.

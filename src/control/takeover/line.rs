@@ -17,12 +17,16 @@ use rustix::net::{
 };
 
 use super::words::Word;
+use crate::telemetry::totals::Totals;
 
 /// Descriptors of one word; the kernel takes 253 at most.
 pub(super) const DESCRIPTORS_MAX: usize = 128;
 
 /// Bytes of one word: 16,384 groups of backends with something known of each stay below.
 const WORD_BYTES_MAX: usize = 256 << 20;
+
+/// How long the new process may take to hear what was counted. It has a thread that listens.
+const TELL_WITHIN: Duration = Duration::from_secs(2);
 
 /// A refusal is a courtesy; nobody is waited for.
 const REFUSE_WITHIN: Duration = Duration::from_millis(100);
@@ -42,6 +46,15 @@ impl Line {
     /// Out of descriptors.
     pub fn try_clone(&self) -> io::Result<Line> {
         self.0.try_clone().map(Line)
+    }
+
+    /// Tells the process that has taken over what was counted here.
+    ///
+    /// # Errors
+    /// When it does not listen any more, or takes too long.
+    pub fn tell(&self, totals: Totals) -> io::Result<()> {
+        self.wait_at_most(Some(TELL_WITHIN))?;
+        self.send(&Word::Counted(Box::new(totals)), &[])
     }
 
     /// How long a word may take from now on; for ever, if not said.

@@ -13,7 +13,8 @@
 //! 2. The old one finishes the change under way, answers further ones with 503, closes the store,
 //!    and says `Sockets`, as often as needed, and `State`.
 //! 3. The new one opens the store, plans, adopts on all cores and says `Serving`: both serve.
-//! 4. The old one says `Yours`, accepts nothing more, drains and ends.
+//! 4. The old one says `Yours`, accepts nothing more, drains and ends. Meanwhile it says `Counted`
+//!    once a second, and once more when its last connection has ended.
 //! 5. The new one opens the admin interface and the door for heartbeats on the old one's sockets
 //!    and allows changes.
 //!

@@ -158,7 +158,7 @@ impl Claim {
 }
 
 /// Says that every core serves, and waits for the old process' last word in a thread of its own;
-/// [`Step::Concluded`] follows.
+/// [`Step::Concluded`] follows, and [`Step::Counted`] until that process has ended.
 ///
 /// # Errors
 /// When there can be no thread.
@@ -166,9 +166,29 @@ pub fn conclude(claim: Claim, steps: mpsc::Sender<Step>) -> io::Result<()> {
     let thread = std::thread::Builder::new().name("weir-upgrade".into());
     thread.spawn(move || {
         let concluded = last_word(&claim.line);
-        let _ = steps.blocking_send(Step::Concluded(concluded));
+        let is_taken = concluded.is_ok();
+        let heard = steps.blocking_send(Step::Concluded(concluded));
+        if is_taken && heard.is_ok() {
+            hear_counts(&claim.line, &steps);
+        }
     })?;
     Ok(())
+}
+
+/// What the old process counts while it drains. It ends when that process does.
+fn hear_counts(line: &Line, steps: &mpsc::Sender<Step>) {
+    loop {
+        let totals = match line.receive() {
+            Ok(Some((Word::Counted(totals), _))) => Some(totals),
+            // A word of a later version; what it counts may still come.
+            Ok(Some(_)) => continue,
+            Ok(None) | Err(_) => None,
+        };
+        let is_over = totals.is_none();
+        if steps.blocking_send(Step::Counted(totals)).is_err() || is_over {
+            return;
+        }
+    }
 }
 
 /// There is no limit of time: as long as the line is open the old process has not decided, and

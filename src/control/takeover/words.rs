@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::epoch::Epoch;
 use crate::control::health::Known;
+use crate::telemetry::totals::Totals;
 
 /// Rises when a word changes its meaning; the old process refuses a number it does not know.
 pub(super) const PROTOCOL: u32 = 1;
@@ -25,6 +26,9 @@ pub(super) enum Word {
         /// Its version.
         version: String,
     },
+    /// What the old process has counted so far, again and again while it drains, after
+    /// [`Word::Yours`].
+    Counted(Box<Totals>),
     /// The old process goes on; the new one is to end.
     Keep {
         /// Why.

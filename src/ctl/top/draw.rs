@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style, Stylize as _};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Sparkline, Table};
 
-use super::overview::Overview;
+use super::overview::{Member, Overview};
 use super::rates::{BackendRates, Rates, imbalance};
 use super::screen::{Panel, Screen, Sort};
 
@@ -98,11 +98,24 @@ fn figure_lines(now: &Overview, screen: &Screen) -> Vec<Line<'static>> {
         bytes(resident as f64),
         uneven.map_or("-".to_owned(), |uneven| format!("{uneven:.2}")),
     );
+    let third = format!("{third}{}", cluster(&now.cluster));
     vec![
         Line::from(first).bold(),
         answers_line(rates),
         Line::from(third),
     ]
+}
+
+/// How the nodes of the cluster stand, where there is one.
+fn cluster(members: &[Member]) -> String {
+    if members.is_empty() {
+        return String::new();
+    }
+    let there = || members.iter().filter(|member| member.standing == "alive");
+    let newest = there().map(|member| member.epoch).max().unwrap_or(0);
+    let behind = there().filter(|member| member.adopted.is_none_or(|epoch| epoch < newest));
+    let (alive, all, behind) = (there().count(), members.len(), behind.count());
+    format!("   nodes {alive} of {all}, {behind} behind")
 }
 
 fn answers_line(rates: &Rates) -> Line<'static> {

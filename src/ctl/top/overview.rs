@@ -10,6 +10,8 @@ use serde_json::Value;
 pub(super) struct Overview {
     pub at_ms: u64,
     pub nodes: Vec<Node>,
+    #[serde(default)]
+    pub cluster: Vec<Member>,
     pub listeners: Vec<Listener>,
     pub shards: Vec<Shard>,
     pub groups: Vec<Group>,
@@ -31,6 +33,15 @@ pub(super) struct Node {
     pub cpu_seconds: f64,
     pub resident_bytes: u64,
     pub cores: Vec<Core>,
+}
+
+/// A node of the cluster; one that was not heard yet says nothing of itself.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Member {
+    pub standing: String,
+    #[serde(default)]
+    pub epoch: u64,
+    pub adopted: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -11,8 +11,15 @@ use std::net::{IpAddr, SocketAddr};
 use crate::base::epoch::Epoch;
 use crate::telemetry::access_log::frame::Texts;
 use crate::telemetry::access_log::names::LogNames;
+use crate::telemetry::access_log::room::{Put, Room};
 use crate::telemetry::access_log::stamp::Stamp;
 use crate::telemetry::access_log::{AccessRecord, escape, httplog, request_id};
+
+/// Longest text of an IPv6 address, with an IPv4 address in it.
+const IPV6_BYTES_MAX: usize = 45;
+
+/// Everything of a line of JSON but names and texts: keys, numbers, times, and an address.
+const JSON_FIXED_BYTES_MAX: usize = 640;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,17 +90,32 @@ impl LineWriter {
         record: &AccessRecord,
         texts: &Texts<'_>,
     ) {
-        out.extend_from_slice(b"{\"time\":\"");
-        out.extend_from_slice(self.stamp.rfc3339(record.ended_unix_micros));
-        out.push(b'.');
+        let begin = out.len();
+        out.resize(begin + json_bytes_max(names, record, texts), 0);
+        let mut room = Room::new(&mut out[begin..]);
+        self.json_into(&mut room, names, record, texts);
+        let end = begin + room.length();
+        out.truncate(end);
+    }
+
+    fn json_into(
+        &mut self,
+        out: &mut Room<'_>,
+        names: &LogNames,
+        record: &AccessRecord,
+        texts: &Texts<'_>,
+    ) {
+        out.put(b"{\"time\":\"");
+        out.put(self.stamp.rfc3339(record.ended_unix_micros));
+        out.put(b".");
         padded(out, record.ended_unix_micros % 1_000_000 / 1000);
-        out.extend_from_slice(b"Z\"");
-        out.extend_from_slice(names.listener_json(record.listener));
+        out.put(b"Z\"");
+        out.put(names.listener_json(record.listener));
         json_text(out, b",\"route\":\"", texts.route);
         json_text(out, b",\"shard\":\"", texts.shard);
-        out.extend_from_slice(b",\"client\":\"");
+        out.put(b",\"client\":\"");
         address(out, record.client);
-        out.push(b'"');
+        out.put(b"\"");
         json_text(out, b",\"method\":\"", texts.method);
         json_text(out, b",\"target\":\"", texts.target);
         json_text(out, b",\"host\":\"", texts.host);
@@ -102,12 +124,12 @@ impl LineWriter {
         }
         json_number(out, b",\"bytes_received\":", record.bytes_received);
         json_number(out, b",\"bytes_sent\":", record.bytes_sent);
-        out.extend_from_slice(b",\"duration_ms\":");
+        out.put(b",\"duration_ms\":");
         millis(out, record.duration_micros);
         if let Some(backend) = record.backend {
-            out.extend_from_slice(b",\"upstream_ms\":");
+            out.put(b",\"upstream_ms\":");
             millis(out, record.upstream_micros);
-            out.extend_from_slice(names.backend_json(backend));
+            out.put(names.backend_json(backend));
         }
         let epoch = Epoch(record.epoch);
         json_number(out, b",\"epoch\":", epoch.revision());
@@ -127,7 +149,7 @@ impl LineWriter {
         }
         json_text(out, b",\"user_agent\":\"", texts.user_agent);
         json_text(out, b",\"referer\":\"", texts.referer);
-        out.extend_from_slice(b"}\n");
+        out.put(b"}\n");
     }
 }
 
@@ -162,58 +184,83 @@ fn combined_quoted(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-fn json_text(out: &mut Vec<u8>, key: &[u8], text: &[u8]) {
+/// Bytes of a line of JSON, at most.
+fn json_bytes_max(names: &LogNames, record: &AccessRecord, texts: &Texts<'_>) -> usize {
+    let texts = [
+        texts.route,
+        texts.shard,
+        texts.method,
+        texts.target,
+        texts.host,
+        texts.user_agent,
+        texts.referer,
+    ];
+    let backend = record
+        .backend
+        .map_or(&b""[..], |slot| names.backend_json(slot));
+    let names = names.listener_json(record.listener).len() + backend.len();
+    let texts = texts.iter().map(|text| escape::json_bytes_max(text));
+    JSON_FIXED_BYTES_MAX + names + texts.sum::<usize>()
+}
+
+fn json_text<O: Put>(out: &mut O, key: &[u8], text: &[u8]) {
     if !text.is_empty() {
-        out.extend_from_slice(key);
+        out.put(key);
         escape::json(out, text);
-        out.push(b'"');
+        out.put(b"\"");
     }
 }
 
-fn json_number(out: &mut Vec<u8>, key: &[u8], value: u64) {
-    out.extend_from_slice(key);
+fn json_number<O: Put>(out: &mut O, key: &[u8], value: u64) {
+    out.put(key);
     number(out, value);
 }
 
-pub(super) fn number(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+pub(super) fn number<O: Put>(out: &mut O, value: u64) {
+    out.put(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Three digits with leading zeros, of a value below 1000.
-pub(super) fn padded(out: &mut Vec<u8>, value: u64) {
+pub(super) fn padded<O: Put>(out: &mut O, value: u64) {
     let digit = |weight: u64| b'0' + (value / weight % 10) as u8;
-    out.extend_from_slice(&[digit(100), digit(10), digit(1)]);
+    out.put(&[digit(100), digit(10), digit(1)]);
 }
 
-fn millis(out: &mut Vec<u8>, micros: u64) {
+fn millis<O: Put>(out: &mut O, micros: u64) {
     number(out, micros / 1000);
-    out.push(b'.');
+    out.put(b".");
     padded(out, micros % 1000);
 }
 
-pub(super) fn address(out: &mut Vec<u8>, address: SocketAddr) {
+pub(super) fn address<O: Put>(out: &mut O, address: SocketAddr) {
     if address.is_ipv6() {
-        out.push(b'[');
+        out.put(b"[");
         ip(out, address.ip());
-        out.extend_from_slice(b"]:");
+        out.put(b"]:");
     } else {
         ip(out, address.ip());
-        out.push(b':');
+        out.put(b":");
     }
     number(out, u64::from(address.port()));
 }
 
-fn ip(out: &mut Vec<u8>, ip: IpAddr) {
+fn ip<O: Put>(out: &mut O, ip: IpAddr) {
     match ip {
         IpAddr::V4(v4) => {
             let [a, b, c, d] = v4.octets();
             number(out, u64::from(a));
             for octet in [b, c, d] {
-                out.push(b'.');
+                out.put(b".");
                 number(out, u64::from(octet));
             }
         }
-        // A Vec takes every write.
-        IpAddr::V6(v6) => drop(write!(out, "{v6}")),
+        IpAddr::V6(v6) => {
+            let mut text = [0; IPV6_BYTES_MAX];
+            let mut left = &mut text[..];
+            // There is room for every address.
+            drop(write!(left, "{v6}"));
+            let length = IPV6_BYTES_MAX - left.len();
+            out.put(&text[..length]);
+        }
     }
 }

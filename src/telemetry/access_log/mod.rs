@@ -13,6 +13,7 @@ pub mod format;
 pub mod frame;
 mod httplog;
 pub mod names;
+pub mod room;
 pub mod stamp;
 
 use std::net::SocketAddr;
@@ -164,9 +165,12 @@ pub fn encode_texts(out: &mut Vec<u8>, texts: &Texts<'_>) {
         shard,
         trace,
     } = *texts;
-    for text in [
+    let texts = [
         method, target, host, user_agent, referer, route, shard, trace,
-    ] {
+    ];
+    let most: usize = texts.iter().map(|text| 2 + text.len()).sum();
+    out.reserve(most.min(texts.len() * (2 + LOG_TEXT_BYTES_MAX)));
+    for text in texts {
         let length = text.len().min(LOG_TEXT_BYTES_MAX);
         // LOG_TEXT_BYTES_MAX fits, which frame.rs asserts.
         out.extend_from_slice(&(length as u16).to_le_bytes());
@@ -219,6 +223,14 @@ impl AccessLogSender {
     #[must_use]
     pub fn tells_decisions(&self) -> bool {
         self.telling.decisions
+    }
+
+    /// Whether anything may be told of a request whose trace is recorded or not. That a sample of
+    /// the access log leaves it out is known at its end only, because failures are kept.
+    #[inline]
+    #[must_use]
+    pub fn may_tell(&self, traced: bool) -> bool {
+        traced || self.telling.decisions || self.telling.lines.is_some()
     }
 
     /// Whether the access log has this one.

@@ -37,7 +37,7 @@ struct Entities<'p, 'a, T> {
 
 /// Every core of every one that is told together.
 fn cores<'a, T>(stats: &[&'a PerCore<T>]) -> impl Iterator<Item = &'a T> {
-    stats.iter().flat_map(|stats| stats.iter())
+    stats.iter().flat_map(|stats| stats.all())
 }
 
 impl<T> Entities<'_, '_, T> {

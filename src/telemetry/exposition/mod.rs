@@ -33,7 +33,7 @@ use crate::telemetry::exposition::cores::{cores, phases, threads_of_cores, traff
 pub use crate::telemetry::exposition::entities::LISTENER_BOUNDS;
 use crate::telemetry::exposition::entities::{backends, listeners, told};
 use crate::telemetry::exposition::groups::{breakers, groups};
-pub use crate::telemetry::exposition::page::Dialect;
+pub use crate::telemetry::exposition::page::{Dialect, PART_BYTES, Parts};
 use crate::telemetry::exposition::page::{Kind, Page};
 use crate::telemetry::exposition::routes::requests;
 use crate::telemetry::stats::{
@@ -180,17 +180,9 @@ pub struct Facts<'a> {
     pub process: ProcessFacts,
 }
 
-/// The page.
-#[must_use]
-pub fn render(facts: &Facts<'_>) -> String {
-    // Rough sizes of one listener's and one backend's lines, to grow rarely.
-    let shown = match facts.detail {
-        Detail::Backend => facts.backends.len(),
-        Detail::Group => facts.groups.len(),
-        Detail::Listener => 0,
-    };
-    let bytes = 12_288 + 6000 * facts.listeners.len() + 500 * facts.groups.len() + 4000 * shown;
-    let mut page = Page::with_capacity(bytes, facts.dialect);
+/// Writes the page, part by part.
+pub fn render(facts: &Facts<'_>, parts: Parts) {
+    let mut page = Page::new(facts.dialect, parts);
     node(&mut page, facts);
     if let Some((stats, age)) = facts.store {
         shared_store(&mut page, stats, age);
@@ -214,7 +206,7 @@ pub fn render(facts: &Facts<'_>) -> String {
         access_log(&mut page, log);
     }
     process(&mut page, &facts.process);
-    page.into_text()
+    page.finish();
 }
 
 fn shared_store(page: &mut Page, stats: &StoreStats, age_micros: Option<u64>) {

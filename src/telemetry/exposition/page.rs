@@ -20,12 +20,19 @@ pub enum Dialect {
     OpenMetrics,
 }
 
-/// A page of metrics being written.
-#[derive(Default)]
+/// Bytes of a part of a page, about: little enough to stay in a cache, and to be sent by one call
+/// that keeps nobody off the CPU.
+pub const PART_BYTES: usize = 64 * 1024;
+
+/// Where the parts of a page go; the last one is marked.
+pub type Parts = Box<dyn FnMut(String, bool)>;
+
+/// A page of metrics being written, a part at a time.
 pub(super) struct Page {
     text: String,
     name: &'static str,
     dialect: Dialect,
+    parts: Parts,
 }
 
 /// Kinds of families.
@@ -37,19 +44,21 @@ pub(super) enum Kind {
 }
 
 impl Page {
-    pub(super) fn with_capacity(bytes: usize, dialect: Dialect) -> Self {
+    pub(super) fn new(dialect: Dialect, parts: Parts) -> Self {
         Page {
-            text: String::with_capacity(bytes),
+            text: room(),
             name: "",
             dialect,
+            parts,
         }
     }
 
-    pub(super) fn into_text(mut self) -> String {
+    /// Ends the page.
+    pub(super) fn finish(mut self) {
         if self.dialect == Dialect::OpenMetrics {
             self.text.push_str("# EOF\n");
         }
-        self.text
+        (self.parts)(self.text, true);
     }
 
     /// Begins a family; samples that follow belong to it.
@@ -203,10 +212,19 @@ impl Page {
         self.text.push(' ');
     }
 
+    /// Every family has lines that end here.
     fn number(&mut self, value: u64) {
         self.text.push_str(itoa::Buffer::new().format(value));
         self.text.push('\n');
+        if self.text.len() >= PART_BYTES {
+            (self.parts)(std::mem::replace(&mut self.text, room()), false);
+        }
     }
+}
+
+/// Room for a part and the lines that end it.
+fn room() -> String {
+    String::with_capacity(PART_BYTES + PART_BYTES / 16)
 }
 
 /// Labels as they stand between the braces, values escaped.

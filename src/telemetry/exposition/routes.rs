@@ -42,7 +42,7 @@ pub(super) fn requests(page: &mut Page, facts: &Facts<'_>, told: &[Told<'_>]) {
         });
     };
     for one in told {
-        for core in one.stats.iter().flat_map(|stats| stats.iter()) {
+        for core in one.stats.iter().flat_map(|stats| stats.all()) {
             core.answered
                 .visit(|route, counts| tally.add(route, counts));
         }
@@ -51,7 +51,7 @@ pub(super) fn requests(page: &mut Page, facts: &Facts<'_>, told: &[Told<'_>]) {
         }
     }
     for route in &facts.routes {
-        for core in route.unplaced.iter() {
+        for core in route.unplaced.all() {
             tally.add(Some(route.serial), core);
         }
     }

@@ -92,6 +92,22 @@ fn world() -> World {
     world
 }
 
+/// The parts of a page put together.
+fn whole(facts: &Facts<'_>) -> String {
+    let (send, parts) = std::sync::mpsc::channel();
+    render(
+        facts,
+        Box::new(move |part, last| send.send((part, last)).unwrap()),
+    );
+    let parts: Vec<(String, bool)> = parts.iter().collect();
+    let lasts: Vec<bool> = parts.iter().map(|(_, last)| *last).collect();
+    assert_eq!(lasts.iter().position(|last| *last), Some(lasts.len() - 1));
+    for (part, _) in &parts {
+        assert!(part.ends_with('\n') && part.len() <= PART_BYTES + PART_BYTES / 16);
+    }
+    parts.into_iter().map(|(part, _)| part).collect()
+}
+
 fn page(world: &World) -> String {
     page_of(world, Detail::Backend, Dialect::Text)
 }
@@ -111,7 +127,7 @@ fn page_of(world: &World, detail: Detail, dialect: Dialect) -> String {
         shadowed: true,
         stats: &world.backend,
     };
-    render(&Facts {
+    whole(&Facts {
         version: "1.2.3",
         detail,
         dialect,

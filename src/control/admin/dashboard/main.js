@@ -6,7 +6,7 @@ import { Heat, Lines } from "./chart.js";
 import { refresh, show as showDetail } from "./detail.js";
 import { byId, el, put, say, set } from "./dom.js";
 import { clock, count, span, time } from "./format.js";
-import { backendsTable, Events, Faults, groupsTable, Nodes, Shards, Tiles } from "./panels.js";
+import { backendsTable, Cluster, Events, Faults, groupsTable, Nodes, Shards, Tiles } from "./panels.js";
 import * as rates from "./rates.js";
 
 const EVERY_MS = 1000;
@@ -36,6 +36,7 @@ const latency = new Lines(byId("latency"), "Latency", [
 ], { format: time, log: true });
 const heat = new Heat(byId("heat"), time);
 const faults = new Faults(byId("faults"));
+const cluster = new Cluster(byId("cluster"));
 const nodes = new Nodes(byId("nodes"));
 const shards = new Shards(byId("shards"));
 const events = new Events(byId("events"));
@@ -85,6 +86,7 @@ function take(answer) {
   draw();
   groups.show(byGroup);
   showBackends();
+  cluster.show(rates.members(answer));
   nodes.show(byNode);
   shards.show(answer.shards, byGroup);
   for (const event of events.show(answer.events).slice(0, 3)) {

@@ -143,6 +143,58 @@ export function backendsTable(place, open) {
   });
 }
 
+/** The nodes of a cluster, each with the epoch of each of its cores. */
+export class Cluster {
+  constructor(place) {
+    this.place = place;
+    const named = {
+      make: () => el("span"),
+      show: (cell, row) => put(cell, row.mine ? `${row.name} (this one)` : row.name),
+    };
+    const standing = {
+      make: () => el("span"),
+      show: (cell, row) => {
+        const trouble = row.standing === "dead" || row.standing === "suspect" || row.differs;
+        put(cell, [row.standing, row.standing === "alive" && row.phase !== "serving" ? row.phase : "",
+          row.differs ? "other configuration" : ""].filter(Boolean).join(", "));
+        set(cell, "class", `state ${trouble ? "trouble" : row.standing === "alive" ? "up" : "unknown"}`);
+      },
+    };
+    const cores = {
+      make: () => el("span"),
+      show: (cell, row) => {
+        const [first] = row.cores;
+        const same = row.cores.every((epoch) => epoch === first);
+        const text = row.cores.length === 0 ? "\u2013" : same ? `${first} on all ${row.cores.length}` : row.cores.join(" ");
+        put(cell, row.behind ? `${text}, ${row.late} behind` : text);
+        set(cell, "class", row.behind ? "state trouble" : "");
+      },
+    };
+    const [number, first] = ["number", "descending"];
+    this.table = new Table(place, {
+      caption: "Nodes of the cluster: how they stand, and the epoch each core serves by",
+      empty: "No node is known.",
+      rows: 200,
+      sort: "name",
+      descending: false,
+      columns: [
+        { key: "name", title: "Node", cell: named },
+        { key: "standing", title: "Stands", cell: standing },
+        { key: "epoch", title: "Epoch", help: "that all of its cores serve by", kind: number, first, format: (row) => (row.epoch === null ? "\u2013" : String(row.epoch)) },
+        { key: "late", title: "Cores", help: "the epoch of each core", first, cell: cores },
+        { key: "connections", title: "Conns", help: "connections open", kind: number, hide: "rare", first, format: (row) => count(row.connections) },
+        { key: "inFlight", title: "In flight", kind: number, hide: "often", first, format: (row) => count(row.inFlight) },
+        { key: "heard", title: "Heard", help: "time since it was last heard", kind: number, hide: "often", first, format: (row) => (row.heard === null ? "" : time(row.heard * 1000)) },
+      ],
+    });
+  }
+
+  show(members) {
+    this.place.hidden = members.length === 0;
+    this.table.show(members);
+  }
+}
+
 /** Nodes, each with its cores. */
 export class Nodes {
   constructor(place) {

@@ -210,6 +210,30 @@ export function nodes(now, before) {
   });
 }
 
+/** The nodes of the cluster, with how far each and each of its cores is behind the newest epoch. */
+export function members(now) {
+  const there = now.cluster.filter((node) => node.adopted !== undefined);
+  const newest = Math.max(0, ...there.filter((node) => node.standing === "alive").map((node) => node.epoch));
+  return now.cluster.map((node) => {
+    const cores = node.cores ?? [];
+    const late = cores.filter((epoch) => epoch < newest).length;
+    return {
+      name: node.node,
+      mine: node.this === true,
+      standing: node.standing,
+      phase: node.phase ?? "",
+      epoch: node.adopted ?? null,
+      cores,
+      late,
+      behind: late > 0 && node.standing === "alive",
+      differs: node.differs === true,
+      connections: node.connections ?? null,
+      inFlight: node.in_flight ?? null,
+      heard: node.heard_ms ?? null,
+    };
+  });
+}
+
 /** Rows of a heat map: four for each doubling. */
 export const rowOf = (micros) => Math.floor(4 * Math.log2(Math.max(1, micros)));
 

@@ -14,17 +14,20 @@ use crate::gossip;
 
 pub(super) async fn list(State(sources): State<Arc<Sources>>) -> Response {
     let items = match &sources.cluster {
-        Some(cluster) => {
-            let roll = cluster.roll.borrow().clone();
-            let mut items = vec![this(&roll)];
-            items.extend(roll.peers.iter().map(|peer| other(cluster, &roll, peer)));
-            items.sort_by(|a, b| a["node"].as_str().cmp(&b["node"].as_str()));
-            items
-        }
+        Some(cluster) => all(cluster),
         None => vec![alone(&sources)],
     };
     let page = json!({"items": items});
     answer(StatusCode::OK, "application/json", format!("{page:#}\n"))
+}
+
+/// The nodes of the cluster, by name.
+pub(super) fn all(cluster: &Cluster) -> Vec<Value> {
+    let roll = cluster.roll.borrow().clone();
+    let mut items = vec![this(&roll)];
+    items.extend(roll.peers.iter().map(|peer| other(cluster, &roll, peer)));
+    items.sort_by(|a, b| a["node"].as_str().cmp(&b["node"].as_str()));
+    items
 }
 
 /// The cluster's part of `/v1/epoch`.

@@ -72,6 +72,11 @@ fn answer(second: u64, per_second: [u64; 3]) -> Overview {
             "resident_bytes": 50 << 20, "open_fds": 9,
             "cores": [core(0, whole), core(1, 0)],
         }],
+        "cluster": [
+            {"node": "edge-1", "standing": "alive", "epoch": 7, "adopted": 7, "this": true},
+            {"node": "edge-2", "standing": "alive", "epoch": 7, "adopted": 6, "this": false},
+            {"node": "edge-3", "standing": "suspect", "this": false},
+        ],
         "listeners": [{
             "name": "web", "address": "127.0.0.1:80", "connections": 12, "bytes_received": 0,
             "bytes_sent": 2048 * second, "requests": {"200": whole, "503": 2 * second},
@@ -147,7 +152,7 @@ fn figures_are_the_difference_of_two_answers() {
         lines[2]
     );
     assert!(lines[2].contains("queue_full 3/s"), "{}", lines[2]);
-    let third = "out 2.00 KiB/s   0.25 CPUs  50.0 MiB   imbalance 2.00";
+    let third = "out 2.00 KiB/s   0.25 CPUs  50.0 MiB   imbalance 2.00   nodes 2 of 3, 1 behind";
     assert!(lines[3].contains(third), "{}", lines[3]);
     assert!(lines[23].contains("q quit") && lines[23].contains("/ find"));
 }

@@ -127,12 +127,12 @@ fn row<'v>(
 ) -> Row<'v> {
     let stats = &entry.stats;
     let (mut requests, mut errors) = (0, 0);
-    for (code, count) in stats.iter().flat_map(|core| core.requests.iter()) {
+    for (code, count) in stats.all().flat_map(|core| core.requests.iter()) {
         requests += count;
         errors += if code >= 500 { count } else { 0 };
     }
     let (mut latency_count, mut latency_sum) = (0, 0);
-    for core in stats.iter() {
+    for core in stats.all() {
         core.latency.visit(|_, _, count| latency_count += count);
         latency_sum += core.latency.sum_micros();
     }

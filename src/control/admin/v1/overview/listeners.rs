@@ -37,7 +37,7 @@ fn listener<'v>(entry: &'v ListenerEntry, table: &Table) -> Listener<'v> {
     let stats = &entry.stats;
     let protocol = table.listener(entry.slot);
     let mut requests = BTreeMap::new();
-    for (code, count) in stats.iter().flat_map(|core| core.requests.iter()) {
+    for (code, count) in stats.all().flat_map(|core| core.requests.iter()) {
         *requests.entry(code).or_default() += count;
     }
     let faults = Fault::ALL.into_iter().map(|fault| {
@@ -58,6 +58,6 @@ fn listener<'v>(entry: &'v ListenerEntry, table: &Table) -> Listener<'v> {
         bytes_sent: sum(stats, |core| core.bytes_sent.read()),
         requests,
         faults: faults.filter(|(_, count)| *count > 0).collect(),
-        latency: Buckets::of(stats.iter().map(|core| &core.latency)),
+        latency: Buckets::of(stats.all().map(|core| &core.latency)),
     }
 }

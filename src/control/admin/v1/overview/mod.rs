@@ -21,9 +21,11 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::super::problem::problem;
 use super::super::{Sources, answer};
+use super::nodes::all as members;
 use crate::base::id::BackendSlot;
 use crate::config::checked::Policy;
 use crate::control::health::{Event, Health};
@@ -77,6 +79,8 @@ struct Overview<'v> {
     /// What a group may be asked to go by.
     policies: [&'static str; Policy::NAMES.len()],
     nodes: Vec<nodes::Node>,
+    /// The nodes of the cluster as `/v1/nodes` has them, this one among them; none without one.
+    cluster: Vec<Value>,
     listeners: Vec<listeners::Listener<'v>>,
     shards: Vec<shards::Shard>,
     groups: Vec<backends::Group<'v>>,
@@ -113,6 +117,7 @@ fn overview<'v>(
         at_ms: since_1970.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0)),
         policies: Policy::NAMES,
         nodes: vec![nodes::this(sources, view)],
+        cluster: sources.cluster.as_ref().map(members).unwrap_or_default(),
         listeners: view.map(listeners::all).unwrap_or_default(),
         shards,
         groups,
@@ -129,7 +134,7 @@ fn latencies(view: &View, slots: &[BackendSlot]) -> HashMap<u32, Buckets> {
     let wanted = wanted.filter(|entry| slots.contains(&entry.slot));
     wanted
         .map(|entry| {
-            let histograms = entry.stats.iter().map(|core| &core.latency);
+            let histograms = entry.stats.all().map(|core| &core.latency);
             (entry.slot.0, Buckets::of(histograms))
         })
         .collect()

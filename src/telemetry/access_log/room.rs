@@ -1,0 +1,75 @@
+//! Where the pieces of a line are put: at the end of a buffer, or into room that was made for the
+//! whole line, which spares each of its forty pieces the question whether the buffer must grow.
+
+/// Something pieces of a line can be put into.
+pub trait Put {
+    /// Appends one piece.
+    fn put(&mut self, piece: &[u8]);
+}
+
+impl Put for Vec<u8> {
+    #[inline]
+    fn put(&mut self, piece: &[u8]) {
+        self.extend_from_slice(piece);
+    }
+}
+
+/// Room that is large enough: a piece it has no place for is left out, which only a defect of
+/// whoever made it makes.
+pub struct Room<'a> {
+    bytes: &'a mut [u8],
+    length: usize,
+}
+
+impl<'a> Room<'a> {
+    /// All of `bytes`.
+    pub fn new(bytes: &'a mut [u8]) -> Room<'a> {
+        Room { bytes, length: 0 }
+    }
+
+    /// How much of it is in use.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// What was put.
+    #[must_use]
+    pub fn filled(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Put for Room<'_> {
+    #[inline]
+    fn put(&mut self, piece: &[u8]) {
+        let end = self.length + piece.len();
+        let place = self.bytes.get_mut(self.length..end);
+        debug_assert!(place.is_some(), "{end} bytes are more than were thought");
+        if let Some(place) = place {
+            place.copy_from_slice(piece);
+            self.length = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_follow_each_other() {
+        let mut bytes = [0; 8];
+        let mut room = Room::new(&mut bytes);
+        room.put(b"abc");
+        room.put(b"");
+        room.put(b"defgh");
+        assert_eq!((room.length(), room.filled()), (8, &b"abcdefgh"[..]));
+    }
+
+    #[test]
+    #[should_panic(expected = "more than were thought")]
+    fn too_little_room_is_a_defect() {
+        Room::new(&mut [0; 2]).put(b"abc");
+    }
+}
