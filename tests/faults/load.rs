@@ -35,6 +35,8 @@ pub struct Record {
     pub status: u16,
     /// The number in the id of the backend that answered.
     pub by: Option<u16>,
+    /// What the answer said where no backend gave it.
+    pub why: &'static str,
 }
 
 /// How to ask.
@@ -110,6 +112,7 @@ struct Asker {
     free: Vec<usize>,
     waiting: VecDeque<Duration>,
     records: Vec<Record>,
+    reasons: Reasons,
 }
 
 impl Asker {
@@ -124,6 +127,7 @@ impl Asker {
             free: Vec::new(),
             waiting: VecDeque::new(),
             records: Vec::new(),
+            reasons: Reasons::default(),
         }
     }
 
@@ -201,7 +205,7 @@ impl Asker {
             return None;
         }
         let Ok(stream) = TcpStream::connect_timeout(&self.load.address, PATIENCE) else {
-            self.note(due, 0, None);
+            self.note(due, (0, None, "not connected"));
             return None;
         };
         stream.set_nodelay(true).unwrap();
@@ -230,8 +234,13 @@ impl Asker {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             _ => return self.lose(at),
         }
-        let Some((status, by, closes)) = answer(&connection.buffer) else {
+        let Some((status, body, closes)) = answer(&connection.buffer) else {
             return;
+        };
+        let by = number_of(body);
+        let why = match by {
+            Some(_) => "",
+            None => self.reasons.of(body),
         };
         connection.buffer.clear();
         let due = connection
@@ -239,7 +248,7 @@ impl Asker {
             .take()
             .expect("nobody answers who was not asked");
         self.shared.answered.fetch_add(1, Relaxed);
-        self.note(due, status, by);
+        self.note(due, (status, by, why));
         match closes || self.load.fresh {
             true => self.lose(at),
             false => self.idle.push(at),
@@ -252,7 +261,7 @@ impl Asker {
         self.idle.retain(|idle| *idle != at);
         self.free.push(at);
         if let Some(due) = gone.due {
-            self.note(due, 0, None);
+            self.note(due, (0, None, "closed"));
         }
     }
 
@@ -268,22 +277,46 @@ impl Asker {
             done: now,
             status: 0,
             by: None,
+            why: "never sent",
         }));
     }
 
-    fn note(&mut self, due: Duration, status: u16, by: Option<u16>) {
+    fn note(&mut self, due: Duration, (status, by, why): (u16, Option<u16>, &'static str)) {
         let done = self.start.elapsed();
         self.records.push(Record {
             due,
             done,
             status,
             by,
+            why,
         });
     }
 }
 
-/// The status of a complete answer, the number of its backend, and whether it is the last.
-fn answer(bytes: &[u8]) -> Option<(u16, Option<u16>, bool)> {
+/// What proxies say when they answer themselves: a few sentences, each kept once.
+#[derive(Default)]
+struct Reasons(Vec<&'static str>);
+
+impl Reasons {
+    fn of(&mut self, body: &[u8]) -> &'static str {
+        let said = String::from_utf8_lossy(body).trim().to_owned();
+        if let Some(known) = self.0.iter().find(|known| **known == said) {
+            return known;
+        }
+        let said: &'static str = said.leak();
+        self.0.push(said);
+        said
+    }
+}
+
+/// The number in the id of a backend, if that is what it says.
+fn number_of(body: &[u8]) -> Option<u16> {
+    let id = std::str::from_utf8(body).ok()?;
+    id.strip_prefix('b')?.parse().ok()
+}
+
+/// The status of a complete answer, its body, and whether it is the last.
+fn answer(bytes: &[u8]) -> Option<(u16, &[u8], bool)> {
     let end = find(bytes, b"\r\n\r\n")? + 4;
     let head = Head::parse(bytes[..end].to_vec()).unwrap();
     let length = match head.response_framing("GET").unwrap() {
@@ -292,9 +325,5 @@ fn answer(bytes: &[u8]) -> Option<(u16, Option<u16>, bool)> {
         other => panic!("{other:?}: {head:?}"),
     };
     let body = bytes.get(end..end + length)?;
-    let number = std::str::from_utf8(body)
-        .ok()
-        .and_then(|id| id.strip_prefix('b'));
-    let by = number.and_then(|number| number.parse().ok());
-    Some((head.status(), by, head.connection("close")))
+    Some((head.status(), body, head.connection("close")))
 }

@@ -152,6 +152,8 @@ impl Stage {
         let on = r#"["connect-failure", "reset", "5xx"]"#;
         let retry = format!("{{ on = {on}, per_try_timeout = \"{per_try}ms\" }}");
         let keys = [
+            // Two are ill at a time, and one that a deploy ends may be asked by who began before.
+            ("retries", "3"),
             ("retry", &*retry),
             (
                 "outlier",
@@ -306,9 +308,10 @@ fn report(seed: u64, lanes: &[Vec<Event>; 3], tally: &Tally) {
         for record in lost {
             let due = record.due.as_secs_f64();
             eprintln!(
-                "lost: due at {due:.2} s, {}, {:?}",
+                "lost: due at {due:.2} s, {}, {:?}: {}",
                 record.status,
-                record.done - record.due
+                record.done - record.due,
+                record.why
             );
         }
     }
