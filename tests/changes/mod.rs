@@ -170,6 +170,19 @@ fn no_request_fails_or_goes_where_its_epoch_does_not_allow() {
             .flat_map(|load| load.join().unwrap())
             .collect()
     });
+    let export: toml::Table = proxy.api().get("/v1/export").text.parse().unwrap();
+    let groups = export["group"].as_array().unwrap();
+    let named = |name: &str| {
+        groups
+            .iter()
+            .find(|group| group["name"].as_str() == Some(name))
+    };
+    let told = World::told(&export["shard"][0], GROUPS.map(|name| named(name).unwrap()));
+    assert_eq!(
+        Some(&told),
+        history.at(u64::MAX),
+        "what is exported is what was made"
+    );
     let wrong = seen
         .iter()
         .filter(|seen| !history.allows(seen.epoch, seen.tenant, &seen.backend))

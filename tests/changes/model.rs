@@ -60,7 +60,7 @@ pub(super) enum Change {
 }
 
 /// The configuration at one epoch.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct World {
     /// Group of each tenant.
     tenants: [usize; TENANTS],
@@ -104,6 +104,37 @@ impl World {
             tenants: std::array::from_fn(|tenant| tenant % GROUPS.len()),
             members: std::array::from_fn(|number| group(number).collect()),
             requires: false,
+        }
+    }
+
+    /// What a configuration that was exported comes to: its shard rule, and its groups in order.
+    pub(super) fn told(rule: &toml::Value, groups: [&toml::Value; GROUPS.len()]) -> World {
+        let text = |value: &toml::Value, key: &str| value[key].as_str().unwrap().to_owned();
+        let position = |all: Vec<String>, wanted: &str| {
+            let found = all.iter().position(|name| *name == wanted);
+            found.unwrap_or_else(|| panic!("{wanted} is none of ours"))
+        };
+        let mut tenants = [usize::MAX; TENANTS];
+        for entry in rule["map"].as_array().unwrap() {
+            let group = text(entry, "group");
+            let number = position((0..TENANTS).map(tenant).collect(), &text(entry, "key"));
+            tenants[number] = GROUPS.iter().position(|name| *name == group).unwrap();
+        }
+        let members = groups.map(|group| {
+            let members = group["backend"].as_array().unwrap().iter();
+            let member = |member: &toml::Value| {
+                let id = text(member, "id");
+                let drains = member
+                    .get("state")
+                    .is_some_and(|state| state.as_str() == Some("drain"));
+                (position((0..BACKENDS).map(name).collect(), &id), drains)
+            };
+            members.map(member).collect()
+        });
+        World {
+            tenants,
+            members,
+            requires: rule.get("require").is_some(),
         }
     }
 
@@ -259,6 +290,11 @@ impl History {
         self.0.insert(epoch, world);
     }
 
+    /// What holds at an epoch.
+    pub(super) fn at(&self, epoch: u64) -> Option<&World> {
+        self.0.range(..=epoch).next_back().map(|(_, world)| world)
+    }
+
     /// Whether this epoch is known.
     pub(super) fn knows(&self, epoch: u64) -> bool {
         self.0.contains_key(&epoch)
@@ -266,7 +302,7 @@ impl History {
 
     /// Whether the table of an epoch lets this backend serve this tenant.
     pub(super) fn allows(&self, epoch: u64, tenant: usize, backend: &str) -> bool {
-        let world = self.0.range(..=epoch).next_back();
-        world.is_some_and(|(_, world)| world.allowed(tenant).contains(backend))
+        let world = self.at(epoch);
+        world.is_some_and(|world| world.allowed(tenant).contains(backend))
     }
 }

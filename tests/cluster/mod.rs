@@ -5,4 +5,5 @@ mod changes;
 mod health;
 mod limits;
 mod nodes;
+mod security;
 mod store;

@@ -1,9 +1,10 @@
 //! A client of the admin API.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -91,6 +92,18 @@ impl Api {
     /// Any request.
     #[track_caller]
     pub fn ask(&self, method: &str, target: &str, body: Option<String>) -> Reply {
+        let asked = self.try_ask(method, target, body, PATIENCE);
+        asked.unwrap_or_else(|error| panic!("{method} {target}: {error}"))
+    }
+
+    /// Any request of a node that may not be there, or not answer within this time.
+    pub fn try_ask(
+        &self,
+        method: &str,
+        target: &str,
+        body: Option<String>,
+        within: Duration,
+    ) -> io::Result<Reply> {
         let mut text = format!("{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n");
         let has_type = self.fields.iter().any(|(name, _)| name == "Content-Type");
         if let Some(body) = &body {
@@ -106,22 +119,17 @@ impl Api {
         text.push_str(body.as_deref().unwrap_or(""));
         let answer = match &self.door {
             Door::Address(address) => {
-                let stream = TcpStream::connect(address).unwrap();
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                let stream = TcpStream::connect(address)?;
+                stream.set_read_timeout(Some(within))?;
                 exchange(stream, &text)
             }
             Door::Socket(path) => {
-                let stream = UnixStream::connect(path).unwrap();
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(within))?;
                 exchange(stream, &text)
             }
         };
-        let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
-        let (head, body) = answer.split_at(end.expect("a head") + 4);
-        Reply {
-            head: Head::parse(head.to_vec()).unwrap(),
-            text: String::from_utf8(body.to_vec()).unwrap(),
-        }
+        Reply::parse(&answer).map_err(io::Error::other)
     }
 }
 
@@ -134,6 +142,21 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> Vec<u8> {
 }
 
 impl Reply {
+    /// Reads a whole answer; one that was cut off is none.
+    fn parse(answer: &[u8]) -> Result<Reply, String> {
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, body) = answer.split_at(end.ok_or("no answer")? + 4);
+        let head = Head::parse(head.to_vec())?;
+        let told = head
+            .field("content-length")
+            .and_then(|text| text.parse().ok());
+        if told.is_some_and(|told: usize| told != body.len()) {
+            return Err(format!("{} of {told:?} bytes of an answer", body.len()));
+        }
+        let text = String::from_utf8(body.to_vec()).map_err(|error| error.to_string())?;
+        Ok(Reply { head, text })
+    }
+
     /// Its status.
     #[track_caller]
     pub fn status(&self) -> u16 {

@@ -13,6 +13,7 @@ pub mod canon;
 pub mod client;
 pub mod ctl;
 pub mod dns;
+#[allow(dead_code, reason = "tests/chaos uses more of it")]
 pub mod etcd;
 pub mod message;
 pub mod metrics;
@@ -39,6 +40,7 @@ pub use settings::Settings;
 pub use upstream::{Answer, Upstream};
 pub use wire::{Broken, Wire};
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The longest any single step of a test may take on a busy machine.
@@ -71,6 +73,13 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.0.store(true, std::sync::atomic::Ordering::Relaxed);
     }
+}
+
+/// A program that is to run in a network namespace; it is the very process that is spawned.
+pub fn inside(space: &str, program: &str) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", space, program]);
+    command
 }
 
 /// A number from the environment, for the sizes that CI keeps small.

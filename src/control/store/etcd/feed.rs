@@ -9,11 +9,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use etcd_client::WatchStream;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Shared;
-use crate::control::store::copy;
 
 /// How often what is new is asked for without a bell.
 const VERIFY_EVERY: Duration = Duration::from_secs(1);
@@ -24,7 +22,6 @@ const AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// Reads until the store is dropped.
 pub(super) async fn run(shared: Weak<Shared>) {
     let mut bell: Option<Bell> = None;
-    let mut copy = Copy::default();
     loop {
         let Some(shared) = shared.upgrade() else {
             return;
@@ -38,9 +35,10 @@ pub(super) async fn run(shared: Weak<Shared>) {
             // What came between the reading and the bell is read now.
             is_there = shared.refresh().await.is_ok();
         }
-        let is_late = copy.follow(&shared).await;
-        let pause = match (is_there, is_late) {
-            (true, false) => VERIFY_EVERY,
+        // Again where that has failed: whoever exports the file has it for a moment.
+        let (_, is_kept) = shared.keep().await;
+        let pause = match (is_there, is_kept) {
+            (true, true) => VERIFY_EVERY,
             _ => AGAIN_AFTER,
         };
         let deadline = Instant::now() + pause;
@@ -82,47 +80,5 @@ async fn ring(bell: &mut Option<Bell>) -> bool {
     match stream.message().await {
         Ok(Some(message)) => !message.canceled(),
         Ok(None) | Err(_) => false,
-    }
-}
-
-/// The node's own copy as it is written.
-#[derive(Default)]
-struct Copy {
-    writing: Option<JoinHandle<bool>>,
-    /// What is in the file, or is being written.
-    revision: u64,
-}
-
-impl Copy {
-    /// Copies the newest state, again where that has failed: whoever exports the file has it for a
-    /// moment. Answers whether something is left to be done.
-    async fn follow(&mut self, shared: &Arc<Shared>) -> bool {
-        let (store, content) = {
-            let seen = shared.lock();
-            (seen.store, Arc::clone(&seen.content))
-        };
-        if let Some(written) = self.writing.take_if(|writing| writing.is_finished())
-            && !written.await.unwrap_or(false)
-        {
-            self.revision = 0;
-        }
-        if content.revision.0 == self.revision || store == 0 {
-            return self.writing.is_some();
-        }
-        if self.writing.is_some() {
-            return true;
-        }
-        self.revision = content.revision.0;
-        let path = shared.settings.copy.clone();
-        let stats = Arc::clone(&shared.stats);
-        self.writing = Some(tokio::task::spawn_blocking(move || {
-            let written = copy::write(&path, store, &content);
-            if let Err(error) = &written {
-                stats.copy_failures.inc();
-                tracing::error!(path = %path.display(), %error, "the own copy is not written");
-            }
-            written.is_ok()
-        }));
-        true
     }
 }

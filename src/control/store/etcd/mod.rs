@@ -17,7 +17,7 @@ mod reading;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use etcd_client::{
     Compare, CompareOp, DeleteOptions, KvClient, Txn, TxnOp, TxnOpResponse, TxnResponse,
@@ -33,6 +33,9 @@ use super::{Answer, Content, Feed, Following, Revision, Sight, Store, StoreError
 use crate::config::checked::EtcdStore;
 use crate::telemetry::stats::StoreStats;
 
+/// How long the node's own file may hold up what is told of a new state.
+const KEEP_WITHIN: Duration = Duration::from_secs(1);
+
 /// Times a commit is sent while no answer comes, for each member.
 const SENDS_MAX: usize = 3;
 
@@ -47,6 +50,8 @@ struct Shared {
     keys: Keys,
     settings: EtcdStore,
     seen: Mutex<Seen>,
+    /// The revision the node's own file has.
+    kept: tokio::sync::Mutex<Revision>,
     feed: watch::Sender<Feed>,
     pace: Mutex<Pace>,
     /// Somebody wants to know what is new, now.
@@ -64,6 +69,7 @@ impl Etcd {
                 keys: Keys(settings.prefix.clone()),
                 settings: settings.clone(),
                 seen: Mutex::default(),
+                kept: tokio::sync::Mutex::default(),
                 feed: watch::Sender::new(Feed::default()),
                 pace: Mutex::new(Pace::new(Instant::now())),
                 wanted: Notify::new(),
@@ -82,6 +88,7 @@ impl Etcd {
         let copied = tokio::task::spawn_blocking(move || copy::read(&path)).await;
         let copied = copied.map_err(|error| StoreError::Failed(error.to_string()))??;
         if let Some(Copied { store, content }) = copied {
+            *self.shared.kept.lock().await = content.revision;
             let hash = layout::hash_of(&content);
             let seen = Seen {
                 store,
@@ -147,7 +154,7 @@ impl Shared {
         self.stats.reads.inc();
         match reading::newest(&self.door, &self.keys, &known).await {
             Ok(seen) => {
-                self.take(seen);
+                self.take(seen).await;
                 Ok(())
             }
             Err(unread) => {
@@ -163,22 +170,56 @@ impl Shared {
     }
 
     /// Takes over a state that was read or made; one that is older than the known is ignored.
-    fn take(&self, seen: Seen) {
-        let content = {
+    async fn take(&self, seen: Seen) {
+        {
             let mut known = self.lock();
             if seen.content.revision >= known.content.revision {
                 *known = seen;
             }
-            Arc::clone(&known.content)
-        };
+        }
         self.stats.verified(std::time::SystemTime::now());
+        let (content, _) = self.keep().await;
         self.feed.send_if_modified(|feed| {
             let newer = feed.content.revision < content.revision;
             let changed = newer || feed.sight != Sight::Current;
             feed.sight = Sight::Current;
-            feed.content = content;
+            if newer {
+                feed.content = content;
+            }
             changed
         });
+    }
+
+    /// Writes the newest state to the node's own file, unless it is there; answers the state, and
+    /// whether the file has it.
+    ///
+    /// Nothing is told before that was tried: a node that served by a revision, is killed, and
+    /// starts while etcd is away would go back behind what its clients have seen. A file that
+    /// cannot be written holds up nothing for longer than a moment, is told, and is tried again.
+    async fn keep(&self) -> (Arc<Content>, bool) {
+        let mut kept = self.kept.lock().await;
+        let (store, content) = {
+            let seen = self.lock();
+            (seen.store, Arc::clone(&seen.content))
+        };
+        if content.revision == *kept || store == 0 {
+            return (content, true);
+        }
+        let (path, copied) = (self.settings.copy.clone(), Arc::clone(&content));
+        let writing = tokio::task::spawn_blocking(move || copy::write(&path, store, &copied));
+        let error = match tokio::time::timeout(KEEP_WITHIN, writing).await {
+            Ok(Ok(Ok(()))) => {
+                *kept = content.revision;
+                return (content, true);
+            }
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("not within {KEEP_WITHIN:?}"),
+        };
+        self.stats.copy_failures.inc();
+        let path = self.settings.copy.display();
+        tracing::error!(%path, error, "the own copy is not written");
+        (content, false)
     }
 
     fn look(&self, sight: Sight) {
@@ -232,7 +273,7 @@ impl Shared {
             match asked {
                 Ok(answer) if answer.succeeded() => {
                     let at = answer.header().map(|header| header.revision());
-                    return Ok(self.made(&made, at));
+                    return Ok(self.made(&made, at).await);
                 }
                 Ok(answer) => return self.lost(&made, &answer).await,
                 Err(Unanswered::Refused(why)) => return Err(StoreError::Failed(why)),
@@ -245,14 +286,15 @@ impl Shared {
         )))
     }
 
-    fn made(&self, made: &Made, head_at: Option<i64>) -> Revision {
-        self.take(Seen {
+    async fn made(&self, made: &Made, head_at: Option<i64>) -> Revision {
+        let seen = Seen {
             store: made.head.store,
             content: Arc::clone(&made.content),
             hash: made.head.hash,
             head_at,
             base: made.head.base.clone(),
-        });
+        };
+        self.take(seen).await;
         self.wanted.notify_one();
         made.content.revision
     }

@@ -280,6 +280,24 @@ async fn until_copied(path: &Path, revision: u64) {
     }
 }
 
+/// Otherwise a node that is killed and starts while etcd is away goes back behind what it served.
+#[tokio::test]
+async fn nothing_is_told_that_the_own_copy_does_not_have() {
+    let server = Server::start();
+    let (one, two) = (store(&server, "one").await, store(&server, "two").await);
+    let mut heard = two.follow().unwrap();
+    let copied = |node: &str| {
+        let copied = copy::read(&server.settings(node).copy).unwrap();
+        copied.map(|copied| copied.content.revision)
+    };
+    for number in 1..=20 {
+        let made = commit(&one, vec![write("key", &number.to_string())]).await;
+        assert_eq!(copied("one"), Some(made), "before the commit is answered");
+        until(&mut heard, |feed| feed.content.revision == made).await;
+        assert_eq!(copied("two"), Some(made), "before others hear of it");
+    }
+}
+
 #[tokio::test]
 async fn a_copy_that_somebody_had_open_is_written_later() {
     let server = Server::start();
