@@ -178,11 +178,17 @@ impl Shared {
             }
         }
         self.stats.verified(std::time::SystemTime::now());
+        self.tell(Some(Sight::Current)).await;
+    }
+
+    /// Tells what is known, and what is seen of the store if that is news.
+    async fn tell(&self, sight: Option<Sight>) {
         let (content, _) = self.keep().await;
         self.feed.send_if_modified(|feed| {
             let newer = feed.content.revision < content.revision;
-            let changed = newer || feed.sight != Sight::Current;
-            feed.sight = Sight::Current;
+            let sight = sight.unwrap_or_else(|| feed.sight.clone());
+            let changed = newer || feed.sight != sight;
+            feed.sight = sight;
             if newer {
                 feed.content = content;
             }
@@ -243,6 +249,8 @@ impl Shared {
         }
         if known.content.revision != expected {
             self.stats.conflicts.inc();
+            // It may be known and not told yet: whoever hears of a conflict goes on from there.
+            self.tell(None).await;
             return Err(StoreError::Conflict {
                 now: known.content.revision,
             });
