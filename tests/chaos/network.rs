@@ -11,8 +11,8 @@ use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -29,6 +29,7 @@ pub struct Network {
     places: Vec<String>,
     /// How often each pair was cut.
     cuts: Mutex<BTreeMap<(String, String), u32>>,
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// A machine on it.
@@ -46,6 +47,9 @@ impl Network {
     /// A bridge with nobody on it. The calling thread is there from now on.
     pub fn new() -> Network {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        // One at a time: what is timed is not to be held up by what another test does.
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         remove_left_over();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}", std::process::id());
@@ -72,6 +76,7 @@ impl Network {
             name,
             places: Vec::new(),
             cuts: Mutex::default(),
+            _alone: alone,
         }
     }
 

@@ -28,7 +28,7 @@ const PRIORITIES: [[&str; 2]; 3] = [["150", "120"], ["100", "150"], ["120", "100
 const AGAIN_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long a client that can go elsewhere waits for an answer, and for a connection.
-const IMPATIENT: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(50)];
+const IMPATIENT: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(50)];
 
 /// Clients of each address.
 const CLIENTS: usize = 5;
