@@ -80,6 +80,22 @@ impl<D: Driver> Worker<D> {
         self.link.stopped(cut as usize);
     }
 
+    /// Makes known how many idle connections each pool has. Whoever takes one or gives one back has
+    /// no part in it, and of ten thousand pools only those that changed are touched.
+    fn tell_pools(&mut self) {
+        self.pools_told.resize(self.pools.len(), 0);
+        let told = self.pools.iter().zip(&mut self.pools_told);
+        for ((pool, told), stats) in told.zip(&self.backend_stats) {
+            let idle = u32::try_from(pool.len()).unwrap_or(u32::MAX);
+            if idle != *told
+                && let Some(stats) = stats
+            {
+                *told = idle;
+                stats.of(self.core).connections_idle.set(idle);
+            }
+        }
+    }
+
     /// What need not be done at every turn.
     pub(super) fn housekeeping(&mut self) {
         if self.now.tick < self.housekeeping_tick {
@@ -96,6 +112,7 @@ impl<D: Driver> Worker<D> {
         self.link.give_back();
         self.give_back_connections();
         self.answer_survey();
+        self.tell_pools();
         self.driver.buffers().trim();
         if self.conns.is_empty() {
             self.pipes.clear();

@@ -91,6 +91,8 @@ pub(super) struct Worker<D> {
     pub(super) budgets: Vec<Budget>,
     /// By backend slot.
     pub(super) pools: Vec<Pool>,
+    /// How many there were in each pool when that was last told.
+    pub(super) pools_told: Vec<u32>,
     /// By backend slot.
     pub(super) backend_stats: Vec<Option<PerCore<BackendStats>>>,
     /// The backends of the present table that have a limit.
@@ -146,6 +148,7 @@ impl<D: Driver> Worker<D> {
             shadows: Vec::new(),
             budgets: Vec::new(),
             pools: Vec::new(),
+            pools_told: Vec::new(),
             backend_stats: Vec::new(),
             limited: Vec::new(),
             queues: Queues::default(),

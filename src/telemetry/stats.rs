@@ -223,6 +223,8 @@ pub struct BackendStats {
     pub connect_failures: Counter,
     /// Connections open now, idle ones included.
     pub connections_open: Gauge,
+    /// Those that wait in the pool for a request, as of the last second.
+    pub connections_idle: Gauge,
     /// Requests sent over a connection that had served before.
     pub reuses: Counter,
     /// Requests (or connections) tried again elsewhere after failing here.
@@ -400,6 +402,8 @@ impl StoreStats {
 pub struct ControlStats {
     /// Epochs published.
     pub published: Counter,
+    /// When the last of them was, in microseconds since 1970.
+    pub published_unix_micros: Counter,
     /// From asking for a change to its answer: judged, stored, published.
     pub changes: LatencyHistogram,
     /// From the publication of a table to its use by every core.

@@ -30,6 +30,13 @@ fn requests_are_counted_by_status_on_both_sides() {
     assert_eq!(metrics.sum("weir_backend_connects_total", &[]), Some(1.0));
     assert_eq!(metrics.sum("weir_backend_reuses_total", &[]), Some(14.0));
     assert_eq!(metrics.sum("weir_backend_in_flight", &[]), Some(0.0));
+    proxy.wait_for_metric("weir_backend_idle_connections", &[("group", "app")], 1.0);
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    let published = metrics.sum("weir_epoch_published_timestamp_seconds", &[]);
+    assert!(
+        published.is_some_and(|at| at <= now && at > now - 300.0),
+        "{published:?}"
+    );
     let count = "weir_listener_request_duration_seconds_count";
     assert_eq!(metrics.sum(count, &[]), Some(15.0));
     drop(client);

@@ -40,7 +40,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Batches written at the end, at most: what the rings hold, as JSON with every byte escaped, is
 /// less. The bound matters only if a worker still runs then.
-const FINAL_BATCHES_MAX: usize = 1024;
+const FINAL_BATCHES_MAX: usize = 4096;
 
 enum Command {
     Finish,

@@ -12,6 +12,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -384,6 +385,9 @@ impl Control {
         });
         self.unpublished = None;
         self.stats.published.inc();
+        let unix = UNIX_EPOCH.elapsed().unwrap_or_default();
+        let micros = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
+        self.stats.published_unix_micros.set(micros);
         let published = Instant::now();
         self.awaited = Some(Awaited {
             epoch,

@@ -217,7 +217,7 @@ fn json_number<O: Put>(out: &mut O, key: &[u8], value: u64) {
 }
 
 pub(super) fn number<O: Put>(out: &mut O, value: u64) {
-    out.put(itoa::Buffer::new().format(value).as_bytes());
+    out.put_number(value);
 }
 
 /// Three digits with leading zeros, of a value below 1000.

@@ -5,6 +5,12 @@
 pub trait Put {
     /// Appends one piece.
     fn put(&mut self, piece: &[u8]);
+
+    /// Appends a number in decimal.
+    #[inline]
+    fn put_number(&mut self, number: u64) {
+        self.put(itoa::Buffer::new().format(number).as_bytes());
+    }
 }
 
 impl Put for Vec<u8> {
@@ -51,6 +57,23 @@ impl Put for Room<'_> {
             self.length = end;
         }
     }
+
+    /// The digits go where they belong, the last one first: a copy of few bytes whose number is
+    /// not known is a call, and costs more than making them.
+    #[inline]
+    fn put_number(&mut self, mut number: u64) {
+        let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+        let end = self.length + digits;
+        let place = self.bytes.get_mut(self.length..end);
+        debug_assert!(place.is_some(), "{end} bytes are more than were thought");
+        if let Some(place) = place {
+            for digit in place.iter_mut().rev() {
+                *digit = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+            self.length = end;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +88,20 @@ mod tests {
         room.put(b"");
         room.put(b"defgh");
         assert_eq!((room.length(), room.filled()), (8, &b"abcdefgh"[..]));
+    }
+
+    #[test]
+    fn numbers_are_the_same_in_either_place() {
+        let edges = (0..20).map(|power| 10_u64.pow(power));
+        let edges = edges.flat_map(|edge| [edge - 1, edge, edge + 1]);
+        for number in edges.chain([u64::MAX, 7, 4_294_967_296]) {
+            let (mut text, mut bytes) = (Vec::new(), [0; 20]);
+            text.put_number(number);
+            let mut room = Room::new(&mut bytes);
+            room.put_number(number);
+            assert_eq!(room.filled(), text);
+            assert_eq!(text, number.to_string().as_bytes());
+        }
     }
 
     #[test]

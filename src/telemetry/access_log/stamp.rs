@@ -10,15 +10,18 @@ const MONTHS: [&str; 12] = [
 pub struct Stamp {
     second: u64,
     combined: String,
-    rfc3339: String,
+    rfc3339: [u8; RFC3339_BYTES],
 }
+
+/// A copy of so many bytes is no call where their number is known.
+const RFC3339_BYTES: usize = 19;
 
 impl Default for Stamp {
     fn default() -> Self {
         let mut stamp = Stamp {
             second: 0,
             combined: String::new(),
-            rfc3339: String::new(),
+            rfc3339: [b'0'; RFC3339_BYTES],
         };
         stamp.render(0);
         stamp
@@ -35,9 +38,9 @@ impl Stamp {
 
     /// `2000-10-10T13:55:36`, without a fraction and without a zone.
     #[inline]
-    pub fn rfc3339(&mut self, unix_micros: u64) -> &[u8] {
+    pub fn rfc3339(&mut self, unix_micros: u64) -> &[u8; RFC3339_BYTES] {
         self.turn_to(unix_micros);
-        self.rfc3339.as_bytes()
+        &self.rfc3339
     }
 
     #[inline]
@@ -55,7 +58,11 @@ impl Stamp {
         let (hour, minute, sec) = (second / 3600 % 24, second / 60 % 60, second % 60);
         let name = MONTHS[month - 1];
         self.combined = format!("{day:02}/{name}/{year}:{hour:02}:{minute:02}:{sec:02} +0000");
-        self.rfc3339 = format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{sec:02}");
+        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{sec:02}");
+        // A year of five digits has no place in the format, and is far away.
+        if let Ok(text) = text.as_bytes().try_into() {
+            self.rfc3339 = text;
+        }
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn cluster(page: &mut Page, facts: &ClusterFacts<'_>) {
             stats.sent.read(),
         ),
         (
-            "weir_cluster_bytes_sent_total",
+            "weir_cluster_sent_bytes_total",
             Kind::Counter,
             "Bytes of datagrams sent to other nodes.",
             stats.sent_bytes.read(),
@@ -75,7 +75,7 @@ pub(super) fn cluster(page: &mut Page, facts: &ClusterFacts<'_>) {
             stats.received.read(),
         ),
         (
-            "weir_cluster_bytes_received_total",
+            "weir_cluster_received_bytes_total",
             Kind::Counter,
             "Bytes of datagrams of other nodes taken in.",
             stats.received_bytes.read(),

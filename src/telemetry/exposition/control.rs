@@ -59,6 +59,12 @@ pub(super) fn node(page: &mut Page, facts: &Facts<'_>) {
         "Times a file of backends could not be used.",
         control.file_failures.read(),
     );
+    page.family(
+        "weir_epoch_published_timestamp_seconds",
+        Kind::Gauge,
+        "When the newest epoch was published, Unix time.",
+    );
+    page.seconds("", control.published_unix_micros.read());
     health(page, &control.health);
     latencies(page, control);
     page.family(

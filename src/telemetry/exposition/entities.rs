@@ -318,6 +318,11 @@ fn connections(all: &mut Entities<'_, '_, BackendStats>) {
         "Connections open, idle ones included.",
         |s| &s.connections_open,
     );
+    all.gauge(
+        "weir_backend_idle_connections",
+        "Connections that wait in the pool for a request.",
+        |s| &s.connections_idle,
+    );
     all.counter(
         "weir_backend_connects_total",
         "Connections established.",

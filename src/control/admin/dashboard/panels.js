@@ -149,15 +149,16 @@ export class Cluster {
     this.place = place;
     const named = {
       make: () => el("span"),
-      show: (cell, row) => put(cell, row.mine ? `${row.name} (this one)` : row.name),
+      show: (cell, row) => put(cell, row.mine ? `${row.name} (here)` : row.name),
     };
     const standing = {
       make: () => el("span"),
       show: (cell, row) => {
         const trouble = row.standing === "dead" || row.standing === "suspect" || row.differs;
         put(cell, [row.standing, row.standing === "alive" && row.phase !== "serving" ? row.phase : "",
-          row.differs ? "other configuration" : ""].filter(Boolean).join(", "));
+          row.differs ? "differs" : ""].filter(Boolean).join(", "));
         set(cell, "class", `state ${trouble ? "trouble" : row.standing === "alive" ? "up" : "unknown"}`);
+        set(cell, "title", row.differs ? "it has another configuration at the same epoch" : "");
       },
     };
     const cores = {
