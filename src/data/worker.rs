@@ -84,13 +84,11 @@ pub(super) struct Worker<D> {
     pub(super) listeners: Vec<Option<ListenerState>>,
     /// What is accepted on.
     pub(super) sockets: Vec<Socket>,
-    /// By group slot.
+    /// By group slot, as those after it.
     pub(super) picks: Vec<PickState>,
     /// By group slot, whose turn it is of the group's own addresses.
     pub(super) source_turns: Vec<u32>,
-    /// By group slot.
     pub(super) shadows: Vec<ShadowState>,
-    /// By group slot.
     pub(super) budgets: Vec<Budget>,
     /// By backend slot.
     pub(super) pools: Vec<Pool>,
