@@ -230,12 +230,11 @@ impl<D: Driver> Worker<D> {
 
     /// The other end has answered or taken bytes, so the handshake is done.
     pub(super) fn establish(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else {
+        let fresh = |conn: &&mut Conn| !conn.established;
+        let Some(conn) = self.conns.at_mut(key).filter(fresh) else {
             return;
         };
-        if std::mem::replace(&mut conn.established, true) {
-            return;
-        }
+        conn.established = true;
         let client = conn.peer;
         let slot = match &conn.role {
             Role::Upstream(upstream) => upstream.slot,
