@@ -372,6 +372,8 @@ pub struct StoreStats {
     pub watches: Counter,
     /// Times a watch rang.
     pub watch_events: Counter,
+    /// Times the node has made itself known to the others.
+    pub registrations: Counter,
     /// Times the node's own copy could not be written.
     pub copy_failures: Counter,
     /// When it was last known to be the newest, in milliseconds since 1970.

@@ -4,5 +4,6 @@
 mod changes;
 mod health;
 mod limits;
+mod meeting;
 mod nodes;
 mod store;
