@@ -11,6 +11,7 @@ mod bulk;
 mod client;
 mod conn;
 mod exchange;
+mod former;
 mod health;
 mod hedge;
 mod late;

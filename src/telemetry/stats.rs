@@ -397,6 +397,15 @@ impl StoreStats {
     }
 }
 
+/// What a core counts of a shard rule that hands keys over.
+#[derive(Debug, Default)]
+pub struct HandoverStats {
+    /// Requests whose key has another owner than before.
+    pub moved: Counter,
+    /// Of those, given to the former owner because the new one could not take them.
+    pub former: Counter,
+}
+
 /// What the control thread counts of its own work.
 #[derive(Default)]
 pub struct ControlStats {

@@ -7,3 +7,4 @@ mod limits;
 mod meeting;
 mod nodes;
 mod store;
+mod verdicts;
