@@ -80,6 +80,7 @@ fn rule(function: Function) -> Rule {
             oversized: Outcome::Reject,
             unplaced: Outcome::Reject,
         },
+        handover: None,
     }
 }
 

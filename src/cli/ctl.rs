@@ -298,6 +298,10 @@ pub enum Node {
 /// What may be done with shard rules.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Shard {
+    /// Give its keys back to whom they belonged before its window opened
+    Abort(Name),
+    /// How far it is with handing keys over
+    Handover(Name),
     /// All of them
     List,
     /// Remove one that no route names

@@ -43,7 +43,7 @@ pub use policy::{Adaptive, Shadow};
 pub use probe::{Agent, Check, CheckKind, HeartbeatDoor, HttpCheck};
 pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};
 pub use shard::{
-    Destination, HashAlgorithm, IntegerRange, KeySource, Shard, ShardFunction, ShardHash,
+    Destination, Handover, HashAlgorithm, IntegerRange, KeySource, Shard, ShardFunction, ShardHash,
     ShardKeys, ShardOutcome, ShardRef, TextRange,
 };
 pub use store::{EtcdStore, EtcdTls, EtcdUser, Store};

@@ -29,7 +29,7 @@ pub(super) use overload::Overload;
 pub(super) use probe::{Agent, Check, HeartbeatDoor};
 pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{
-    Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,
+    Function, Handover, Hash, HashEntry, KeySource, KeysEntry, OUTCOMES, Outcome, RangeEntry, Shard,
 };
 pub(super) use store::Store;
 pub(super) use telemetry::{DecisionLog, Tracing};

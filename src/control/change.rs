@@ -64,6 +64,8 @@ pub enum Refusal {
     Invalid(Vec<Mistake>),
     /// An address cannot be listened on.
     Machine(String),
+    /// A shard rule that hands nothing over.
+    NoWindow(ObjectPath),
     /// The node is at this epoch, not at one that was asked for.
     NotAt(Epoch),
     /// The store failed.
@@ -76,6 +78,7 @@ impl From<OpError> for Refusal {
     fn from(error: OpError) -> Refusal {
         match error {
             OpError::Absent(path) => Refusal::Absent(path),
+            OpError::NoWindow(path) => Refusal::NoWindow(path),
             OpError::Shape(mistake) => Refusal::Invalid(vec![mistake]),
         }
     }

@@ -18,6 +18,7 @@ use crate::control::document::Op;
 use crate::control::health::Health;
 use crate::control::publisher::{Progress, wait_adopted};
 use crate::control::servers::Picks;
+use crate::control::verdicts::Verdicts;
 use crate::control::view::View;
 
 /// A way to the control loop; clones are the same one.
@@ -29,6 +30,7 @@ pub struct Handle {
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) picks: Picks,
     pub(super) health: Health,
+    pub(super) verdicts: Verdicts,
 }
 
 impl std::fmt::Debug for Handle {
@@ -48,6 +50,7 @@ impl Handle {
     ) -> (Handle, mpsc::Receiver<Change>) {
         let (changes, queue) = mpsc::channel(CHANGES_MAX);
         let handle = Handle {
+            verdicts: Verdicts::new(changes.clone()),
             changes,
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             view,

@@ -32,4 +32,5 @@ pub mod servers;
 pub mod store;
 pub mod takeover;
 pub mod truth;
+mod verdicts;
 pub mod view;

@@ -32,6 +32,11 @@ pub(super) fn of(ctl: &Ctl, file: Option<Value>) -> Result<Option<(Wish, Shape)>
             let target = format!("/v1/rpc/{name}");
             (Method::POST, target, Some(body), Shape::Call)
         }
+        Noun::Shard(Shard::Abort(named)) => remove(&path(&["shards", &named.name, "handover"])),
+        Noun::Shard(Shard::Handover(named)) => {
+            let target = path(&["shards", &named.name, "handover"]);
+            read(&target, Shape::Handover)
+        }
         Noun::Shard(Shard::List) => read("/v1/shards", Shape::Shards),
         Noun::Shard(Shard::Remove(named)) => remove(&path(&["shards", &named.name])),
         Noun::Shard(Shard::Show(named)) => read(&path(&["shards", &named.name]), Shape::Object),
@@ -290,6 +295,16 @@ mod tests {
         let none = Value::Null;
         for (line, head, body) in [
             ("shard remove s?1", "DELETE /v1/shards/s%3F1", none.clone()),
+            (
+                "shard abort s",
+                "DELETE /v1/shards/s/handover",
+                none.clone(),
+            ),
+            (
+                "shard handover s",
+                "GET /v1/shards/s/handover",
+                none.clone(),
+            ),
             ("--wait shard list", "GET /v1/shards", none.clone()),
             (
                 "rpc add_server server_id=7 address=127.0.0.1:1 weight=2",

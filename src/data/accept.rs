@@ -106,6 +106,7 @@ impl<D: Driver> Worker<D> {
                 listener: listener.slot,
                 table: Pinned::clone(table),
                 group: None,
+                former: None,
                 peek: None,
                 backend: None,
                 tried: None,

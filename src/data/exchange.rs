@@ -5,6 +5,7 @@ use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId, GroupIndex, ListenerSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
+use crate::data::former::Former;
 use crate::data::hedge::Rival;
 use crate::data::place::Affinity;
 use crate::data::queue::Waiting;
@@ -37,6 +38,8 @@ pub(super) struct Exchange {
     /// Position of the route that took it.
     pub(super) route: Option<usize>,
     pub(super) group: Option<GroupIndex>,
+    /// Who had its key before, while that is its second choice.
+    pub(super) former: Option<Box<Former>>,
     pub(super) backend: Option<BackendIndex>,
     /// Its place in the queue of its group, while every backend is at a limit.
     pub(super) waiting: Option<Box<Waiting>>,
@@ -113,6 +116,7 @@ impl Exchange {
             listener,
             route: None,
             group: None,
+            former: None,
             backend: None,
             waiting: None,
             affinity: Affinity::default(),

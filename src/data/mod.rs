@@ -12,6 +12,7 @@ mod client;
 mod conn;
 mod connect;
 mod exchange;
+mod former;
 mod health;
 mod hedge;
 mod late;

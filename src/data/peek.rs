@@ -9,6 +9,7 @@
 use crate::base::fault::Fault;
 use crate::base::id::ShardIndex;
 use crate::base::slab::Key;
+use crate::data::adopt::Pinned;
 use crate::data::conn::{OutQueue, Role};
 use crate::data::ticks::ticks;
 use crate::data::worker::Worker;
@@ -36,7 +37,7 @@ impl<D: Driver> Worker<D> {
             }
             Destination::Shard(shard) => shard,
         };
-        let head = ticks(listener.timeouts.head);
+        let (head, now) = (ticks(listener.timeouts.head), self.since_1970());
         let Some(conn) = self.conns.at_mut(down) else {
             return;
         };
@@ -44,20 +45,25 @@ impl<D: Driver> Worker<D> {
         let Role::RelayDown(relay) = &mut conn.role else {
             return;
         };
-        let rule = relay.table.shard(shard);
+        let table = Pinned::clone(&relay.table);
+        let rule = table.shard(shard);
         if rule.source == KeySource::Sni {
             let bytes = Vec::new();
             relay.peek = Some(Box::new(Peek { shard, bytes }));
             return self.set_deadline(down, self.now.tick + head);
         }
-        let decision = rule.decide_address(address.map(|address| address.ip()), |group| {
-            relay.table.load(group)
+        let ip = address.map(|address| address.ip());
+        let decision = rule.decide_address(ip, |group| table.load(group));
+        let former = rule.former(decision, now, |before| {
+            before.decide_address(ip, |group| table.load(group))
         });
+        self.note_relay_former(down, former, shard);
         self.begin_relay_to(down, decision, &[]);
     }
 
     /// Bytes of a connection that is not connected to a backend.
     pub(super) fn peek_bytes(&mut self, down: Key, segment: Segment) {
+        let now = self.since_1970();
         let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|conn| &mut conn.role)
         else {
             return self.driver.buffers().give(segment);
@@ -75,12 +81,15 @@ impl<D: Driver> Worker<D> {
             Hello::NotTls => Extracted::Malformed,
         };
         let bytes = std::mem::take(bytes);
-        let decision = relay
-            .table
-            .shard(*shard)
-            .decide_by(key, |group| relay.table.load(group));
+        let (shard, table) = (*shard, Pinned::clone(&relay.table));
+        let rule = table.shard(shard);
+        let decision = rule.decide_by(key, |group| table.load(group));
+        let former = rule.former(decision, now, |before| {
+            before.decide_by(key, |group| table.load(group))
+        });
         relay.peek = None;
         self.driver.buffers().give(segment);
+        self.note_relay_former(down, former, shard);
         self.begin_relay_to(down, decision, &bytes);
     }
 

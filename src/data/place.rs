@@ -8,6 +8,7 @@
 //! listener's `timeouts.body` hold, and a client that waits for 100 (Continue) gets ours.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, GroupIndex, ListenerSlot, ShardIndex};
@@ -48,6 +49,8 @@ pub(super) struct By {
     pub(super) route: Option<usize>,
     /// The rule that was asked.
     pub(super) shard: Option<ShardIndex>,
+    /// Who had its key before, while that is the second choice.
+    pub(super) former: Option<GroupIndex>,
 }
 
 /// Where in its group a request belongs.
@@ -75,6 +78,8 @@ pub(super) struct Gather {
     pub(super) placed: Option<Placed>,
     /// The route that led to the rule.
     route: Option<usize>,
+    /// Who had its key before, once it is known where it goes.
+    former: Option<GroupIndex>,
 }
 
 /// What a rule may ask of a request on a connection.
@@ -133,6 +138,7 @@ impl Gather {
             // A body that is refused for its length is not waited for.
             placed: None,
             route,
+            former: None,
             table,
         }
     }
@@ -142,12 +148,13 @@ impl Gather {
         let by = By {
             route: self.route,
             shard: Some(self.shard),
+            former: self.former,
         };
         self.placed.map(|placed| (placed, by))
     }
 
     /// Looks at what is new in `bytes`, the request as far as it has arrived.
-    fn advance(&mut self, bytes: &[u8], scratch: &mut Vec<u8>) {
+    fn advance(&mut self, bytes: &[u8], scratch: &mut Vec<u8>, now: Duration) {
         let table = Pinned::clone(&self.table);
         let rule = table.shard(self.shard);
         let load_of = |group| table.load(group);
@@ -160,10 +167,13 @@ impl Gather {
                 self.shard,
                 rule.decide_by(Extracted::Oversized, load_of),
             )),
-            Ok(_) => Some(placed(
-                self.shard,
-                rule.decide_by(self.scanner.key(), load_of),
-            )),
+            Ok(_) => {
+                let decision = rule.decide_by(self.scanner.key(), load_of);
+                self.former = rule.former(decision, now, |before| {
+                    before.decide_by(self.scanner.key(), load_of)
+                });
+                Some(placed(self.shard, decision))
+            }
             Err(refusal) => Some(Placed::Broken(refusal)),
         };
     }
@@ -214,7 +224,10 @@ impl<D: Driver> Worker<D> {
         let conn = self.conns.at(key)?;
         let view = View { head, conn };
         let (route, destination) = listener.routes.choose(&view);
-        let plain = By { route, shard: None };
+        let plain = By {
+            route,
+            ..By::default()
+        };
         let shard = match destination {
             None => return Some((Placed::Nowhere, plain)),
             Some(Destination::Group(group)) => return Some((Placed::Group(group), plain)),
@@ -222,14 +235,21 @@ impl<D: Driver> Worker<D> {
         };
         let decision = table.shard(shard).decide(&view, |group| table.load(group));
         if decision != Decision::NeedsBody {
+            let former = table
+                .shard(shard)
+                .former(decision, self.since_1970(), |before| {
+                    before.decide(&view, |group| table.load(group))
+                });
             let by = By {
                 shard: Some(shard),
+                former,
                 ..plain
             };
             return Some((placed(shard, decision), by));
         }
         let mut gather = Gather::new(Pinned::clone(table), (route, shard), listener, head);
-        gather.advance(bytes, &mut self.scratch);
+        let now = self.since_1970();
+        gather.advance(bytes, &mut self.scratch, now);
         if let Some(decided) = gather.decided() {
             return Some(decided);
         }
@@ -273,10 +293,10 @@ impl<D: Driver> Worker<D> {
 
     /// Looks at what has arrived of a request that is being gathered; whether it goes on.
     pub(super) fn is_gathering(&mut self, key: Key, bytes: &[u8]) -> bool {
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let (mut scratch, now) = (std::mem::take(&mut self.scratch), self.since_1970());
         let gather = self.client(key).and_then(|client| client.gather.as_mut());
         let is_gathering = gather.is_some_and(|gather| {
-            gather.advance(bytes, &mut scratch);
+            gather.advance(bytes, &mut scratch, now);
             gather.placed.is_none()
         });
         self.scratch = scratch;

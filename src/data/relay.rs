@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use rustix::io::Errno;
 
 use crate::base::fault::Fault;
-use crate::base::id::{BackendIndex, BackendSlot, CoreId, GroupIndex, ListenerSlot};
+use crate::base::id::{BackendIndex, BackendSlot, CoreId, GroupIndex, ListenerSlot, ShardIndex};
 use crate::base::limits::BUFFER_BYTES;
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
@@ -39,6 +39,8 @@ pub(super) struct RelayDown {
     pub(super) table: Pinned,
     /// `None` while the first bytes are waited for that decide it.
     pub(super) group: Option<GroupIndex>,
+    /// Who had its key before, while that is its second choice, and by which rule.
+    pub(super) former: Option<(GroupIndex, ShardIndex)>,
     /// Those bytes, as far as they have arrived.
     pub(super) peek: Option<Box<Peek>>,
     pub(super) backend: Option<BackendIndex>,
@@ -276,10 +278,7 @@ impl<D: Driver> Worker<D> {
             self.budgets[group.slot.index()].enter(now.second());
             match group.breaker.admit(&group.standing) {
                 Ok(rights) => relay.rights = rights,
-                Err(overflow) => {
-                    self.give_queue(out);
-                    return self.reset_relay(down, fault_of(overflow));
-                }
+                Err(overflow) => return self.relay_unplaced(down, out, finish, fault_of(overflow)),
             }
         }
         let mut means = Means {
@@ -305,11 +304,10 @@ impl<D: Driver> Worker<D> {
                 self.set_deadline(up, self.now.tick + ticks(group.timeouts.connect));
             }
             Err(fault) => {
-                self.give_queue(out);
                 if let Some(error) = lack {
                     self.ran_out(error);
                 }
-                self.reset_relay(down, fault);
+                self.relay_unplaced(down, out, finish, fault);
             }
         }
     }

@@ -53,6 +53,7 @@ impl<D: Driver> Worker<D> {
         if let Placed::Group(group) = placed {
             exchange.group = Some(group);
             exchange.affinity = self.affinity(key, table.group(group), head);
+            self.note_former(key, &mut exchange, head, by);
         }
         if listener.http.request_id || self.log.is_some() {
             exchange.number = self.next_request_number();
@@ -85,6 +86,7 @@ impl<D: Driver> Worker<D> {
                 self.pay_for_retries(table.group(group));
                 match self.attach_or_wait(key) {
                     Ok(()) => return true,
+                    Err(_) if self.attach_to_former(key) => return true,
                     Err(fault) => fault,
                 }
             }

@@ -178,7 +178,9 @@ impl<D: Driver> Worker<D> {
         if let Some(segment) = replay {
             out.push_front(segment);
         }
-        let attached = again.is_some_and(|again| self.attach_upstream(client, Some(again)).is_ok());
+        let attached = again.is_some_and(|again| {
+            self.attach_upstream(client, Some(again)).is_ok() || self.attach_to_former(client)
+        });
         if !attached {
             self.give_queue(out);
             return self.answer_fault(client, fault);

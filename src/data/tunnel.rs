@@ -31,6 +31,7 @@ impl<D: Driver> Worker<D> {
             listener: slot,
             table: Pinned::clone(&exchange.table),
             group: Some(group),
+            former: None,
             peek: None,
             backend: exchange.backend,
             tried: None,

@@ -30,7 +30,7 @@ mod rules;
 mod tests;
 
 pub use routes::{RouteChange, Target};
-pub use rules::{Method, Move, RuleChange};
+pub use rules::{Method, Move, RuleChange, handed_over};
 
 /// Keys that are sampled unless another number is asked for.
 pub const KEYS_DEFAULT: u32 = 65_536;

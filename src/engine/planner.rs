@@ -165,12 +165,13 @@ pub fn plan(config: &Config, resolved: &Resolved, epoch: Epoch, registry: &mut R
         listeners[slot] = Some(Arc::new(listener));
     }
     forget_unnamed(config, registry);
+    let shards = routes::shards_of(config, &views, registry);
     Plan {
         table: Arc::new(Table {
             epoch,
             listeners,
             groups,
-            shards: routes::shards_of(config, &views),
+            shards,
             overload: overload::terms(&config.overload),
             backend_slots,
             group_slots,

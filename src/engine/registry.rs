@@ -13,11 +13,12 @@
 //! Who never calls it never sees a slot change hands, and pays with memory for each address a DNS
 //! name ever had.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot, RouteSerial};
@@ -27,7 +28,7 @@ use crate::routing::limit::Gate;
 use crate::routing::load::{Board, Load};
 use crate::routing::standing::{BackendStanding, GroupStanding, Standings};
 use crate::routing::table::RouteAccount;
-use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
+use crate::telemetry::stats::{BackendStats, HandoverStats, ListenerStats, PerCore};
 
 /// What makes a listener the same listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +76,8 @@ pub struct Registry {
     backend_loads: Board,
     standings: Standings,
     norms: Norms,
+    /// What cores count of rules that hand keys over, by rule and when that began.
+    handovers: BTreeMap<(Arc<str>, Duration), PerCore<HandoverStats>>,
     /// The last addresses each name had, by host and port.
     pub(super) known: HashMap<(Arc<str>, u16), Vec<SocketAddr>>,
 }
@@ -187,8 +190,22 @@ impl Registry {
             backend_loads: Board::new(cores),
             standings: Standings::default(),
             norms: Norms::new(cores),
+            handovers: BTreeMap::new(),
             known: HashMap::new(),
         }
+    }
+
+    /// Forgets the counts of rules that hand nothing over any more.
+    pub(super) fn keep_handovers(&mut self, windows: &BTreeSet<(Arc<str>, Duration)>) {
+        self.handovers.retain(|window, _| windows.contains(window));
+    }
+
+    /// What is counted of a rule that hands keys over since a time.
+    pub(super) fn handover(&mut self, rule: &Arc<str>, since: Duration) -> PerCore<HandoverStats> {
+        let cores = self.cores;
+        let window = (Arc::clone(rule), since);
+        let known = self.handovers.entry(window);
+        known.or_insert_with(|| PerCore::new(cores)).clone()
     }
 
     /// How many cores the counters are for.

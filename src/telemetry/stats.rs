@@ -379,6 +379,8 @@ pub struct StoreStats {
     pub watches: Counter,
     /// Times a watch rang.
     pub watch_events: Counter,
+    /// Times the node has made itself known to the others.
+    pub registrations: Counter,
     /// Times the node's own copy could not be written.
     pub copy_failures: Counter,
     /// When it was last known to be the newest, in milliseconds since 1970.
@@ -400,6 +402,15 @@ impl StoreStats {
         let at = UNIX_EPOCH + Duration::from_millis(millis);
         (millis > 0).then(|| now.duration_since(at).unwrap_or_default())
     }
+}
+
+/// What a core counts of a shard rule that hands keys over.
+#[derive(Debug, Default)]
+pub struct HandoverStats {
+    /// Requests whose key has another owner than before.
+    pub moved: Counter,
+    /// Of those, given to the former owner because the new one could not take them.
+    pub former: Counter,
 }
 
 /// What the control thread counts of its own work.

@@ -5,6 +5,7 @@ mod ctl;
 mod described;
 mod explain;
 mod export;
+mod handover;
 mod objects;
 mod overview;
 mod plan;

@@ -4,6 +4,8 @@
 mod changes;
 mod health;
 mod limits;
+mod meeting;
 mod nodes;
 mod security;
 mod store;
+mod verdicts;

@@ -244,6 +244,27 @@ impl Etcd {
         begun.elapsed()
     }
 
+    /// The keys below a prefix, at a member.
+    pub fn keys(&self, member: usize, prefix: &str) -> Vec<String> {
+        let listed = self.ctl(member, &["get", "--prefix", "--keys-only", prefix]);
+        let keys = listed.lines().filter(|line| !line.is_empty());
+        keys.map(str::to_owned).collect()
+    }
+
+    /// Ends every lease, as if nobody had renewed it.
+    pub fn revoke_leases(&self, member: usize) -> usize {
+        let listed = self.ctl(member, &["lease", "list"]);
+        let leases: Vec<&str> = listed
+            .lines()
+            .skip(1)
+            .filter(|line| !line.is_empty())
+            .collect();
+        for lease in &leases {
+            self.ctl(member, &["lease", "revoke", lease]);
+        }
+        leases.len()
+    }
+
     /// What `etcdctl` says, asking one member.
     pub fn ctl(&self, member: usize, words: &[&str]) -> String {
         let endpoint = format!("{}://{}", self.scheme(), self.members[member].clients);

@@ -33,6 +33,13 @@ impl Nodes {
         self.section_with(node, "other")
     }
 
+    /// The `[cluster]` of a node that is told of no other.
+    pub fn section_alone(&self, node: usize) -> String {
+        let section = self.section(node);
+        let lines = section.lines().filter(|line| !line.starts_with("seeds"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     fn section_with(&self, node: usize, key: &str) -> String {
         let mut section = format!("[cluster]\nnode = \"n{node}\"\n");
         let _ = writeln!(section, "bind = \"{}\"", self.ports[node].address());

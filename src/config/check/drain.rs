@@ -1,5 +1,7 @@
 //! What is said of the drain of one backend.
 
+use std::time::Duration;
+
 use super::super::checked::BackendState;
 use super::super::problem::Problems;
 use super::super::raw;
@@ -23,15 +25,24 @@ pub(super) fn check(
     let since = raw.drain_since.as_ref();
     let until = raw.drain_until.as_ref();
     DrainTerms {
-        since: since.and_then(|written| match time_of(&written.value) {
-            None => refuse(written, "", problems),
-            time => time,
-        }),
+        since: since.and_then(|written| time(written, "", problems)),
         end: until.and_then(|written| match (&*written.value, time_of(&written.value)) {
             ("never", _) => Some(DrainEnd::Never),
             (_, Some(time)) => Some(DrainEnd::At(time)),
             (_, None) => refuse(written, ", or \"never\"", problems),
         }),
+    }
+}
+
+/// A time in UTC.
+pub(super) fn time(
+    written: &Written<String>,
+    or: &str,
+    problems: &mut Problems<'_>,
+) -> Option<Duration> {
+    match time_of(&written.value) {
+        None => refuse(written, or, problems),
+        time => time,
     }
 }
 

@@ -6,20 +6,25 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::super::checked::{GroupRef, KeySource, Shard, ShardFunction, ShardKeys, ShardOutcome};
+use super::super::checked::{
+    GroupRef, Handover, KeySource, Shard, ShardFunction, ShardKeys, ShardOutcome,
+};
 use super::super::problem::{At, Problems, nearest};
 use super::super::raw;
 use super::super::reader::Written;
 use super::names::{GroupNames, Names};
-use super::values::{missing, number, place};
-use super::{hash, key, ranges, require};
+use super::values::{duration, missing, number, place};
+use super::{drain, hash, key, ranges, require};
 use crate::base::limits::SHARD_KEY_BYTES_MAX;
 
 /// Rules of one file.
 pub(super) const SHARDS_MAX: usize = 4096;
 /// Keys or ranges of one rule.
 pub(super) const ENTRIES_MAX: usize = 1_000_000;
+/// The window of a hand-over nobody has written one for; it is a mistake then.
+const WINDOW: Duration = Duration::from_secs(600);
 const KEY_BYTES: RangeInclusive<u32> = 1..=SHARD_KEY_BYTES_MAX as u32;
 const KEY_BYTES_DEFAULT: u32 = 256;
 
@@ -37,7 +42,10 @@ pub(super) fn check(
             None
         }
     };
-    let function = function(raw, groups, problems);
+    let own = (&raw.function, &raw.at);
+    let function = function(own, groups, problems);
+    let handover = raw.handover.as_ref();
+    let handover = handover.and_then(|raw| handover_of(raw, groups, problems));
     let default = raw
         .default
         .as_ref()
@@ -62,6 +70,7 @@ pub(super) fn check(
         key: source?,
         key_bytes_max: number(&raw.key_bytes_max, KEY_BYTES_DEFAULT, KEY_BYTES, problems) as usize,
         function: function?,
+        handover,
         default,
         require: require::labels(&raw.require, problems),
         missing,
@@ -71,8 +80,36 @@ pub(super) fn check(
     })
 }
 
+/// Whose keys were whose, and until when that counts.
+fn handover_of(
+    raw: &raw::Handover,
+    groups: &mut GroupNames<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Handover> {
+    let function = function((&raw.function, &raw.at), groups, problems);
+    let default = raw.default.as_ref();
+    let default = default.and_then(|written| groups.find(written, problems));
+    if raw.window.is_none() {
+        missing(&raw.at, "window", "\"10m\"", problems);
+    }
+    let window = duration(&raw.window, WINDOW, Duration::from_secs(1), problems);
+    let since = match &raw.since {
+        Some(written) => drain::time(written, "", problems),
+        None => {
+            missing(&raw.at, "since", "\"2026-01-31T12:00:00Z\"", problems);
+            None
+        }
+    };
+    Some(Handover {
+        window,
+        since: since?,
+        function: function?,
+        default,
+    })
+}
+
 fn function(
-    raw: &raw::Shard,
+    (raw, at): (&raw::Function, &At),
     groups: &mut GroupNames<'_>,
     problems: &mut Problems<'_>,
 ) -> Option<ShardFunction> {
@@ -104,9 +141,9 @@ fn function(
     if let Some(hash) = &raw.hash {
         return hash::check(hash, groups, problems);
     }
-    if !problems.noted_below(&raw.at) {
+    if !problems.noted_below(at) {
         let fix = "add one of map, prefix, ranges, modulo and hash";
-        problems.error(&raw.at, "has no function from keys to groups", fix);
+        problems.error(at, "has no function from keys to groups", fix);
     }
     None
 }

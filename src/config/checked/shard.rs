@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::GroupRef;
 
@@ -30,6 +31,8 @@ pub struct Shard {
     pub key_bytes_max: usize,
     /// How a key chooses a group.
     pub function: ShardFunction,
+    /// Whose keys were whose before, while that counts.
+    pub handover: Option<Handover>,
     /// Where keys go that the function has no place for; they are refused without it.
     pub default: Option<GroupRef>,
     /// Labels a backend must have to be given what the rule places, whatever the group; sorted.
@@ -47,16 +50,12 @@ pub struct Shard {
 impl Shard {
     /// Every group it can lead to, in order.
     pub fn groups(&self) -> BTreeSet<GroupRef> {
-        let mut groups: BTreeSet<GroupRef> = match &self.function {
-            ShardFunction::Hash(hash) => hash.groups.iter().map(|(group, _)| *group).collect(),
-            ShardFunction::Integers(ranges) => ranges.iter().map(|range| range.group).collect(),
-            ShardFunction::Map(entries) | ShardFunction::Prefix(entries) => {
-                entries.iter().map(|entry| entry.group).collect()
-            }
-            ShardFunction::Modulo(groups) => groups.iter().copied().collect(),
-            ShardFunction::Texts(ranges) => ranges.iter().map(|range| range.group).collect(),
-        };
+        let mut groups = self.function.groups();
         groups.extend(self.default);
+        if let Some(before) = &self.handover {
+            groups.extend(before.function.groups());
+            groups.extend(before.default);
+        }
         let outcomes = [
             self.missing,
             self.malformed,
@@ -68,6 +67,43 @@ impl Shard {
             ShardOutcome::Default | ShardOutcome::Reject => None,
         }));
         groups
+    }
+}
+
+impl ShardFunction {
+    /// Every group it can lead to, in order.
+    fn groups(&self) -> BTreeSet<GroupRef> {
+        match self {
+            ShardFunction::Hash(hash) => hash.groups.iter().map(|(group, _)| *group).collect(),
+            ShardFunction::Integers(ranges) => ranges.iter().map(|range| range.group).collect(),
+            ShardFunction::Map(entries) | ShardFunction::Prefix(entries) => {
+                entries.iter().map(|entry| entry.group).collect()
+            }
+            ShardFunction::Modulo(groups) => groups.iter().copied().collect(),
+            ShardFunction::Texts(ranges) => ranges.iter().map(|range| range.group).collect(),
+        }
+    }
+}
+
+/// Whose keys were whose before a change of a rule: for a while its former owner is the second
+/// choice of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// How long.
+    pub window: Duration,
+    /// Since when, after 1970.
+    pub since: Duration,
+    /// How keys chose a group.
+    pub function: ShardFunction,
+    /// Where keys went that it had no place for.
+    pub default: Option<GroupRef>,
+}
+
+impl Handover {
+    /// When it is over, after 1970.
+    #[must_use]
+    pub fn until(&self) -> Duration {
+        self.since + self.window
     }
 }
 

@@ -5,10 +5,12 @@ use toml::map::Map;
 
 use super::super::check::hash::ALGORITHMS;
 use super::super::checked::{
-    Config, Destination, KeySource, Shard, ShardFunction, ShardHash, ShardKeys, ShardOutcome,
+    Config, Destination, Handover, KeySource, Shard, ShardFunction, ShardHash, ShardKeys,
+    ShardOutcome,
 };
-use super::super::units::size_text;
+use super::super::units::{duration_text, size_text};
 use super::Page;
+use crate::base::date::time_text;
 
 impl Config {
     /// Where a listener or a route leads, as a key.
@@ -26,6 +28,9 @@ impl Config {
         page.raw("key_bytes_max", shard.key_bytes_max);
         let (name, function) = self.function_value(&shard.function);
         page.raw(name, function);
+        if let Some(before) = &shard.handover {
+            page.raw("handover", self.handover_value(before));
+        }
         if let Some(group) = shard.default {
             page.text("default", &self.group(group).name);
         }
@@ -68,6 +73,20 @@ impl Config {
                 ("ranges", list(entries))
             }
         }
+    }
+
+    fn handover_value(&self, before: &Handover) -> Value {
+        let (name, function) = self.function_value(&before.function);
+        let default = before.default;
+        table([
+            ("window", Some(duration_text(before.window).into())),
+            ("since", Some(time_text(before.since).into())),
+            (name, Some(function)),
+            (
+                "default",
+                default.map(|group| Value::from(&*self.group(group).name)),
+            ),
+        ])
     }
 
     fn hash_value(&self, hash: &ShardHash) -> Value {

@@ -10,17 +10,32 @@ pub(in super::super) struct Shard {
     pub(in super::super) name: Text,
     pub(in super::super) key: Option<KeySource>,
     pub(in super::super) key_bytes_max: Integer,
-    pub(in super::super) map: Option<Written<Vec<KeysEntry>>>,
-    pub(in super::super) prefix: Option<Written<Vec<KeysEntry>>>,
-    pub(in super::super) ranges: Option<Written<Vec<RangeEntry>>>,
-    pub(in super::super) modulo: Texts,
-    pub(in super::super) hash: Option<Hash>,
+    pub(in super::super) function: Function,
+    pub(in super::super) handover: Option<Handover>,
     pub(in super::super) default: Text,
     pub(in super::super) require: Texts,
     pub(in super::super) missing: Option<Outcome>,
     pub(in super::super) malformed: Option<Outcome>,
     pub(in super::super) oversized: Option<Outcome>,
     pub(in super::super) compressed: Option<Outcome>,
+    pub(in super::super) at: At,
+}
+
+/// How keys choose a group: one of these.
+pub(in super::super) struct Function {
+    pub(in super::super) map: Option<Written<Vec<KeysEntry>>>,
+    pub(in super::super) prefix: Option<Written<Vec<KeysEntry>>>,
+    pub(in super::super) ranges: Option<Written<Vec<RangeEntry>>>,
+    pub(in super::super) modulo: Texts,
+    pub(in super::super) hash: Option<Hash>,
+}
+
+/// Whose keys were whose before a change, and for how long that counts.
+pub(in super::super) struct Handover {
+    pub(in super::super) window: Text,
+    pub(in super::super) since: Text,
+    pub(in super::super) function: Function,
+    pub(in super::super) default: Text,
     pub(in super::super) at: At,
 }
 
@@ -79,17 +94,8 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
             .section("key", problems)
             .map(|section| read_key(section, problems)),
         key_bytes_max: section.integer("key_bytes_max", "256", problems),
-        map: list(&mut section, "map", problems, |section, problems| {
-            read_keys(section, "key", "\"acme\"", problems)
-        }),
-        prefix: list(&mut section, "prefix", problems, |section, problems| {
-            read_keys(section, "prefix", "\"eu-\"", problems)
-        }),
-        ranges: list(&mut section, "ranges", problems, read_range),
-        modulo: section.texts("modulo", "[\"a\", \"b\"]", problems),
-        hash: section
-            .section("hash", problems)
-            .map(|section| read_hash(section, problems)),
+        function: read_function(&mut section, problems),
+        handover: read_handover(&mut section, problems),
         default: section.text("default", "\"rest\"", problems),
         require: section.texts("require", "[\"gpu\"]", problems),
         missing: read_outcome(&mut section, "missing", problems),
@@ -99,6 +105,42 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
     };
     section.finish(problems);
     shard
+}
+
+fn read_function(section: &mut Section<'_, '_>, problems: &mut Problems<'_>) -> Function {
+    Function {
+        map: list(section, "map", problems, |section, problems| {
+            read_keys(section, "key", "\"acme\"", problems)
+        }),
+        prefix: list(section, "prefix", problems, |section, problems| {
+            read_keys(section, "prefix", "\"eu-\"", problems)
+        }),
+        ranges: list(section, "ranges", problems, read_range),
+        modulo: section.texts("modulo", "[\"a\", \"b\"]", problems),
+        hash: section
+            .section("hash", problems)
+            .map(|section| read_hash(section, problems)),
+    }
+}
+
+fn read_handover(section: &mut Section<'_, '_>, problems: &mut Problems<'_>) -> Option<Handover> {
+    let Written { value, at } = section.value("handover")?;
+    if matches!(value, DeValue::String(_)) {
+        let what = "is for a change of the keys of a rule that is there, through the API";
+        let fix = "remove it, or make it with the change: PATCH /v1/shards/NAME";
+        problems.error(&at, what, fix);
+        return None;
+    }
+    let mut section = section.section("handover", problems)?;
+    let handover = Handover {
+        at: section.at.clone(),
+        window: section.text("window", "\"10m\"", problems),
+        since: section.text("since", "\"2026-01-31T12:00:00Z\"", problems),
+        function: read_function(&mut section, problems),
+        default: section.text("default", "\"rest\"", problems),
+    };
+    section.finish(problems);
+    Some(handover)
 }
 
 /// A list of tables that is told apart from an absent one.

@@ -82,6 +82,10 @@ pub(super) fn refused(refusal: &Refusal, removes: bool) -> Response {
         Refusal::Invalid(mistakes) if removes => invalid(StatusCode::CONFLICT, mistakes),
         Refusal::Invalid(mistakes) => invalid(StatusCode::UNPROCESSABLE_ENTITY, mistakes),
         Refusal::Machine(why) => problem(StatusCode::CONFLICT, why),
+        Refusal::NoWindow(path) => {
+            let detail = format!("{path} hands nothing over");
+            problem(StatusCode::NOT_FOUND, &detail)
+        }
         Refusal::NotAt(epoch) => {
             let detail = format!("the node is at epoch {epoch}");
             with_epoch(StatusCode::PRECONDITION_FAILED, epoch.revision(), &detail)

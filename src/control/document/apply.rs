@@ -37,12 +37,20 @@ pub enum Op {
         /// Its place among its siblings; where it is, or the end, when not given.
         place: Option<Place>,
     },
+    /// Take a shard rule back to what it was before its window opened.
+    TakeBack {
+        /// Which.
+        path: ObjectPath,
+    },
 }
 
 impl Op {
     fn path(&self) -> &ObjectPath {
         match self {
-            Op::Delete { path } | Op::Patch { path, .. } | Op::Put { path, .. } => path,
+            Op::Delete { path }
+            | Op::Patch { path, .. }
+            | Op::Put { path, .. }
+            | Op::TakeBack { path } => path,
         }
     }
 }
@@ -61,6 +69,8 @@ pub enum Place {
 pub enum OpError {
     /// The object, or the one it is part of, is not there.
     Absent(ObjectPath),
+    /// No window of the rule is there to be taken back.
+    NoWindow(ObjectPath),
     /// The value has not the shape of a section.
     Shape(Mistake),
 }
@@ -69,6 +79,7 @@ impl fmt::Display for OpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpError::Absent(path) => write!(f, "{path} does not exist"),
+            OpError::NoWindow(path) => write!(f, "{path} hands nothing over"),
             OpError::Shape(mistake) => write!(f, "{mistake}"),
         }
     }
@@ -88,6 +99,7 @@ impl Document {
                 Op::Delete { path } => next.delete(path)?,
                 Op::Patch { path, value } => next.patch(path, value)?,
                 Op::Put { path, value, place } => next.put(path, value, place.as_ref())?,
+                Op::TakeBack { path } => next.take_back(path)?,
             }
             if *op.path() == ObjectPath::Settings {
                 next = next.with_seed_of(self, op)?;

@@ -30,7 +30,8 @@ impl Document {
     /// # Errors
     /// What cannot be done, as [`Document::apply`] has it.
     pub fn changed(&self, ops: &[Op], now: Duration) -> Result<Document, OpError> {
-        Ok(self.apply(ops)?.with_drains_since(self, now))
+        let changed = self.apply(ops)?.with_drains_since(self, now);
+        Ok(changed.with_handovers_since(self, now))
     }
 
     /// The document with what began or ended between `before` and this at `now` (since 1970)

@@ -9,6 +9,7 @@
 
 mod apply;
 mod drains;
+mod handover;
 mod judge;
 mod path;
 mod rejudge;
@@ -26,6 +27,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 pub use apply::{Op, OpError, Place};
 pub use drains::{DRAIN_KEYS, drain_value};
+pub use handover::HANDOVER_KEY;
 pub use judge::{Mistake, judge};
 pub use path::{Family, NotAPath, ObjectPath, is_name};
 pub use rejudge::rejudge;

@@ -128,7 +128,7 @@ impl Control {
             door.listen(&self.health);
         }
         if let Some(gossip) = &mut self.gossip {
-            gossip.listen();
+            gossip.listen(self.store.as_deref());
         }
     }
 

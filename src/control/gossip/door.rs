@@ -20,6 +20,7 @@ use super::sharing::Sharing;
 use super::{Cluster, Roll, seeds};
 use crate::config::checked;
 use crate::control::publisher::Progress;
+use crate::control::store::Store;
 use crate::gossip::{Circle, Keys, Member, NAME_BYTES_MAX, Setting};
 use crate::routing::table::Table;
 
@@ -118,16 +119,19 @@ impl Door {
         }
     }
 
-    /// Speaks and hears from now on, in a task.
-    pub(in crate::control) fn listen(&mut self) {
+    /// Speaks and hears from now on, in a task. A store may say where others are.
+    pub(in crate::control) fn listen(&mut self, store: Option<&dyn Store>) {
         let Some((life, given)) = self.waiting.take() else {
             return;
         };
         let (tell, told) = watch::channel(Vec::new());
         let (leave, left) = oneshot::channel();
         self.leave = Some(leave);
+        let me = life.circle.me().clone();
+        let met = store.and_then(|store| store.meet(&me.name, me.address));
         self.tasks.push(tokio::spawn(life.live(told, left)));
-        self.tasks.push(tokio::spawn(seeds::follow(given, tell)));
+        self.tasks
+            .push(tokio::spawn(seeds::follow(given, met, tell)));
     }
 
     /// A duplicate for another process.

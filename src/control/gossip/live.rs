@@ -177,6 +177,8 @@ impl Life {
 
     fn show(&mut self) {
         let before = Arc::clone(&self.show.borrow());
+        let there = self.circle.peers().filter(|peer| peer.standing.is_there());
+        self.own.handle.verdicts.share_with(there.count() + 1);
         let roll = Roll {
             me: self.circle.me().clone(),
             state: self.circle.state().clone(),

@@ -20,6 +20,7 @@ mod shared;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -100,6 +101,12 @@ pub trait Store: Send + Sync {
 
     /// Begins to follow what others change; none of a store that only its node writes.
     fn follow(&self) -> Option<Following> {
+        None
+    }
+
+    /// Makes it known to others of the store where a node hears them, as long as somebody wants to
+    /// know where the others are; none of a store that nodes do not find each other by.
+    fn meet(&self, _: &Arc<str>, _: SocketAddr) -> Option<watch::Receiver<Vec<SocketAddr>>> {
         None
     }
 }

@@ -100,15 +100,23 @@ fn shard_rule(shard: &Value) -> String {
     };
     let mut out = format!("\nshard rule {}, {method}", text(&shard["name"]));
     out.push_str(&moved(&shard["moved"]));
+    if let Some(window) = shard["handover"]["window"].as_str() {
+        out.push_str(&format!("  former owners are second choice for {window}\n"));
+    }
     out.push_str(&shares("GROUP", &shard["groups"], "refused"));
-    for moved in list(&shard["moves"]) {
+    out.push_str(&moves(&shard["moves"]));
+    out
+}
+
+fn moves(moves: &Value) -> String {
+    let each = list(moves).iter().map(|moved| {
         let [keys, before, after] = ["keys", "before", "after"].map(|key| match &moved[key] {
             Value::Null => "refused".to_owned(),
             value => text(value),
         });
-        out.push_str(&format!("  {keys}: {before} -> {after}\n"));
-    }
-    out
+        format!("  {keys}: {before} -> {after}\n")
+    });
+    each.collect()
 }
 
 fn moved(share: &Value) -> String {
@@ -132,6 +140,26 @@ fn shares(head: &str, shares: &Value, nobody: &str) -> String {
 
 fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
+}
+
+/// `/v1/shards/NAME/handover`.
+pub(super) fn handover(body: &Value) -> String {
+    let state = match body["open"] == true {
+        true => "the former owner is second choice until",
+        false => "the window is over since",
+    };
+    let mut out = format!(
+        "shard rule {}: {state} {}\n",
+        text(&body["shard"]),
+        text(&body["until"])
+    );
+    let [requests, former] = ["requests_moved", "requests_to_former"].map(|key| text(&body[key]));
+    out.push_str(&format!(
+        "requests of keys that moved {requests}, given to the former owner {former}\n"
+    ));
+    out.push_str(&shares("GROUP", &body["groups"], "refused"));
+    out.push_str(&moves(&body["moves"]));
+    out
 }
 
 /// `/v1/explain`.

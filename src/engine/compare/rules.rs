@@ -76,6 +76,19 @@ pub(super) fn compare(before: &Table, after: &Table, keys: u32) -> Vec<RuleChang
     changes.collect()
 }
 
+/// What a rule that hands keys over changes, with so many keys tried where it hashes; `None` of
+/// one that hands nothing over.
+#[must_use]
+pub fn handed_over(table: &Table, rule: &Rule, keys: u32) -> Option<RuleChange> {
+    let before = &rule.handover.as_ref()?.before;
+    Some(change(
+        &rule.name,
+        Some((table, before)),
+        Some((table, rule)),
+        keys,
+    ))
+}
+
 fn by_name(table: &Table) -> BTreeMap<&Arc<str>, &Rule> {
     table.shards.iter().map(|rule| (&rule.name, rule)).collect()
 }

@@ -1,16 +1,19 @@
 //! Routes and shard rules of a configuration as those of a table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::views::Views;
 use crate::base::id::{GroupIndex, ShardIndex};
 use crate::config::checked::{
     self, Config, GroupRef, HashAlgorithm, ShardFunction, ShardHash, ShardOutcome,
 };
+use crate::engine::registry::Registry;
 use crate::routing::conditions::{HeaderRule, HeaderTest};
 use crate::routing::hashing::Algorithm;
 use crate::routing::matcher::{Destination, HostRule, PathRule, RouteRule, RouteSet};
 use crate::routing::shard::function::{Function, IntegerRange, TextRange};
+use crate::routing::shard::handover::Handover;
 use crate::routing::shard::key::{JsonKey, KeySource};
 use crate::routing::shard::pointer::Pointer;
 use crate::routing::shard::{Outcome, Outcomes, Rule};
@@ -82,9 +85,35 @@ fn destination_of(
 }
 
 /// The shard rules.
-pub(super) fn shards_of(config: &Config, views: &Views<'_>) -> Vec<Rule> {
+pub(super) fn shards_of(config: &Config, views: &Views<'_>, registry: &mut Registry) -> Vec<Rule> {
+    let windows = config.shards.iter().filter_map(window_of);
+    registry.keep_handovers(&windows.collect());
     let rules = config.shards.iter();
-    rules.map(|shard| shard_of(shard, config, views)).collect()
+    rules
+        .map(|shard| {
+            let mut rule = shard_of(shard, config, views);
+            rule.handover = shard.handover.as_ref().map(|before| {
+                let former = checked::Shard {
+                    function: before.function.clone(),
+                    default: before.default,
+                    handover: None,
+                    ..shard.clone()
+                };
+                Handover {
+                    until: before.until(),
+                    before: Box::new(shard_of(&former, config, views)),
+                    stats: registry.handover(&shard.name, before.since),
+                }
+            });
+            rule
+        })
+        .collect()
+}
+
+/// What tells one window of a rule from another.
+fn window_of(shard: &checked::Shard) -> Option<(Arc<str>, Duration)> {
+    let before = shard.handover.as_ref()?;
+    Some((Arc::clone(&shard.name), before.since))
 }
 
 fn shard_of(shard: &checked::Shard, config: &Config, views: &Views<'_>) -> Rule {
@@ -108,6 +137,7 @@ fn shard_of(shard: &checked::Shard, config: &Config, views: &Views<'_>) -> Rule 
             oversized: outcome(shard.oversized),
             unplaced: default,
         },
+        handover: None,
     }
 }
 

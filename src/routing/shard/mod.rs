@@ -6,6 +6,7 @@
 //! the rule's default group, or is refused.
 
 pub mod function;
+pub mod handover;
 pub mod json;
 pub mod key;
 pub mod pointer;
@@ -15,6 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::function::{Function, Placed};
+use self::handover::Handover;
 use self::key::{Extracted, KeyRoom, KeySource, RequestView};
 use crate::base::id::GroupIndex;
 
@@ -31,6 +33,8 @@ pub struct Rule {
     pub function: Function,
     /// What happens without a usable key.
     pub outcomes: Outcomes,
+    /// The window in which former owners of keys are second choices, if there was one.
+    pub handover: Option<Handover>,
 }
 
 /// What happens to a request that cannot be placed by its key.
@@ -171,6 +175,7 @@ mod tests {
             key_bytes_max: 8,
             function: Function::integers(Vec::new()),
             outcomes,
+            handover: None,
         };
         let routed = rule(Outcomes {
             compressed: group(1),

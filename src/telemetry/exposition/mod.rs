@@ -255,6 +255,11 @@ fn shared_store(page: &mut Page, stats: &StoreStats, age_micros: Option<u64>) {
             &stats.watch_events,
         ),
         (
+            "weir_store_registrations_total",
+            "Times this node has registered its address under a new lease in etcd.",
+            &stats.registrations,
+        ),
+        (
             "weir_store_copy_failures_total",
             "Times the node's own copy of the store could not be written.",
             &stats.copy_failures,

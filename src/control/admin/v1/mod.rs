@@ -11,6 +11,7 @@ mod asked;
 mod backends;
 mod connections;
 mod explain;
+mod handover;
 mod health;
 mod nodes;
 mod objects;
@@ -73,6 +74,8 @@ endpoints! {
     put "/v1/shards/{shard}" => objects::write,
     patch "/v1/shards/{shard}" => objects::merge,
     delete "/v1/shards/{shard}" => objects::remove,
+    get "/v1/shards/{shard}/handover" => handover::show,
+    delete "/v1/shards/{shard}/handover" => handover::abort,
     get "/v1/groups" => objects::list,
     get "/v1/groups/{group}" => objects::read,
     put "/v1/groups/{group}" => objects::write,

@@ -19,7 +19,7 @@ use super::objects::tagged;
 use super::transaction;
 use crate::control::change::{Refusal, Snapshot};
 use crate::control::clock::since_1970;
-use crate::control::document::{Document, Mistake, Op, Section, judge};
+use crate::control::document::{Document, HANDOVER_KEY, Mistake, ObjectPath, Op, Section, judge};
 use crate::engine::compare::{
     Comparison, GroupChange, KEYS_DEFAULT, Method, Move, RouteChange, RuleChange, Share, Target,
     Unserved,
@@ -88,6 +88,15 @@ fn tried(snapshot: &Snapshot, document: &Document, keys: u32) -> Result<Value, V
     let trial = trial::run(&before, &after, &snapshot.facts, keys);
     let mut body = shown(&trial);
     body["changes"] = changes(&snapshot.document, document);
+    for rule in body["shards"].as_array_mut().into_iter().flatten() {
+        let name = rule["name"].as_str().map(Arc::from);
+        let path = name.map(ObjectPath::Shard);
+        let value = path.and_then(|path| document.value(&path)?.get(HANDOVER_KEY));
+        let opens = value
+            .and_then(Value::as_object)
+            .map(|section| json!({"window": section.get("window"), "since": section.get("since")}));
+        rule["handover"] = opens.into();
+    }
     Ok(body)
 }
 

@@ -61,7 +61,10 @@ pub(super) async fn run(
 /// The objects that operations are about.
 pub(super) fn paths(ops: &[Op]) -> Vec<ObjectPath> {
     let paths = ops.iter().map(|op| match op {
-        Op::Delete { path } | Op::Patch { path, .. } | Op::Put { path, .. } => path.clone(),
+        Op::Delete { path }
+        | Op::Patch { path, .. }
+        | Op::Put { path, .. }
+        | Op::TakeBack { path } => path.clone(),
     });
     paths.collect()
 }

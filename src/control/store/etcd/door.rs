@@ -76,11 +76,23 @@ impl Door {
     where
         F: Future<Output = Result<T, Error>>,
     {
+        let asked = self.ask_client(|client| {
+            let kv = client.kv_client();
+            request(kv.max_decoding_message_size(ANSWER_BYTES_MAX))
+        });
+        asked.await
+    }
+
+    /// The same, whatever part of its interface is asked.
+    pub(super) async fn ask_client<T, F>(
+        &self,
+        request: impl FnOnce(Client) -> F,
+    ) -> Result<T, Unanswered>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let client = self.client().await?;
-        let kv = client
-            .kv_client()
-            .max_decoding_message_size(ANSWER_BYTES_MAX);
-        match timeout(self.settings.timeout, request(kv)).await {
+        match timeout(self.settings.timeout, request(client)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 let told = self.told(&error);

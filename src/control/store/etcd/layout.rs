@@ -5,6 +5,7 @@
 //! | `head` | the revision, the hash of everything at it, and the base it is counted from |
 //! | `change/REVISION` | what that revision wrote |
 //! | `part/EXPECTED-TOKEN/NUMBER` | a piece of a change or a base too large for one value |
+//! | `node/NAME` | where a node hears others, under a lease (`meeting`) |
 //!
 //! A state is its base and the changes since. Records are no keys of their own because etcd takes
 //! 128 operations and 1.5 MiB in a transaction, and a configuration of a thousand backends is one
@@ -222,6 +223,16 @@ impl Keys {
 
     pub(super) fn part(&self, id: &str, number: usize) -> String {
         format!("{}{number:06}", self.parts(id))
+    }
+
+    /// Where a node says how it is reached.
+    pub(super) fn node(&self, name: &str) -> String {
+        format!("{}node/{name}", self.0)
+    }
+
+    /// From the first key of every node to the first after it.
+    pub(super) fn nodes(&self) -> (String, String) {
+        (format!("{}node/", self.0), format!("{}node0", self.0))
     }
 
     /// From the first key of every part to the first after it.

@@ -12,10 +12,12 @@
 mod door;
 mod feed;
 mod layout;
+mod meeting;
 mod pace;
 mod reading;
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,7 @@ use tokio::sync::{Notify, watch};
 
 use self::door::{Door, Unanswered};
 use self::layout::{Base, ChangeRecord, Head, Keys, Parts, Writes};
+use self::meeting::Meeting;
 use self::pace::Pace;
 use self::reading::{Seen, Unread};
 use super::copy::Copied;
@@ -140,6 +143,22 @@ impl Store for Etcd {
         };
         tokio::spawn(feed::run(Arc::downgrade(&self.shared)));
         Some(following)
+    }
+
+    fn meet(
+        &self,
+        name: &Arc<str>,
+        address: SocketAddr,
+    ) -> Option<watch::Receiver<Vec<SocketAddr>>> {
+        let (tell, others) = watch::channel(Vec::new());
+        let meeting = Meeting {
+            shared: Arc::downgrade(&self.shared),
+            name: Arc::clone(name),
+            address,
+            tell,
+        };
+        tokio::spawn(meeting.run());
+        Some(others)
     }
 }
 
