@@ -20,6 +20,7 @@ mod cluster;
 mod dns;
 mod group;
 mod health;
+mod load;
 mod overload;
 mod policy;
 mod probe;
@@ -38,6 +39,7 @@ pub use group::{
     Policy, RETRIES_MAX, SourcePrefix, WEIGHT_DEFAULT, satisfies,
 };
 pub use health::{Breaker, Outlier, Retry, RetryOn};
+pub use load::{LoadProbe, Scrape};
 pub use overload::{Overload, RefuseWith};
 pub use policy::{Adaptive, Shadow};
 pub use probe::{Agent, Check, CheckKind, HeartbeatDoor, HttpCheck};

@@ -5,6 +5,7 @@ mod changes;
 mod health;
 mod limits;
 mod meeting;
+mod monitor;
 mod nodes;
 mod security;
 mod store;

@@ -19,6 +19,7 @@ use super::own::Own;
 use super::sharing::Sharing;
 use super::{Cluster, Roll, seeds};
 use crate::config::checked;
+use crate::control::monitor::Monitor;
 use crate::control::publisher::Progress;
 use crate::control::store::Store;
 use crate::gossip::{Circle, Keys, Member, NAME_BYTES_MAX, Setting};
@@ -48,6 +49,7 @@ impl Door {
         handed: Option<(SocketAddr, OwnedFd)>,
         (own, observing): (Own, Observing),
         progress: watch::Receiver<Progress>,
+        monitor: Monitor,
     ) -> io::Result<Door> {
         let keys = read_keys(settings)?;
         let at = settings.bind;
@@ -96,6 +98,7 @@ impl Door {
             stats: Arc::clone(&cluster.stats),
             sharing,
             observing,
+            monitor,
         };
         Ok(Door {
             address: at,

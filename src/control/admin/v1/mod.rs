@@ -13,6 +13,7 @@ mod connections;
 mod explain;
 mod handover;
 mod health;
+mod monitor;
 mod nodes;
 mod objects;
 mod overview;
@@ -49,6 +50,7 @@ macro_rules! endpoints {
 endpoints! {
     get "/v1/epoch" => pages::epoch,
     get "/v1/nodes" => nodes::list,
+    get "/v1/monitor" => monitor::show,
     get "/v1/status" => pages::status,
     get "/v1/overview" => overview::show,
     get "/v1/debug/connections" => connections::show,

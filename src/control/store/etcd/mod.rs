@@ -15,6 +15,8 @@ mod layout;
 mod meeting;
 mod pace;
 mod reading;
+#[cfg(test)]
+pub(in crate::control) mod simulated;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
