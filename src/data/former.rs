@@ -117,7 +117,7 @@ impl RelayDown {
         self.table.shard(shard).count_former(core);
         self.group = Some(group);
         self.rights = Rights::default();
-        self.tried = Tried::default();
+        self.tried = None;
         self.retries = 0;
         true
     }

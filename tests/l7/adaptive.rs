@@ -93,7 +93,7 @@ fn a_shadow_changes_nothing_and_says_what_it_would_have_done() {
 
 /// A backend that answers at once and says that it has so much under way in all.
 fn laden(name: &'static str, in_flight: u32) -> Upstream {
-    Upstream::http(move |request| match &*request.target() {
+    Upstream::http(move |request| match request.target() {
         "/load" => {
             let said = format!("TEXT named_metrics.requests_in_flight={in_flight}");
             Answer::new(200, &format!("Endpoint-Load-Metrics: {said}\r\n"), b"")
@@ -126,7 +126,7 @@ fn what_others_have_under_way_is_learnt_by_probes() {
 fn a_probe_that_is_not_answered_costs_nothing_but_what_it_would_have_told() {
     let answers = [("one", 404), ("two", 404), ("slow", 500)];
     let upstreams = answers.map(|(name, status)| {
-        Upstream::http(move |request| match &*request.target() {
+        Upstream::http(move |request| match request.target() {
             "/load" => Answer::new(status, "", b"what?"),
             _ => Answer::text(name),
         })
