@@ -83,7 +83,7 @@ fn who_lacks_something_of_it_is_told_what() {
         ),
         (
             without("user").replace("password_file", "#password_file"),
-            "user name is empty",
+            "permission denied",
         ),
         (
             format!("{good}\nprefix = \"/elsewhere/\""),
