@@ -11,6 +11,8 @@
 
 pub mod capacity;
 mod circle;
+#[cfg(test)]
+mod fleet;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod member;
