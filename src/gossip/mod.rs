@@ -12,6 +12,8 @@
 pub mod capacity;
 mod circle;
 mod figures;
+#[cfg(test)]
+mod fleet;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod member;

@@ -37,7 +37,7 @@ pub struct Record {
     /// Held by whoever writes; taken by whoever wants quiet.
     pub gate: RwLock<()>,
     /// How changes went.
-    pub outcomes: Mutex<BTreeMap<&'static str, u64>>,
+    pub outcomes: Mutex<BTreeMap<String, u64>>,
 }
 
 /// A configuration as a node tells it.
@@ -70,8 +70,9 @@ impl Record {
         }
     }
 
-    fn note(&self, outcome: &'static str) {
-        *self.outcomes.lock().unwrap().entry(outcome).or_default() += 1;
+    fn note(&self, outcome: &str) {
+        let mut outcomes = self.outcomes.lock().unwrap();
+        *outcomes.entry(outcome.to_owned()).or_default() += 1;
     }
 
     /// Panics unless a configuration holds what must be there at its epoch.
@@ -140,7 +141,7 @@ impl<'a> Author<'a> {
             let node = self.node();
             let asked = node.ask_at(self.epoch, (method, &target, body.clone()));
             let status = asked.as_ref().map_or(0, |reply| reply.status());
-            self.record.note(outcome(status));
+            self.record.note(&outcome(status));
             // 504: it is made, and not yet served by all.
             if let Ok(reply) = asked
                 && matches!(status, 200 | 201 | 504)
@@ -256,13 +257,11 @@ pub fn count(stage: &Stage, record: &Record, counter: usize, stop: &AtomicBool) 
     }
 }
 
-fn outcome(status: u16) -> &'static str {
+fn outcome(status: u16) -> String {
     match status {
-        0 => "no answer",
-        200 | 201 => "acknowledged",
-        412 => "412",
-        503 => "503",
-        504 => "acknowledged, and not served by all in time",
-        _ => "another status",
+        0 => "no answer".to_owned(),
+        200 | 201 => "acknowledged".to_owned(),
+        504 => "acknowledged, and not served by all in time".to_owned(),
+        other => other.to_string(),
     }
 }

@@ -73,9 +73,10 @@ fn held(node: &Proxy) -> f64 {
 fn a_backend_never_has_more_than_its_maximum_of_all_nodes_and_slots_go_where_they_are_needed() {
     let count = Arc::new(Count::default());
     let upstream = counting(&count);
-    let nodes = Nodes::new(3);
+    let nodes = Nodes::new(4);
     let start = |node| {
         let settings = Settings::http_to(&[])
+            .workers("2")
             .member(&upstream, &format!("requests_max = {MAX}"))
             .ejecting_nobody();
         let section = nodes.section(node) + "\nlimit_owners = [\"n0\", \"n1\", \"n2\"]";
@@ -106,6 +107,13 @@ fn a_backend_never_has_more_than_its_maximum_of_all_nodes_and_slots_go_where_the
         eventually_within(2 * PATIENCE, "all are back", || {
             started.iter().all(|node| node.nodes("alive") == 2)
         });
+        // One that owns nothing joins while all others need what they have, and dies.
+        let mut further = start(3);
+        load(scope, further.address(), &stop);
+        let is_there = || started.iter().all(|node| node.nodes("alive") == 3);
+        eventually_within(2 * PATIENCE, "it is there", is_there);
+        further.kill_and_start();
+        eventually_within(2 * PATIENCE, "it is back", is_there);
     });
     let most = count.most.load(Ordering::SeqCst);
     assert!((PART + 1..=MAX).contains(&most), "{most} at one time");
