@@ -102,6 +102,7 @@ fn group(kind: PolicyKind, backends: u32) -> Group {
         backends,
         load: whole,
         norm: Norms::new(CORES).claim(0),
+        sources: Default::default(),
         key_seed: 1,
         timeouts: GroupTimeouts {
             connect: second,

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+mod bench;
 mod ctl;
 mod questions;
 mod sim;
 
+pub use bench::{Bench, BenchHttp, BenchKind, BenchLoad, BenchServe, BenchTcp};
 pub use ctl::{
     Asking, Backend, BackendName, CTL_EXIT_CODES, Ctl, Door, Group, KeyText, KeyValue, Listener,
     Name, Node, Noun, Route, Shard, Wait,
@@ -80,6 +82,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Generate load and measure what becomes of it, or answer it
+    Bench(Bench),
     /// Check a configuration: prints every mistake and exits with 0 or 1
     Check(Check),
     /// Ask a node that runs, and change what it is configured by
@@ -183,6 +187,8 @@ pub struct Man {
 /// What the command line asks for, its spellings resolved.
 #[derive(Debug)]
 pub enum Task {
+    /// Generate load.
+    Bench(Box<Bench>),
     /// Check this file, and print what it means if the flag says so.
     Check(Check),
     /// Ask a node.
@@ -219,6 +225,7 @@ impl Cli {
     #[must_use]
     pub fn task(self) -> Option<Task> {
         match (self.command, self.run) {
+            (Some(Command::Bench(bench)), _) => Some(Task::Bench(Box::new(bench))),
             (Some(Command::Check(check)), _) => Some(Task::Check(check)),
             (Some(Command::Ctl(ctl)), _) => Some(Task::Ctl(Box::new(ctl))),
             (Some(Command::Explain(explain)), _) => Some(Task::Explain(Box::new(explain))),

@@ -2,6 +2,7 @@
 //! A module imports only from layers below its own; `tests/tidy` holds the table.
 
 pub mod base;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use weir::cli::{Cli, Exit, Task};
-use weir::{ctl, demo, node, simulate};
+use weir::{bench, ctl, demo, node, simulate};
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().task() {
+        Some(Task::Bench(bench)) => bench::run(&bench),
         Some(Task::Check(check)) => node::check(&check.config, check.print),
         Some(Task::Ctl(ctl)) => return ctl::run(&ctl).into(),
         Some(Task::Demo(demo)) => demo::run(&demo),

@@ -14,6 +14,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
@@ -338,8 +339,9 @@ fn serve(truth: Truth, setting: Setting, cpus: &[usize], io: IoKind) -> io::Resu
     let kick = Kick::new()?;
     let logs = logs::start(&truth.config, cpus.len())?;
     let mut started = Started::default();
+    let how = (io, truth.config.busy_poll);
     for ((core, cpu), sender) in (0_u16..).map(CoreId).zip(cpus).zip(logs.senders) {
-        started.spawn((core, *cpu), io, (sender, logs.traces), &kick)?;
+        started.spawn((core, *cpu), how, (sender, logs.traces), &kick)?;
     }
     tracing::info!(workers = cpus.len(), ?cpus, "started");
     let outcome = crate::control::core::run(ControlSetup {
@@ -380,7 +382,7 @@ impl Started {
     fn spawn(
         &mut self,
         (core, cpu): (CoreId, usize),
-        io: IoKind,
+        (io, busy_poll): (IoKind, Option<Duration>),
         (access_log, traces): (Option<AccessLogSender>, Option<u32>),
         kick: &Kick,
     ) -> io::Result<()> {
@@ -395,6 +397,7 @@ impl Started {
             access_log,
             traces,
             io,
+            busy_poll,
             stats: Arc::clone(&stats),
             seed: RandomState::new().hash_one(core.0),
         })?;

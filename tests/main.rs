@@ -14,6 +14,7 @@
 )]
 
 mod api;
+mod bench;
 mod changes;
 mod cluster;
 mod dashboard;
@@ -23,6 +24,7 @@ mod kernel;
 mod l4;
 mod l7;
 mod observability;
+mod overload;
 mod reload;
 mod soak;
 mod support;

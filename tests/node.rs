@@ -216,16 +216,19 @@ fn forbid_io_uring(errno: u32) -> std::io::Result<()> {
 fn a_seccomp_filter_is_recognised_and_explained() {
     for errno in [libc::EPERM, libc::ENOSYS] {
         let (_directory, path) = file(&valid());
-        let mut command = weir();
-        command.arg("run").arg("-c").arg(&path);
         let errno = u32::try_from(errno).expect("error numbers are positive");
-        // SAFETY: between fork and exec only two system calls are made, nothing is allocated.
-        unsafe { command.pre_exec(move || forbid_io_uring(errno)) };
-        let output = command.output().unwrap();
-        assert_exit(&output, 3);
-        let stderr = stderr(&output);
-        assert!(stderr.contains("forbidden by a seccomp filter"), "{stderr}");
-        assert!(stderr.contains("--security-opt seccomp="), "{stderr}");
+        let path = path.to_str().unwrap();
+        for words in [&["run", "-c", path][..], &["bench", "serve", "127.0.0.1:0"]] {
+            let mut command = weir();
+            command.args(words);
+            // SAFETY: between fork and exec only two system calls are made, nothing is allocated.
+            unsafe { command.pre_exec(move || forbid_io_uring(errno)) };
+            let output = command.output().unwrap();
+            assert_exit(&output, 3);
+            let stderr = stderr(&output);
+            assert!(stderr.contains("forbidden by a seccomp filter"), "{stderr}");
+            assert!(stderr.contains("--security-opt seccomp="), "{stderr}");
+        }
     }
 }
 

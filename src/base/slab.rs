@@ -26,6 +26,8 @@ struct Entry<T> {
 pub struct Slab<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
+    /// The generation new positions begin with.
+    first: u32,
 }
 
 impl<T> Default for Slab<T> {
@@ -33,6 +35,7 @@ impl<T> Default for Slab<T> {
         Slab {
             entries: Vec::new(),
             free: Vec::new(),
+            first: 0,
         }
     }
 }
@@ -54,7 +57,7 @@ impl<T> Slab<T> {
     pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
             self.entries.push(Entry {
-                generation: 0,
+                generation: self.first,
                 value: None,
             });
             u32::try_from(self.entries.len() - 1).expect("fewer than 2^32 connections")
@@ -78,6 +81,22 @@ impl<T> Slab<T> {
         entry.generation = (entry.generation + 1) & GENERATION_MASK;
         self.free.push(key.index);
         Some(value)
+    }
+
+    /// Gives back the memory of many entries that are gone, if all are, and tells whether it did.
+    /// Keys of them stay dead.
+    pub fn release_memory(&mut self) -> bool {
+        /// Fewer are not worth it.
+        const MANY: usize = 1024;
+        if self.entries.len() < MANY || !self.is_empty() {
+            return false;
+        }
+        let highest = self.entries.iter().map(|entry| entry.generation).max();
+        // Every generation that was ever given out is below the present one of its entry.
+        self.first = highest.unwrap_or(0) & GENERATION_MASK;
+        self.entries = Vec::new();
+        self.free = Vec::new();
+        true
     }
 
     /// The entry of a live key.
@@ -131,6 +150,35 @@ mod tests {
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.at(second), Some(&'b'));
         assert_eq!(slab.len(), 1);
+    }
+
+    #[test]
+    fn keys_stay_dead_when_the_memory_of_all_was_given_back() {
+        let mut slab = Slab::default();
+        let few = slab.insert_with(|_| 0);
+        slab.remove(few);
+        assert!(!slab.release_memory());
+        assert_eq!(
+            slab.insert_with(|_| 1).generation,
+            few.generation + 1,
+            "kept"
+        );
+        let mut keys: Vec<Key> = (0..5000)
+            .map(|number| slab.insert_with(|_| number))
+            .collect();
+        assert!(!slab.release_memory());
+        assert_eq!(slab.at(keys[4999]), Some(&4999));
+        for key in slab.keys().collect::<Vec<_>>() {
+            slab.remove(key);
+        }
+        keys.push(few);
+        assert!(slab.release_memory());
+        assert_eq!(slab.entries.capacity(), 0);
+        for _ in 0..5000 {
+            let fresh = slab.insert_with(|_| 2);
+            assert!(!keys.contains(&fresh));
+        }
+        assert!(keys.iter().all(|key| slab.at(*key).is_none()));
     }
 
     #[test]

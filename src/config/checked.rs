@@ -20,6 +20,7 @@ mod cluster;
 mod dns;
 mod group;
 mod health;
+mod overload;
 mod policy;
 mod probe;
 mod route;
@@ -34,9 +35,10 @@ pub use cluster::Cluster;
 pub use dns::{Dns, DnsResolver};
 pub use group::{
     Backend, BackendAddress, BackendState, CHOICES_DEFAULT, Group, GroupLimits, GroupTimeouts,
-    Policy, RETRIES_MAX, WEIGHT_DEFAULT, satisfies,
+    Policy, RETRIES_MAX, SourcePrefix, WEIGHT_DEFAULT, satisfies,
 };
 pub use health::{Breaker, Outlier, Retry, RetryOn};
+pub use overload::{Overload, RefuseWith};
 pub use policy::{Adaptive, Shadow};
 pub use probe::{Agent, Check, CheckKind, HeartbeatDoor, HttpCheck};
 pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};
@@ -53,6 +55,8 @@ pub use upgrade::Upgrade;
 pub struct Config {
     /// Which cores serve traffic.
     pub workers: Workers,
+    /// How long a worker polls network cards before it sleeps, when it does.
+    pub busy_poll: Option<Duration>,
     /// The admin interface, when there is one.
     pub admin: Option<Admin>,
     /// What weir says about itself.
@@ -75,6 +79,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// How another process takes over.
     pub upgrade: Upgrade,
+    /// What happens when it runs out of something.
+    pub overload: Overload,
     /// How names of backends are followed.
     pub dns: Dns,
     /// Listeners in the order of the file.
@@ -96,6 +102,7 @@ impl PartialEq for Config {
     fn eq(&self, other: &Config) -> bool {
         let Config {
             workers,
+            busy_poll,
             admin,
             log,
             access_log,
@@ -107,6 +114,7 @@ impl PartialEq for Config {
             hash_seed,
             shutdown,
             upgrade,
+            overload,
             dns,
             listeners,
             shards,
@@ -115,6 +123,7 @@ impl PartialEq for Config {
             _sealed: _,
         } = self;
         *workers == other.workers
+            && *busy_poll == other.busy_poll
             && *admin == other.admin
             && *log == other.log
             && *access_log == other.access_log
@@ -126,6 +135,7 @@ impl PartialEq for Config {
             && *hash_seed == other.hash_seed
             && *shutdown == other.shutdown
             && *upgrade == other.upgrade
+            && *overload == other.overload
             && *dns == other.dns
             && *listeners == other.listeners
             && *shards == other.shards

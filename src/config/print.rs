@@ -14,6 +14,7 @@ mod access_log;
 mod cluster;
 mod group;
 mod health;
+mod overload;
 mod probe;
 mod route;
 mod shard;
@@ -46,6 +47,8 @@ impl Config {
             Workers::Cores(cores) => page.raw("workers", format!("{cores:?}")),
             Workers::Count(count) => page.raw("workers", count),
         }
+        let busy_poll = self.busy_poll.unwrap_or_default();
+        page.raw("busy_poll_us", busy_poll.as_micros());
         if let Some(admin) = &self.admin {
             print_admin(admin, page);
         }
@@ -93,6 +96,7 @@ impl Config {
             page.text("socket", &socket.to_string_lossy());
         }
         page.duration("timeout", self.upgrade.timeout);
+        overload::print(&self.overload, page);
         page.section("[dns]");
         page.text(
             "resolver",

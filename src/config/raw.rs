@@ -12,6 +12,7 @@ mod affinity;
 mod cluster;
 mod group;
 mod health;
+mod overload;
 mod probe;
 mod route;
 mod shard;
@@ -24,6 +25,7 @@ pub(super) use affinity::{Queue, Sticky};
 pub(super) use cluster::Cluster;
 pub(super) use group::{Backend, Group, read_backend};
 pub(super) use health::{Breaker, Outlier, Retry};
+pub(super) use overload::Overload;
 pub(super) use probe::{Agent, Check, HeartbeatDoor};
 pub(super) use route::{HeaderCondition, Route};
 pub(super) use shard::{
@@ -41,6 +43,7 @@ pub(super) type Size = Option<Written<Scalar>>;
 
 pub(super) struct File {
     pub(super) workers: Option<Written<Workers>>,
+    pub(super) busy_poll_us: Integer,
     pub(super) admin: Option<Admin>,
     pub(super) log: Log,
     pub(super) access_log: Option<AccessLog>,
@@ -52,6 +55,7 @@ pub(super) struct File {
     pub(super) hash_seed: Integer,
     pub(super) shutdown: Shutdown,
     pub(super) upgrade: Upgrade,
+    pub(super) overload: Overload,
     pub(super) dns: Dns,
     pub(super) listeners: Vec<Listener>,
     pub(super) shards: Vec<Shard>,
@@ -148,6 +152,7 @@ impl File {
             workers: root
                 .value("workers")
                 .and_then(|value| read_workers(&value, problems)),
+            busy_poll_us: root.integer("busy_poll_us", "50", problems),
             admin: root
                 .section("admin", problems)
                 .map(|section| read_admin(section, problems)),
@@ -181,6 +186,10 @@ impl File {
             upgrade: root
                 .section("upgrade", problems)
                 .map(|section| upgrade::read(section, problems))
+                .unwrap_or_default(),
+            overload: root
+                .section("overload", problems)
+                .map(|section| overload::read(section, problems))
                 .unwrap_or_default(),
             dns: root
                 .section("dns", problems)

@@ -164,6 +164,8 @@ pub(super) struct Control {
     awaited: Option<Awaited>,
     /// When to give back memory that changes left free.
     trim_at: Option<Instant>,
+    /// How often cores had given back the memory of many connections.
+    released: u64,
     ending: Option<Ending>,
 }
 
@@ -342,6 +344,16 @@ impl Control {
     }
 
     fn trim_when_due(&mut self) {
+        let presses = |core: &Arc<CoreStats>| core.overload.is_short_of_memory();
+        let released = self
+            .core_stats
+            .iter()
+            .map(|core| core.released.read())
+            .sum();
+        let is_left = std::mem::replace(&mut self.released, released) != released;
+        if is_left || self.core_stats.iter().any(presses) {
+            self.trim_at.get_or_insert(Instant::now() + TRIM_AFTER);
+        }
         if self.trim_at.is_some_and(|at| Instant::now() >= at) {
             self.trim_at = None;
             tokio::task::spawn_blocking(memory::trim);

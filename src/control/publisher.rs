@@ -233,6 +233,7 @@ mod tests {
 
     fn table(epoch: u64) -> Arc<Table> {
         Arc::new(Table {
+            overload: crate::routing::overload::Terms::default(),
             epoch: Epoch(epoch),
             listeners: Vec::new(),
             groups: Vec::new(),

@@ -43,6 +43,7 @@ pub fn read(path: &Path) -> Option<(Split, Config)> {
 pub fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
     let differing = [
         ("workers", started.workers != now.workers),
+        ("busy_poll_us", started.busy_poll != now.busy_poll),
         ("admin", started.admin != now.admin),
         ("heartbeat", started.heartbeat != now.heartbeat),
         ("cluster", started.cluster != now.cluster),

@@ -1,12 +1,13 @@
 //! Admitting connections: accept while there is room, leave the rest in the backlog.
 //!
 //! The limit of a listener holds over all cores together; each core adds up the gauges of all
-//! when it accepts, which is rare and needs no shared write. When the limit is reached, or the
-//! process is out of descriptors, the accept is cancelled and started again as soon as a
-//! connection of this core ends, or at the next housekeeping.
+//! when it accepts, which is rare and needs no shared write. When the limit is reached, the
+//! accept is cancelled and started again as soon as a connection of this core ends, or at the next
+//! housekeeping. When the process is out of descriptors, `overload` sheds and it starts again soon.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -16,15 +17,22 @@ use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::client::Client;
 use crate::data::conn::{Conn, Role};
+use crate::data::overload::is_own_lack;
 use crate::data::relay::RelayDown;
-use crate::data::ticks::ticks;
+use crate::data::ticks::{TICK_MILLIS, ticks};
 use crate::data::worker::Worker;
 use crate::routing::breaker::Rights;
 use crate::routing::matcher::Destination;
-use crate::routing::policy::Tried;
+use crate::routing::overload::Admission;
 use crate::routing::table::{Listener, Protocol};
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
+
+/// Ticks until accepting is tried again after it failed.
+const ACCEPT_PAUSE_TICKS: u64 = 100 / TICK_MILLIS;
+
+/// How long a client that is to be refused may take to ask.
+const REFUSED_WAIT: Duration = Duration::from_secs(1);
 
 impl<D: Driver> Worker<D> {
     /// A connection came in by the socket at `at`.
@@ -33,7 +41,7 @@ impl<D: Driver> Worker<D> {
         let Some(slot) = self.sockets.get(at).map(|socket| socket.listener) else {
             return self.driver.close(fd);
         };
-        let Some(state) = self.listener_mut(slot) else {
+        let Some(state) = self.listener(slot) else {
             return self.driver.close(fd);
         };
         let table = Pinned::clone(&state.table);
@@ -46,6 +54,14 @@ impl<D: Driver> Worker<D> {
             // Nowhere to go: refused before anything counts it as open.
             (Protocol::Tcp, None) => return self.driver.close(fd),
         };
+        let admission = self.admission();
+        if admission == Admission::Reset || (admission == Admission::Answered && relay_to.is_some())
+        {
+            return self.refuse(slot, fd);
+        }
+        let Some(state) = self.listener_mut(slot) else {
+            return self.driver.close(fd);
+        };
         state.open += 1;
         let stats = listener.stats.of(core);
         stats.connections.inc();
@@ -54,20 +70,25 @@ impl<D: Driver> Worker<D> {
             self.pause_accepting(slot);
         }
         match relay_to {
-            None => self.begin_client(listener, fd),
+            None => self.begin_client(listener, fd, admission),
             Some(to) => self.begin_relay(&table, listener, to, fd),
         }
     }
 
-    fn begin_client(&mut self, listener: &Listener, fd: OwnedFd) {
+    fn begin_client(&mut self, listener: &Listener, fd: OwnedFd, admission: Admission) {
         let mut client = Client::new(listener.slot);
+        client.refused = admission != Admission::Admitted;
         client.address = self
             .log
             .as_ref()
-            .and_then(|_| net::peer_address(fd.as_fd()));
+            .and_then(|_| net::peer_address(fd.as_fd()))
+            .map(Box::new);
         let key = self.add(Conn::new(fd, Role::Client(client)));
         self.receive_more(key);
-        let head = listener.timeouts.head.min(listener.timeouts.idle);
+        let mut head = listener.timeouts.head.min(listener.timeouts.idle);
+        if admission != Admission::Admitted {
+            head = head.min(REFUSED_WAIT);
+        }
         self.set_deadline(key, self.now.tick + ticks(head));
     }
 
@@ -77,7 +98,8 @@ impl<D: Driver> Worker<D> {
         let client = self
             .log
             .as_ref()
-            .and_then(|_| net::peer_address(fd.as_fd()));
+            .and_then(|_| net::peer_address(fd.as_fd()))
+            .map(Box::new);
         let key = self.add(Conn::new(
             fd,
             Role::RelayDown(Box::new(RelayDown {
@@ -86,7 +108,7 @@ impl<D: Driver> Worker<D> {
                 group: None,
                 peek: None,
                 backend: None,
-                tried: Tried::default(),
+                tried: None,
                 retries: 0,
                 trial: false,
                 rights: Rights::default(),
@@ -137,9 +159,12 @@ impl<D: Driver> Worker<D> {
                 {
                     listener.stats.of(core).accept_errors.inc();
                 }
-                tracing::warn!(%error, listener = slot.0, "accept failed");
-                // Out of descriptors or memory: try again at the next housekeeping.
-                self.accept_paused = true;
+                tracing::debug!(%error, listener = slot.0, "accept failed");
+                self.accept_paused = Some(self.now.tick + ACCEPT_PAUSE_TICKS);
+                if is_own_lack(error) {
+                    self.ran_out(error);
+                    self.reset_backlog(at);
+                }
                 return;
             }
         }
@@ -160,7 +185,7 @@ impl<D: Driver> Worker<D> {
 
     /// Accepts on the socket at `at` if it may.
     pub(super) fn accept_on(&mut self, at: usize) {
-        if self.draining.is_some() || self.accept_paused {
+        if self.draining.is_some() || self.accept_paused.is_some() {
             return;
         }
         let Some(socket) = self.sockets.get(at) else {
@@ -184,7 +209,7 @@ impl<D: Driver> Worker<D> {
     /// Accepts again wherever there is room, and closes what could not be closed: called by
     /// housekeeping.
     pub(super) fn accept_everywhere(&mut self) {
-        self.accept_paused = false;
+        self.accept_paused = None;
         for at in 0..self.sockets.len() {
             if self.sockets[at].closing && !self.sockets[at].accepting {
                 self.close_socket(at);

@@ -86,6 +86,9 @@ impl<D: Driver> Worker<D> {
             let shadow = ShadowState::new(self.seed, self.core, slot);
             self.shadows.push(shadow);
         }
+        let first = u32::from(self.core.0);
+        self.source_turns
+            .resize(groups.max(self.source_turns.len()), first);
         self.budgets
             .resize_with(groups.max(self.budgets.len()), Budget::default);
         let backends = table.backend_slots as usize;

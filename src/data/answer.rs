@@ -240,7 +240,7 @@ impl<D: Driver> Worker<D> {
 
     /// Whether the client's connection `key` is to end after its next answer at the latest.
     pub(super) fn is_leaving(&self, key: Key) -> bool {
-        self.draining.is_some() || self.leaves_when_idle(key)
+        self.draining.is_some() || self.ends_keep_alive() || self.leaves_when_idle(key)
     }
 
     /// Whether the client's connection `key` is to end as soon as nothing is asked on it: the

@@ -5,6 +5,7 @@
 //! has been sent, so responses cannot change places.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 
 use rustix::io::Errno;
 
@@ -15,7 +16,7 @@ use crate::data::adopt::Pinned;
 use crate::data::bulk::is_bulk;
 use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange};
-use crate::data::place::Gather;
+use crate::data::place::{By, Gather, Placed};
 use crate::data::ticks::ticks;
 use crate::data::worker::Worker;
 use crate::http::{FieldStorage, HeadLimits, Parsed, RequestHead, parse_request};
@@ -47,10 +48,12 @@ pub(super) struct Client {
     pub(super) listener: ListenerSlot,
     pub(super) phase: Phase,
     pub(super) requests: u32,
+    /// It came when the node was overloaded: its first request is answered with 503.
+    pub(super) refused: bool,
     /// Address, once asked for.
-    pub(super) address: Option<SocketAddr>,
+    pub(super) address: Option<Box<SocketAddr>>,
     /// When the head in `stash` began to come in; none if it came at once.
-    began_micros: Option<u64>,
+    began_micros: Option<NonZeroU64>,
     /// Bytes received and not understood yet.
     pub(super) stash: Vec<u8>,
     /// What is known of the request in `stash`, when its body decides where it goes.
@@ -64,6 +67,7 @@ impl Client {
             listener,
             phase: Phase::Head,
             requests: 0,
+            refused: false,
             address: None,
             began_micros: None,
             stash: Vec::new(),
@@ -170,8 +174,10 @@ impl<D: Driver> Worker<D> {
         let head_len = head.head_len();
         let gather = self.client(key).and_then(|client| client.gather.take());
         let continued = gather.as_ref().is_some_and(|gather| gather.continued);
+        let refused = self.client(key).is_some_and(|client| client.refused);
         let placed = match gather.and_then(|gather| gather.decided()) {
             Some(placed) => Some(placed),
+            None if refused => Some((Placed::Nowhere, By::default())),
             None => self.place(key, table, listener, &head, bytes),
         };
         let Some(placed) = placed else {
@@ -207,7 +213,7 @@ impl<D: Driver> Worker<D> {
             return;
         };
         client.stash = bytes;
-        client.began_micros.get_or_insert(now);
+        client.began_micros = client.began_micros.or(NonZeroU64::new(now));
         if client.gather.is_some() {
             self.await_body(key);
         }
@@ -219,7 +225,7 @@ impl<D: Driver> Worker<D> {
         let began = self
             .client(key)
             .and_then(|client| client.began_micros.take());
-        (began.unwrap_or(now), now)
+        (began.map_or(now, NonZeroU64::get), now)
     }
 
     /// Makes `exchange` the one under way on `key`.

@@ -133,45 +133,72 @@ impl Conn {
     }
 }
 
-/// Segments waiting to be sent, with their total.
+/// Segments waiting to be sent, with their total. Most connections never have any, and own no
+/// memory for it; who had some keeps the room.
 #[derive(Default)]
-pub(super) struct OutQueue {
+pub(super) struct OutQueue(Option<Box<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
     segments: VecDeque<Segment>,
     bytes: usize,
 }
 
 impl OutQueue {
     pub(super) fn push(&mut self, segment: Segment) {
-        self.bytes += segment.len();
-        self.segments.push_back(segment);
+        let waiting = self.0.get_or_insert_default();
+        waiting.bytes += segment.len();
+        waiting.segments.push_back(segment);
     }
 
     pub(super) fn push_front(&mut self, segment: Segment) {
-        self.bytes += segment.len();
-        self.segments.push_front(segment);
+        let waiting = self.0.get_or_insert_default();
+        waiting.bytes += segment.len();
+        waiting.segments.push_front(segment);
     }
 
     pub(super) fn pop(&mut self) -> Option<Segment> {
-        let segment = self.segments.pop_front()?;
-        self.bytes -= segment.len();
+        let waiting = self.0.as_mut()?;
+        let segment = waiting.segments.pop_front()?;
+        waiting.bytes -= segment.len();
         Some(segment)
     }
 
     /// Appends to the last segment as much as fits; returns how much.
     pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
-        let count = self
-            .segments
-            .back_mut()
-            .map_or(0, |last| last.append(bytes));
-        self.bytes += count;
+        let Some(waiting) = &mut self.0 else {
+            return 0;
+        };
+        let last = waiting.segments.back_mut();
+        let count = last.map_or(0, |last| last.append(bytes));
+        waiting.bytes += count;
         count
     }
 
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.0.as_ref().map_or(0, |waiting| waiting.bytes)
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        let segments = self.0.as_ref().map(|waiting| &waiting.segments);
+        segments.is_none_or(VecDeque::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of user memory of an idle connection: an entry of the slab with its generation, for
+    /// TCP one for each side and what both share. README and tuning/ promise about as much.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let entry = size_of::<Conn>() + 8;
+        let relay = 2 * entry + size_of::<RelayDown>();
+        eprintln!("{entry} bytes for HTTP, {relay} for TCP");
+        assert!(entry <= 224, "{entry}");
+        assert!(relay <= 480, "{relay}");
     }
 }

@@ -23,6 +23,7 @@ use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, Role};
 use crate::data::exchange::{Answered, Exchange};
+use crate::data::overload::is_own_lack;
 use crate::data::ticks::ticks;
 use crate::data::worker::Worker;
 use crate::routing::feedback::Answer;
@@ -253,7 +254,9 @@ impl<D: Driver> Worker<D> {
                 Err(error) => {
                     tracing::debug!(%error, backend = %backend.id, "connect failed");
                     stats.connect_failures.inc();
-                    self.observe_at(group, index, Outcome::ConnectFailed, false);
+                    if !is_own_lack(error) {
+                        self.observe_at(group, index, Outcome::ConnectFailed, false);
+                    }
                     return None;
                 }
             }

@@ -82,6 +82,12 @@ impl<D: Driver> Worker<D> {
 
     /// What need not be done at every turn.
     pub(super) fn housekeeping(&mut self) {
+        if self
+            .accept_paused
+            .is_some_and(|until| self.now.tick >= until)
+        {
+            self.accept_everywhere();
+        }
         if self.now.tick < self.housekeeping_tick {
             return;
         }
@@ -99,6 +105,9 @@ impl<D: Driver> Worker<D> {
         self.driver.buffers().trim();
         if self.conns.is_empty() {
             self.pipes.clear();
+            if self.conns.release_memory() {
+                self.stats.released.inc();
+            }
         }
         let held = u32::try_from(self.driver.buffers().outstanding()).unwrap_or(u32::MAX);
         self.stats.buffers_held.set(held);

@@ -136,7 +136,9 @@ impl<D: Driver> Worker<D> {
             exchange.bytes_sent += relay.bytes_sent;
             return self.settle_exchange(down, *exchange);
         }
-        let Some(client) = relay.client else { return };
+        let Some(client) = relay.client.as_deref().copied() else {
+            return;
+        };
         let reached = match (fault, relay.backend(), relay.connect_micros) {
             (None, ..) => Reached::End,
             (Some(_), None, _) => Reached::Head,

@@ -10,6 +10,7 @@ mod answer;
 mod bulk;
 mod client;
 mod conn;
+mod connect;
 mod exchange;
 mod health;
 mod hedge;
@@ -18,6 +19,7 @@ mod lifecycle;
 mod log;
 mod marks;
 mod ops;
+mod overload;
 mod peek;
 mod place;
 mod queue;
@@ -38,6 +40,7 @@ mod worker;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::base::id::CoreId;
 use crate::link::survey::Respondent;
@@ -75,6 +78,8 @@ pub struct WorkerSetup {
     pub traces: Option<u32>,
     /// How it talks to the kernel.
     pub io: IoKind,
+    /// How long it polls network cards before it sleeps, if it does.
+    pub busy_poll: Option<Duration>,
     /// Its own counters.
     pub stats: Arc<CoreStats>,
     /// Seed of everything random in it.
@@ -102,7 +107,15 @@ fn spawn_over<D: Driver + 'static>(
     executor::spawn(&name, cpu, move || {
         let (core, io) = (setup.core.0, setup.io);
         match make(setup.link.kicked.clone()) {
-            Ok(driver) => Some(worker::Worker::new(setup, driver)),
+            Ok(mut driver) => {
+                if let Some(span) = setup.busy_poll
+                    && let Err(error) = driver.poll_cards(span)
+                {
+                    // Slower, not wrong: it sleeps at once as it does by default.
+                    tracing::warn!(%error, core, "no busy polling: it needs Linux 6.9");
+                }
+                Some(worker::Worker::new(setup, driver))
+            }
             Err(error) => {
                 tracing::error!(%error, core, ?io, "driver not made");
                 None

@@ -86,7 +86,7 @@ struct View<'v, 's, 'b> {
 impl RequestView for View<'_, '_, '_> {
     fn client(&self) -> Option<IpAddr> {
         let known = match &self.conn.role {
-            Role::Client(client) => client.address,
+            Role::Client(client) => client.address.as_deref().copied(),
             _ => None,
         };
         let address = known.or_else(|| net::peer_address(self.conn.fd()))?;

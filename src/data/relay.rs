@@ -42,13 +42,14 @@ pub(super) struct RelayDown {
     /// Those bytes, as far as they have arrived.
     pub(super) peek: Option<Box<Peek>>,
     pub(super) backend: Option<BackendIndex>,
-    pub(super) tried: Tried,
+    /// Backends that failed; none for most.
+    pub(super) tried: Option<Box<Tried>>,
     pub(super) retries: u8,
     /// It goes as a trial of a backend that is suspended.
     pub(super) trial: bool,
     /// What it holds of its group.
     pub(super) rights: Rights,
-    pub(super) client: Option<SocketAddr>,
+    pub(super) client: Option<Box<SocketAddr>>,
     pub(super) started_micros: u64,
     /// From then to the connection to its backend; none while there is none.
     pub(super) connect_micros: Option<u64>,
@@ -244,7 +245,9 @@ impl<D: Driver> Worker<D> {
             stats.retries.inc();
         }
         relay.leave(core);
-        relay.backend = None;
+        if let Some(index) = relay.backend.take() {
+            relay.tried.get_or_insert_default().insert(index);
+        }
     }
 
     /// Connects a relay to the next backend of its group, with what is queued for it.
@@ -281,27 +284,44 @@ impl<D: Driver> Worker<D> {
         }
         let mut means = Means {
             picks: &mut self.picks[group.slot.index()],
+            source_turn: &mut self.source_turns[group.slot.index()],
             budget: &mut self.budgets[group.slot.index()],
             refused: Vec::new(),
+            lack: None,
             core,
             now,
         };
         let found = relay.search(group, &mut means, failure);
+        let lack = means.lack;
         for (index, trial) in means.refused {
             self.observe_at(group, index, Outcome::ConnectFailed, trial);
         }
+        match found {
+            Ok(found) => {
+                let up = self.join(down, found, finish);
+                while let Some(segment) = out.pop() {
+                    self.enqueue(up, segment);
+                }
+                self.set_deadline(up, self.now.tick + ticks(group.timeouts.connect));
+            }
+            Err(fault) => {
+                self.give_queue(out);
+                if let Some(error) = lack {
+                    self.ran_out(error);
+                }
+                self.reset_relay(down, fault);
+            }
+        }
+    }
+
+    /// Gives a relay the connection that was found for it.
+    fn join(&mut self, down: Key, found: Found<'_>, finish: bool) -> Key {
         let Found {
             fd,
             backend,
             permits,
-        } = match found {
-            Ok(found) => found,
-            Err(fault) => {
-                self.give_queue(out);
-                return self.reset_relay(down, fault);
-            }
-        };
-        backend.stats.of(core).connections_open.up();
+        } = found;
+        backend.stats.of(self.core).connections_open.up();
         let (slot, _permits) = (backend.slot, permits);
         let mut conn = Conn::new(fd, Role::RelayUp(RelayUp { slot, _permits }));
         conn.peer = Some(down);
@@ -313,17 +333,14 @@ impl<D: Driver> Worker<D> {
         // Receiving comes first: whichever of the two is tried first is told of a refusal, and the
         // other would take it for an orderly end.
         self.receive_more(up);
-        while let Some(segment) = out.pop() {
-            self.enqueue(up, segment);
-        }
-        self.set_deadline(up, self.now.tick + ticks(group.timeouts.connect));
+        up
     }
 
     /// Looks up who the client of a relay is.
     fn find_client(&mut self, down: Key) {
         let address = self.conns.at(down).and_then(|c| net::peer_address(c.fd()));
         if let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) {
-            relay.client = address;
+            relay.client = address.map(Box::new);
         }
     }
 

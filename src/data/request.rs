@@ -23,6 +23,7 @@ use crate::runtime::driver::Driver;
 use crate::runtime::net;
 use crate::telemetry::access_log::encode_texts;
 use crate::telemetry::access_log::frame::Texts;
+use crate::telemetry::overload::Shed;
 
 /// Longest text of an address: IPv6 with an embedded IPv4 address, and a scope.
 const ADDRESS_TEXT_MAX: usize = 64;
@@ -65,17 +66,13 @@ impl<D: Driver> Worker<D> {
             exchange.texts = self.spare_texts.pop().unwrap_or_default();
             note_texts(&mut exchange.texts, head, (table, listener, by), trace);
         }
+        if exchange.close && head.keeps_alive() && self.ends_keep_alive() {
+            self.count_shed(Shed::KeepAlive);
+        }
         let is_oversized = exchange.request.is_oversized();
         self.write_request_head(key, listener, head, (exchange.number, trace));
         self.set_exchange(key, exchange);
-        if is_oversized {
-            self.answer(
-                key,
-                413,
-                "request body too large",
-                Some(Fault::ClientBadRequest),
-                true,
-            );
+        if self.is_refused(key, is_oversized) {
             return false;
         }
         let fault = match placed {
@@ -99,6 +96,21 @@ impl<D: Driver> Worker<D> {
         };
         self.answer_fault(key, fault);
         false
+    }
+
+    /// Answers what is not even looked at, if it is not.
+    fn is_refused(&mut self, key: Key, is_oversized: bool) -> bool {
+        if self.client(key).is_some_and(|client| client.refused) {
+            self.count_shed(Shed::Answered);
+            let fault = Fault::Overload;
+            self.answer(key, fault.status(), fault.name(), Some(fault), true);
+            return true;
+        }
+        if is_oversized {
+            let fault = Some(Fault::ClientBadRequest);
+            self.answer(key, 413, "request body too large", fault, true);
+        }
+        is_oversized
     }
 
     fn write_request_head(
@@ -153,11 +165,11 @@ impl<D: Driver> Worker<D> {
 
     /// The client's address; learned from the kernel once per connection.
     pub(super) fn client_address(&mut self, key: Key) -> Option<SocketAddr> {
-        if let Some(known) = self.client(key)?.address {
-            return Some(known);
+        if let Some(known) = self.client(key)?.address.as_deref() {
+            return Some(*known);
         }
         let address = net::peer_address(self.conns.at(key)?.fd())?;
-        self.client(key)?.address = Some(address);
+        self.client(key)?.address = Some(Box::new(address));
         Some(address)
     }
 

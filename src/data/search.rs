@@ -6,6 +6,8 @@ use rustix::io::Errno;
 
 use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId};
+use crate::data::connect::connect;
+use crate::data::overload::is_own_lack;
 use crate::data::relay::RelayDown;
 use crate::data::worker::Now;
 use crate::routing::limit::Permit;
@@ -13,7 +15,6 @@ use crate::routing::policy::{Ask, NoPick, PickState, Tried, may_stay, pick};
 use crate::routing::retry::Budget;
 use crate::routing::sticky::Sticky;
 use crate::routing::table::{Backend, Group};
-use crate::runtime::net;
 
 /// A connection under way to a backend.
 pub(super) struct Found<'g> {
@@ -25,9 +26,13 @@ pub(super) struct Found<'g> {
 /// What a search uses of its worker.
 pub(super) struct Means<'w> {
     pub(super) picks: &'w mut PickState,
+    /// Whose turn it is of the group's own addresses.
+    pub(super) source_turn: &'w mut u32,
     pub(super) budget: &'w mut Budget,
     /// Who refused at once, and whether that was a trial.
     pub(super) refused: Vec<(BackendIndex, bool)>,
+    /// What this node lacked, if that is why nobody was connected to.
+    pub(super) lack: Option<Errno>,
     pub(super) core: CoreId,
     pub(super) now: Now,
 }
@@ -41,7 +46,8 @@ impl RelayDown {
         mut failure: Option<Errno>,
     ) -> Result<Found<'g>, Fault> {
         // Who was full when it came to it is passed over for now, and not tried.
-        let mut passed = self.tried;
+        let mut tried = self.tried.as_deref().copied().unwrap_or_default();
+        let mut passed = tried;
         let mut full = false;
         loop {
             if failure.is_some() && u32::from(self.retries) >= group.retries_max {
@@ -49,22 +55,15 @@ impl RelayDown {
             }
             let index = match self.pick(group, &passed, means) {
                 Ok(index) => index,
+                Err(_) if means.lack.is_some() => return Err(Fault::Overload),
                 Err(NoPick::Nobody) if !full => return Err(fault_of(failure, NoPick::Nobody)),
                 Err(_) => return Err(fault_of(failure, NoPick::Full)),
             };
             let backend = &group.backends[index.index()];
             passed.insert(index);
-            let rights = (
-                backend.take_connection(),
-                backend.take_request(),
-                group.breaker.take_connection(),
-            );
-            let permits = match rights {
-                (Ok(connection), Ok(request), Ok(of_group)) => [connection, request, of_group],
-                _ => {
-                    full = true;
-                    continue;
-                }
+            let Some(permits) = permits_at(group, backend) else {
+                full = true;
+                continue;
             };
             let Some(trial) = group.may_enter(backend) else {
                 continue;
@@ -80,8 +79,8 @@ impl RelayDown {
                 }
                 self.retries += 1;
             }
-            self.tried.insert(index);
-            match net::connect(&backend.address) {
+            tried.insert(index);
+            match connect(backend, &group.sources, means.source_turn) {
                 Ok(fd) => {
                     self.backend = Some(index);
                     self.trial = trial;
@@ -92,11 +91,15 @@ impl RelayDown {
                         permits,
                     });
                 }
+                Err(error) if is_own_lack(error) => {
+                    means.note_lack(backend, trial, error)?;
+                }
                 Err(error) => {
                     stats.connect_failures.inc();
                     stats.retries.inc();
                     means.refused.push((index, trial));
                     failure = Some(error);
+                    self.tried = Some(Box::new(tried));
                 }
             }
         }
@@ -109,18 +112,19 @@ impl RelayDown {
         passed: &Tried,
         means: &mut Means<'_>,
     ) -> Result<BackendIndex, NoPick> {
-        let client = self.client.filter(|_| group.policy.kind().needs_key());
+        let client = self.client.as_deref();
+        let client = client.filter(|_| group.policy.kind().needs_key());
         let ask = Ask {
             key: client.map(|client| group.place_of_client(client.ip())),
             ..Ask::new(passed, means.now.unix_micros())
         };
-        let sticks = |sticky: &Sticky| sticky.preferred_by_address(self.client?.ip());
+        let sticks = |sticky: &Sticky| sticky.preferred_by_address(self.client.as_deref()?.ip());
         match group.sticky.as_ref().and_then(sticks) {
             Some(index) if may_stay(group, index, &ask) => Ok(index),
             _ => {
                 let before = *means.picks;
                 let found = pick(group, means.picks, &ask);
-                if !self.tried.is_empty() {
+                if self.tried.is_some() {
                     means.picks.return_turn(before);
                 }
                 found
@@ -129,7 +133,31 @@ impl RelayDown {
     }
 }
 
+/// All that a connection at a backend needs of its limits and of those of its group.
+fn permits_at(group: &Group, backend: &Backend) -> Option<[Option<Permit>; 3]> {
+    let connection = backend.take_connection().ok()?;
+    let request = backend.take_request().ok()?;
+    let of_group = group.breaker.take_connection().ok()?;
+    Some([connection, request, of_group])
+}
+
 impl Means<'_> {
+    /// This node could not open a connection to a backend, which is no fault of that one.
+    ///
+    /// # Errors
+    /// What was lacking is needed for every other, too: ports are of each, the rest is of all.
+    fn note_lack(&mut self, backend: &Backend, trial: bool, error: Errno) -> Result<(), Fault> {
+        backend.stats.of(self.core).connect_failures.inc();
+        if trial {
+            backend.standing.give_back_trial();
+        }
+        self.lack = Some(error);
+        match error {
+            Errno::ADDRNOTAVAIL => Ok(()),
+            _ => Err(Fault::Overload),
+        }
+    }
+
     fn affords_retry(&mut self, group: &Group) -> bool {
         self.budget.take(self.now.second(), group.retry.allowance)
     }

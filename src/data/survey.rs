@@ -36,7 +36,7 @@ fn facts_of(conn: &Conn) -> ConnFacts {
     let state = match &conn.role {
         Role::Client(client) => {
             facts.listener = Some(client.listener);
-            facts.address = client.address;
+            facts.address = client.address.as_deref().copied();
             facts.requests = Some(client.requests);
             match client.phase {
                 Phase::Exchange => "exchange",
@@ -49,7 +49,7 @@ fn facts_of(conn: &Conn) -> ConnFacts {
             facts.role = "relay_client";
             facts.listener = Some(relay.listener);
             facts.backend = relay.backend().map(|backend| backend.slot);
-            facts.address = relay.client;
+            facts.address = relay.client.as_deref().copied();
             "relay"
         }
         Role::RelayUp(relay) => {

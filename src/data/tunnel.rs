@@ -20,7 +20,7 @@ impl<D: Driver> Worker<D> {
         let Some(state) = self.client(client) else {
             return;
         };
-        let (slot, address) = (state.listener, state.address);
+        let (slot, address) = (state.listener, state.address.take());
         let ahead = std::mem::take(&mut state.stash);
         let Some(mut exchange) = state.exchange.take() else {
             return;
@@ -33,7 +33,7 @@ impl<D: Driver> Worker<D> {
             group: Some(group),
             peek: None,
             backend: exchange.backend,
-            tried: exchange.tried,
+            tried: None,
             retries: exchange.retries,
             trial: false,
             rights: Rights::default(),

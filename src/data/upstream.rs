@@ -12,7 +12,9 @@ use crate::base::id::{BackendIndex, BackendSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, NEVER, Role};
+use crate::data::connect::connect;
 use crate::data::health::fault_of;
+use crate::data::overload::is_own_lack;
 use crate::data::place::Affinity;
 use crate::data::ticks::ticks;
 use crate::data::worker::Worker;
@@ -87,6 +89,13 @@ impl Search {
             _ if group.needs_key() => Reason::Key,
             _ => Reason::Policy,
         }
+    }
+
+    /// Notes that `backend` is tried.
+    fn note_try(&mut self, backend: BackendIndex) {
+        self.tried.insert(backend);
+        let again = u8::from(self.again.is_some());
+        self.retries = self.retries.saturating_add(again);
     }
 
     /// Does without the trial it has taken at `backend`.
@@ -183,6 +192,7 @@ impl<D: Driver> Worker<D> {
         // Who was full when it came to it is passed over for now, and not tried.
         let mut passed = search.tried;
         let mut why = NoPick::Nobody;
+        let mut lacking = false;
         loop {
             let refused = search.again == Some(Again::Elsewhere);
             if refused && u32::from(search.retries) >= group.retries_max {
@@ -190,6 +200,7 @@ impl<D: Driver> Worker<D> {
             }
             let index = match self.pick_upstream(group, search, &passed) {
                 Ok(index) => index,
+                Err(_) if lacking => return Err(Fault::Overload),
                 Err(_) if refused => return Err(Fault::ConnectFailed),
                 Err(NoPick::Nobody) if why == NoPick::Nobody => return Err(Fault::NoBackend),
                 Err(_) => return Err(Fault::GroupFull),
@@ -197,11 +208,10 @@ impl<D: Driver> Worker<D> {
             let backend = &group.backends[index.index()];
             passed.insert(index);
             let fresh = matches!(search.again, Some(Again::Fresh(_)));
-            let entered = match fresh {
+            let Some(trial) = (match fresh {
                 true => Some(false),
                 false => group.may_enter(backend),
-            };
-            let Some(trial) = entered else {
+            }) else {
                 continue;
             };
             search.trial |= trial;
@@ -221,16 +231,17 @@ impl<D: Driver> Worker<D> {
                 stats.retries_refused.inc();
                 return Err(Fault::ConnectFailed);
             }
-            search.tried.insert(index);
-            search.retries = search
-                .retries
-                .saturating_add(u8::from(search.again.is_some()));
+            search.note_try(index);
             if let Some(upstream) = pooled {
                 stats.reuses.inc();
                 return Ok((upstream, index));
             }
             match self.connect_upstream(group, backend, permits) {
                 Ok(upstream) => return Ok((upstream, index)),
+                Err(error) if is_own_lack(error) => {
+                    lacking = true;
+                    self.note_lack(backend, search, error)?;
+                }
                 Err(error) => {
                     tracing::debug!(%error, backend = %backend.id, "connect failed");
                     stats.connect_failures.inc();
@@ -244,13 +255,35 @@ impl<D: Driver> Worker<D> {
         }
     }
 
+    /// This node could not open a connection to `backend`, which is no fault of that one.
+    ///
+    /// # Errors
+    /// What was lacking is needed for every other, too: ports are of each, the rest is of all.
+    fn note_lack(
+        &mut self,
+        backend: &Backend,
+        search: &mut Search,
+        error: Errno,
+    ) -> Result<(), Fault> {
+        tracing::debug!(%error, backend = %backend.id, "not connected");
+        backend.stats.of(self.core).connect_failures.inc();
+        search.drop_trial(backend);
+        search.permit = None;
+        if error == Errno::ADDRNOTAVAIL {
+            return Ok(());
+        }
+        self.ran_out(error);
+        Err(Fault::Overload)
+    }
+
     pub(super) fn connect_upstream(
         &mut self,
         group: &Group,
         backend: &Backend,
         permits: [Option<Permit>; 2],
     ) -> Result<Key, Errno> {
-        let fd = net::connect(&backend.address)?;
+        let turn = &mut self.source_turns[group.slot.index()];
+        let fd = connect(backend, &group.sources, turn)?;
         backend.stats.of(self.core).connections_open.up();
         let key = self.add(Conn::new(
             fd,

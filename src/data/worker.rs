@@ -14,6 +14,7 @@ use crate::data::bulk::Pipes;
 use crate::data::client::Client;
 use crate::data::conn::{Conn, Role};
 use crate::data::hedge::Hedges;
+use crate::data::overload::Pressed;
 use crate::data::queue::{self, Queues};
 use crate::data::ticks::{TICK_MILLIS, until};
 use crate::data::trace::Traces;
@@ -83,11 +84,11 @@ pub(super) struct Worker<D> {
     pub(super) listeners: Vec<Option<ListenerState>>,
     /// What is accepted on.
     pub(super) sockets: Vec<Socket>,
-    /// By group slot.
+    /// By group slot, as those after it.
     pub(super) picks: Vec<PickState>,
-    /// By group slot.
+    /// By group slot, whose turn it is of the group's own addresses.
+    pub(super) source_turns: Vec<u32>,
     pub(super) shadows: Vec<ShadowState>,
-    /// By group slot.
     pub(super) budgets: Vec<Budget>,
     /// By backend slot.
     pub(super) pools: Vec<Pool>,
@@ -105,8 +106,9 @@ pub(super) struct Worker<D> {
     /// Buffers for what is noted of requests.
     pub(super) spare_texts: Vec<Vec<u8>>,
     pub(super) draining: Option<Draining>,
-    /// Accepting waits for the next housekeeping.
-    pub(super) accept_paused: bool,
+    pub(super) pressed: Pressed,
+    /// Accepting waits until then, because it failed.
+    pub(super) accept_paused: Option<u64>,
     pub(super) date_second: u64,
     pub(super) date_text: [u8; 29],
     started: Instant,
@@ -143,6 +145,7 @@ impl<D: Driver> Worker<D> {
             listeners: Vec::new(),
             sockets: Vec::new(),
             picks: Vec::new(),
+            source_turns: Vec::new(),
             shadows: Vec::new(),
             budgets: Vec::new(),
             pools: Vec::new(),
@@ -154,7 +157,8 @@ impl<D: Driver> Worker<D> {
             scratch: Vec::new(),
             spare_texts: Vec::new(),
             draining: None,
-            accept_paused: false,
+            pressed: Pressed::new(),
+            accept_paused: None,
             date_second: 0,
             date_text: [b' '; 29],
             started: Instant::now(),
@@ -226,12 +230,11 @@ impl<D: Driver> Worker<D> {
 
     /// The other end has answered or taken bytes, so the handshake is done.
     pub(super) fn establish(&mut self, key: Key) {
-        let Some(conn) = self.conns.at_mut(key) else {
+        let fresh = |conn: &&mut Conn| !conn.established;
+        let Some(conn) = self.conns.at_mut(key).filter(fresh) else {
             return;
         };
-        if std::mem::replace(&mut conn.established, true) {
-            return;
-        }
+        conn.established = true;
         let client = conn.peer;
         let slot = match &conn.role {
             Role::Upstream(upstream) => upstream.slot,
@@ -449,6 +452,7 @@ impl<D: Driver> Turn for Worker<D> {
         }
         self.send_hedges();
         self.take_messages();
+        self.watch_overload();
         self.housekeeping();
         self.finish_drain();
         !self.stopped

@@ -6,6 +6,7 @@
 //! the group serves.
 
 mod members;
+mod overload;
 mod policies;
 mod routes;
 mod views;
@@ -23,6 +24,7 @@ use crate::base::id::ListenerSlot;
 use crate::config::checked::{self, BackendAddress, Config};
 use crate::routing::hashing::hash_key;
 use crate::routing::policy::TRIED_MAX;
+use crate::routing::sources::Sources;
 use crate::routing::table::{
     Backend, BackendState, ForwardedHeaders, Group, GroupTimeouts, HttpOptions, Listener,
     ListenerTimeouts, Protocol, Table,
@@ -169,6 +171,7 @@ pub fn plan(config: &Config, resolved: &Resolved, epoch: Epoch, registry: &mut R
             listeners,
             groups,
             shards: routes::shards_of(config, &views),
+            overload: overload::terms(&config.overload),
             backend_slots,
             group_slots,
         }),
@@ -308,6 +311,7 @@ fn plan_group(
         breaker,
         standing: state.standing,
         backends,
+        sources: Sources::of(group.source.iter().map(|it| (it.address, it.bits))),
         load: state.load,
         norm: state.norm,
         key_seed: hash_key(hash_seed, format!("group/{}", group.name).as_bytes()),

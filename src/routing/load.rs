@@ -260,6 +260,27 @@ mod tests {
         assert_eq!(board.in_flight(1_000_000), 0);
     }
 
+    /// What one core writes for a request is on no cache line that another core writes, nor on the
+    /// one beside it, which processors fetch in pairs.
+    #[test]
+    fn no_two_cores_write_one_line() {
+        const PAIR: usize = 128;
+        let mut board = Board::new(4);
+        let mut writers = std::collections::BTreeMap::new();
+        for slot in [0, 1, 15, 16, 255, 256, 511] {
+            let load = board.claim(slot);
+            for (core, cells) in load.chunk.iter().enumerate() {
+                let in_flight = std::ptr::from_ref(&cells.in_flight[load.at]).addr();
+                let cost = std::ptr::from_ref(&cells.cost[load.at]).addr();
+                for address in [in_flight, cost] {
+                    let writer = writers.entry(address / PAIR).or_insert(core);
+                    assert_eq!(*writer, core, "slot {slot}");
+                }
+            }
+        }
+        assert!(writers.len() > 4);
+    }
+
     #[test]
     fn a_board_that_grows_keeps_what_its_clones_see() {
         let mut board = Board::new(1);

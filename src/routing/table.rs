@@ -24,10 +24,12 @@ use crate::routing::limit::{Full, Gate, Limited, Permit, Queue};
 use crate::routing::load::Load;
 use crate::routing::matcher::RouteSet;
 use crate::routing::outlier::Outlier;
+use crate::routing::overload::Terms;
 use crate::routing::policy::{Policy, Shadow};
 use crate::routing::retry::Retry;
 use crate::routing::shard::Rule;
 use crate::routing::shard::key::{Extracted, KeyRoom, KeySource, RequestView};
+use crate::routing::sources::Sources;
 use crate::routing::standing::{BackendStanding, GroupStanding};
 use crate::routing::sticky::Sticky;
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore, StatusCounts};
@@ -42,6 +44,8 @@ pub struct Table {
     pub groups: Vec<Group>,
     /// Shard rules by [`ShardIndex`].
     pub shards: Vec<Rule>,
+    /// What is done when the node runs out of something.
+    pub overload: Terms,
     /// One past the highest backend slot in use, so that cores can size their own arrays.
     pub backend_slots: u32,
     /// One past the highest group slot in use.
@@ -205,6 +209,8 @@ pub struct Group {
     pub shadow: Option<Shadow>,
     /// The backends.
     pub backends: Vec<Backend>,
+    /// The addresses connections to them come from.
+    pub sources: Sources,
     /// What all of them have under way, whoever they have it from.
     pub load: Load,
     /// What an answer of it usually takes.

@@ -118,6 +118,13 @@ pub trait Driver {
     /// Only when the ring itself is broken.
     fn wait(&mut self, timeout: Duration) -> io::Result<()>;
 
+    /// Has [`Driver::wait`] poll the queues of the network cards its sockets belong to for so long
+    /// before it sleeps (NAPI busy polling), rounded down to microseconds.
+    ///
+    /// # Errors
+    /// The kernel, or this driver, cannot.
+    fn poll_cards(&mut self, span: Duration) -> io::Result<()>;
+
     /// The next completion of this turn.
     fn next(&mut self) -> Option<Event>;
 

@@ -454,6 +454,10 @@ impl Driver for EpollDriver {
         }
     }
 
+    fn poll_cards(&mut self, _span: Duration) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn buffers(&mut self) -> &mut BufPool {
         &mut self.pool
     }

@@ -3,7 +3,7 @@
 //! connection or only in rare states.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -12,12 +12,17 @@ use rustix::net::sockopt;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
-/// Starts a connection. It is usable at once: what is sent or received waits in the kernel
-/// until the handshake is done and fails with its error if it fails.
+/// Starts a connection, from this address of the machine if one is given. It is usable at once:
+/// what is sent or received waits in the kernel until the handshake is done and fails with its
+/// error if it fails.
+///
+/// The port is chosen when the connection is made and not when the address is bound
+/// (`IP_BIND_ADDRESS_NO_PORT`, of IPv6 sockets as well), so it need only be free towards `address`.
 ///
 /// # Errors
-/// Out of descriptors or ports, or an address that cannot be reached at all.
-pub fn connect(address: &SocketAddr) -> Result<OwnedFd, Errno> {
+/// Out of descriptors or ports, or an address that cannot be reached at all. `ADDRNOTAVAIL` also
+/// when `source` is no address of this machine.
+pub fn connect(address: &SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv4() {
         AddressFamily::INET
     } else {
@@ -26,9 +31,33 @@ pub fn connect(address: &SocketAddr) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_tcp_nodelay(&fd, true)?;
+    if let Some(source) = source {
+        bind_without_port(&fd)?;
+        rustix::net::bind(&fd, &SocketAddr::new(source, 0))?;
+    }
     match rustix::net::connect(&fd, address) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(fd),
         Err(error) => Err(error),
+    }
+}
+
+/// Binding takes an address alone from now on.
+fn bind_without_port(fd: &OwnedFd) -> Result<(), Errno> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option reads one int through the pointer, which points to `on`; the descriptor is
+    // open because it is borrowed.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    match result {
+        0 => Ok(()),
+        _ => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)),
     }
 }
 
@@ -53,10 +82,24 @@ pub fn accept(listener: &OwnedFd) -> Result<OwnedFd, Errno> {
     rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
 }
 
+/// A descriptor that stands for nothing: given away, it leaves room for one that is needed.
+///
+/// # Errors
+/// Out of descriptors.
+pub fn spare() -> Result<OwnedFd, Errno> {
+    rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)
+}
+
 /// Whether the handshake of a connection begun by [`connect`] is done.
 #[must_use]
 pub fn is_connected(fd: BorrowedFd<'_>) -> bool {
     rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some())
+}
+
+/// Why a connection that is not established failed, if it did.
+#[must_use]
+pub fn pending_error(fd: BorrowedFd<'_>) -> Option<Errno> {
+    sockopt::socket_error(fd).ok()?.err()
 }
 
 /// The other end's address.

@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::types::{Fd, Napi, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use rustix::io::Errno;
 
@@ -22,6 +22,7 @@ use crate::runtime::buffers::{BufPool, Segment};
 use crate::runtime::driver::{Driver, Event, Readiness, Receive};
 use crate::runtime::kick::Kick;
 use crate::runtime::receive_limit;
+use crate::runtime::sends::Sends;
 
 /// Entries of the submission queue; when it is full the batch so far is submitted early. The kernel
 /// and the worker walk through both queues from end to end, so their sizes are cache that a busy
@@ -51,7 +52,7 @@ pub struct RingDriver {
     received: BufferRing,
     pool: BufPool,
     /// The segment of each connection's send under way, by index.
-    sends: Vec<Option<Segment>>,
+    sends: Sends,
     batch: Vec<Completion>,
     batch_next: usize,
     kick: Kick,
@@ -82,7 +83,7 @@ impl RingDriver {
             ring,
             received,
             pool,
-            sends: Vec::new(),
+            sends: Sends::default(),
             batch: Vec::new(),
             batch_next: 0,
             kick,
@@ -171,7 +172,7 @@ impl RingDriver {
             }
             OP_RECEIVE => Some(self.received_event(key, completion, more)),
             OP_SEND => {
-                let segment = self.sends.get_mut(key.index as usize)?.take()?;
+                let segment = self.sends.take(key.index)?;
                 Some(Event::Sent {
                     key,
                     segment,
@@ -249,19 +250,11 @@ impl Driver for RingDriver {
     }
 
     fn send(&mut self, key: Key, fd: RawFd, segment: Segment) {
-        let index = key.index as usize;
-        if self.sends.len() <= index {
-            self.sends.resize_with(index + 1, || None);
-        }
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
         let entry = opcode::Send::new(Fd(fd), segment.start_address(), segment.len() as u32)
             .flags(flags)
             .build();
-        debug_assert!(
-            self.sends[index].is_none(),
-            "one send per connection at a time"
-        );
-        self.sends[index] = Some(segment);
+        self.sends.put(key.index, segment);
         self.push(entry, of_key(OP_SEND, key));
     }
 
@@ -304,6 +297,13 @@ impl Driver for RingDriver {
         }
         self.collect();
         Ok(())
+    }
+
+    fn poll_cards(&mut self, span: Duration) -> io::Result<()> {
+        let micros = u32::try_from(span.as_micros()).unwrap_or(u32::MAX);
+        // Interrupts stay possible: whoever wants none sets napi_defer_hard_irqs as well.
+        let mut napi = Napi::new().set_busy_poll_timeout(micros);
+        self.ring.submitter().register_napi(&mut napi)
     }
 
     fn next(&mut self) -> Option<Event> {
@@ -365,6 +365,32 @@ mod tests {
     use super::*;
     use crate::base::limits::{BUFFER_BYTES, RECEIVE_BYTES_MAX};
     use std::io::Write;
+
+    #[test]
+    fn cards_are_polled_where_the_kernel_can() {
+        let mut driver = RingDriver::new(Kick::new().expect("an eventfd")).expect("a ring");
+        let (micros, polled) = (20, driver.poll_cards(Duration::from_micros(20)));
+        match polled {
+            Ok(()) => {
+                // The kernel tells what was set before.
+                let mut again = Napi::new().set_busy_poll_timeout(micros);
+                driver
+                    .ring
+                    .submitter()
+                    .register_napi(&mut again)
+                    .expect("as before");
+                assert_eq!(again.busy_poll_timeout(), micros);
+            }
+            Err(error) => {
+                let known = [libc::EINVAL, libc::EOPNOTSUPP];
+                assert!(
+                    error.raw_os_error().is_some_and(|it| known.contains(&it)),
+                    "{error}"
+                );
+            }
+        }
+        driver.wait(Duration::from_millis(1)).expect("a turn");
+    }
 
     #[test]
     fn a_continuous_receive_brings_a_bounded_number_of_bytes() {

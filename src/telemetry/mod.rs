@@ -10,6 +10,7 @@ pub mod exemplars;
 pub mod exposition;
 pub mod health;
 pub mod histogram;
+pub mod overload;
 pub mod quantiles;
 pub mod spans;
 pub mod stats;

@@ -18,6 +18,7 @@ use crate::telemetry::by_route::RouteCounts;
 use crate::telemetry::counter::{Counter, Gauge};
 pub use crate::telemetry::health::HealthStats;
 use crate::telemetry::histogram::LatencyHistogram;
+use crate::telemetry::overload::OverloadStats;
 
 /// One `T` for each core, each in its own allocation so that two cores never share a cache line;
 /// and one for what the process counted that this one took over from, if it did.
@@ -301,6 +302,10 @@ pub struct CoreStats {
     pub log_dropped: Counter,
     /// Epoch this core serves new requests with.
     pub epoch: Counter,
+    /// Times it gave back the memory of many connections.
+    pub released: Counter,
+    /// What it does about overload.
+    pub overload: OverloadStats,
 }
 
 /// Times of requests beside those at listeners and backends; only what took time is counted.
@@ -423,6 +428,22 @@ pub struct ControlStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counters_of_two_cores_are_on_different_lines() {
+        const PAIR: usize = 128;
+        let stats: PerCore<BackendStats> = PerCore::new(8);
+        let mut lines: Vec<_> = (0..8)
+            .flat_map(|core| {
+                let first = std::ptr::from_ref(stats.of(CoreId(core))).addr();
+                (first / PAIR)..=((first + size_of::<BackendStats>() - 1) / PAIR)
+            })
+            .collect();
+        let count = lines.len();
+        lines.sort_unstable();
+        lines.dedup();
+        assert_eq!(lines.len(), count);
+    }
 
     #[test]
     fn statuses_come_in_rising_order_and_strange_ones_as_the_last() {

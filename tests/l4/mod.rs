@@ -8,3 +8,4 @@ mod connecting;
 mod limits;
 mod placing;
 mod sni;
+mod sources;

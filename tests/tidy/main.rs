@@ -15,7 +15,7 @@ use source::{Source, declared, functions, has_word, imports, module_line, parts}
 
 /// Each module at the root of the crate, its layer, and what else it may import. A module imports
 /// from lower layers only; on the same layer only what is named here.
-const LAYERS: [(&str, u32, &[&str]); 19] = [
+const LAYERS: [(&str, u32, &[&str]); 20] = [
     ("base", 0, &[]),
     ("config", 1, &[]),
     ("gossip", 1, &[]),
@@ -33,6 +33,7 @@ const LAYERS: [(&str, u32, &[&str]); 19] = [
     ("control", 5, &[]),
     ("data", 5, &[]),
     ("node", 6, &["cli"]),
+    ("bench", 6, &["cli"]),
     ("demo", 6, &["cli", "node"]),
     ("cli", 6, &[]),
     ("ctl", 6, &["cli"]),
@@ -69,7 +70,7 @@ const WORDS: [(&[&str], &[&str], &str); 3] = [
             "thread_rng",
             "thread::sleep",
         ],
-        &["runtime", "control", "data", "node", "demo"],
+        &["runtime", "control", "data", "node", "demo", "bench"],
         "below the planes time and chance are parameters, so that tests decide them",
     ),
     (
@@ -82,7 +83,7 @@ const WORDS: [(&[&str], &[&str], &str); 3] = [
             "socket2::",
         ],
         &[
-            "runtime", "control", "ctl", "data", "node", "demo", "link", "simulate",
+            "runtime", "control", "ctl", "data", "node", "demo", "link", "simulate", "bench",
         ],
         "logic takes bytes in and gives bytes out; it opens nothing",
     ),

@@ -142,7 +142,15 @@ fn what_costs_speed_is_advice_and_says_the_command() {
         )
         .has("/sys/fs/cgroup/cpu.max", "150000 100000")
         .has("/sys/class/net/eth7/operstate", "up")
-        .has("/sys/class/net/eth7/queues/rx-0/rps_cpus", "0");
+        .has("/sys/class/net/eth7/queues/rx-0/rps_cpus", "0")
+        .has(
+            "/sys/class/net/eth7/queues/tx-0/xps_cpus",
+            "00000000,00000001",
+        )
+        .has(
+            "/sys/class/net/eth7/queues/tx-1/xps_cpus",
+            "00000000,00000000",
+        );
     let found = machine.findings(&["--device", "eth7"]);
     assert!(
         found.iter().all(|(level, ..)| level == "advice"),
@@ -154,6 +162,7 @@ fn what_costs_speed_is_advice_and_says_the_command() {
         "frequency-set -g performance",
         "AllowedCPUs",
         "ethtool -L eth7",
+        "queues/tx-0/xps_cpus",
     ] {
         assert!(fixes.iter().any(|f| f.contains(fix)), "{fix}: {fixes:?}");
     }

@@ -110,7 +110,8 @@ def ports(machine, needs):
             "bad",
             f"{room} ports for connections to {needs.backends} backends",
             f"{needs.connections} TCP connections need one each; HTTP shares them and needs fewer",
-            "more backend addresses (or ports) per backend, a wider net.ipv4.ip_local_port_range, more nodes",
+            "more own addresses (source = [...] in the [[group]]), more backend addresses or ports, a wider "
+            "net.ipv4.ip_local_port_range, more nodes",
         )
     else:
         yield fine(f"{room} ports for connections to {needs.backends} backends")
@@ -127,7 +128,7 @@ def memory(machine, needs):
             "bad",
             f"{total / 2**30:.1f} GiB of memory",
             f"{needs.connections} idle connections take {wanted / 2**30:.1f} GiB, most of it in the kernel",
-            "more memory, or fewer connections per node (connections_max of the listener)",
+            "more memory, or fewer connections per node (connections_max of [overload])",
         )
 
 

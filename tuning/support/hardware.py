@@ -96,7 +96,11 @@ def card(machine, device, finding):
     base = f"/sys/class/net/{device}"
     if machine.read(f"{base}/operstate") is None:
         return [finding("bad", f"no network device {device}", "", "`ip link` lists them")]
-    looks = [queues(machine, base, device, finding), node(machine, base, device, finding)]
+    looks = [
+        queues(machine, base, device, finding),
+        sending(machine, base, device, finding),
+        node(machine, base, device, finding),
+    ]
     return [*looks, interrupts(machine, device, finding)]
 
 
@@ -115,6 +119,25 @@ def queues(machine, base, device, finding):
         "the CPUs that serve a queue do the TCP work of all others",
         f"ethtool -L {device} combined {cpus}; where the card has fewer, spread them: "
         f"echo ffff > {base}/queues/rx-0/rps_cpus (a mask of CPUs)",
+    )
+
+
+def sending(machine, base, device, finding):
+    """Whether each CPU has its own queue to send by (XPS), where there are enough of them."""
+    masks = [
+        path.read_text().strip().replace(",", "") or "0"
+        for path in machine.list(f"{base}/queues", "tx-*/xps_cpus")
+    ]
+    cpus = len(machine.cpus())
+    if len(masks) < 2 or cpus < 2:
+        return None
+    if all(int(mask, 16) for mask in masks[:cpus]):
+        return finding("fine", f"{device}: {len(masks)} queues to send by have their CPUs")
+    return finding(
+        "advice",
+        f"{device}: CPUs have no queue of their own to send by (XPS)",
+        "packets of one connection leave by queues that other CPUs use and lock",
+        f"one CPU for each: echo 1 > {base}/queues/tx-0/xps_cpus, echo 2 > .../tx-1/xps_cpus and so on",
     )
 
 

@@ -9,6 +9,7 @@ use super::names::Names;
 use super::values::{duration, number, path, size};
 use super::{
     HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, health, key, policy, probe,
+    sources,
 };
 
 pub(super) fn check(
@@ -54,6 +55,7 @@ pub(super) fn check(
         shadow,
         backends,
         backends_file,
+        source: sources::check(&raw.source, problems),
         retries,
         idle_connections_max,
         timeouts,

@@ -20,12 +20,14 @@ mod health;
 mod key;
 mod listener;
 pub(super) mod names;
+mod overload;
 mod policy;
 mod probe;
 mod ranges;
 mod require;
 mod route;
 mod shard;
+mod sources;
 mod store;
 mod telemetry;
 mod upgrade;
@@ -86,6 +88,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
     }
     let config = Config {
         workers: check_workers(raw.workers.as_ref(), problems),
+        busy_poll: check_busy_poll(&raw.busy_poll_us, problems),
         admin,
         log: check_log(&raw.log, problems),
         access_log: raw
@@ -115,6 +118,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
         hash_seed: check_seed(&raw.hash_seed, problems),
         shutdown: check_shutdown(&raw.shutdown, problems),
         upgrade: upgrade::check(&raw.upgrade, problems),
+        overload: overload::check(&raw.overload, problems),
         dns: dns::check(&raw.dns, problems),
         listeners,
         shards,
@@ -192,6 +196,14 @@ fn check_workers(raw: Option<&Written<raw::Workers>>, problems: &mut Problems<'_
             Workers::Cores(check_cores(cores, problems))
         }
     }
+}
+
+/// Longer than an interrupt takes to come is of no use.
+const BUSY_POLL_MICROS_MAX: u32 = 10_000;
+
+fn check_busy_poll(raw: &raw::Integer, problems: &mut Problems<'_>) -> Option<Duration> {
+    let micros = values::number(raw, 0, 0..=BUSY_POLL_MICROS_MAX, problems);
+    (micros > 0).then(|| Duration::from_micros(u64::from(micros)))
 }
 
 fn check_cores(cores: &[Written<i64>], problems: &mut Problems<'_>) -> Vec<usize> {

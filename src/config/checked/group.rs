@@ -3,7 +3,7 @@
 use super::{Adaptive, Agent, Breaker, Check, KeySource, Outlier, Queue, Retry, Shadow, Sticky};
 use crate::base::drain::DrainTerms;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +105,8 @@ pub struct Group {
     pub backends: Vec<Backend>,
     /// A file that has further ones.
     pub backends_file: Option<PathBuf>,
+    /// The addresses that connections to them come from; the kernel's choice when there are none.
+    pub source: Vec<SourcePrefix>,
     /// Further backends tried when one fails.
     pub retries: u32,
     /// Idle connections kept per core and backend.
@@ -133,6 +135,25 @@ pub struct Group {
     pub check: Check,
     /// How their agents are asked.
     pub agent: Agent,
+}
+
+/// Addresses of this machine: those that share so many bits with this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourcePrefix {
+    /// One of them.
+    pub address: IpAddr,
+    /// Bits they share; all of them for a single address.
+    pub bits: u8,
+}
+
+impl fmt::Display for SourcePrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address, self.bits) {
+            (IpAddr::V4(address), 32) => address.fmt(f),
+            (IpAddr::V6(address), 128) => address.fmt(f),
+            (address, bits) => write!(f, "{address}/{bits}"),
+        }
+    }
 }
 
 /// Times on the backends' side.

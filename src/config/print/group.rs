@@ -33,6 +33,7 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     if let Some(path) = &group.backends_file {
         page.text("backends_file", &path.to_string_lossy());
     }
+    page.texts("source", group.source.iter().map(ToString::to_string));
     page.raw("retries", group.retries);
     match group.hedge {
         Some(delay) => page.duration("hedge", delay),

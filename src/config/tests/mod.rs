@@ -12,6 +12,7 @@ mod cluster;
 mod discovery;
 mod health;
 mod logs;
+mod overload;
 mod probe;
 mod require;
 pub(crate) mod round_trip;
@@ -104,9 +105,9 @@ const ALL_FOUND: [&str; 20] = [
          fix: remove one: a core has one worker",
     "weir.toml:1:18: workers[#3]: CPU 5000 is out of range; \
          fix: write a value from 0 to 1023",
-    "weir.toml:2:1: colour: unknown key; fix: remove it; known here: workers, admin, log, \
-         access_log, decision_log, tracing, heartbeat, cluster, store, hash_seed, shutdown, \
-          upgrade, dns, listener, shard, group",
+    "weir.toml:2:1: colour: unknown key; fix: remove it; known here: workers, \
+         busy_poll_us, admin, log, access_log, decision_log, tracing, heartbeat, cluster, store, \
+         hash_seed, shutdown, upgrade, overload, dns, listener, shard, group",
     "weir.toml:6:9: log.level: unknown value \"inof\"; fix: write \"info\"",
     "weir.toml:8:17: shutdown.drain_timeout: a duration without a unit; \
          fix: write a string with a unit, such as drain_timeout = \"500ms\" or \"30s\"",

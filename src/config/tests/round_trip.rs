@@ -18,6 +18,14 @@ const STORES: [&str; 5] = [
     "\"/c\"\netcd = [\"https://a:1\"]\nca_file = \"/c\"\ncert_file = \"/c\"\nkey_file = \"/k\"",
 ];
 
+/// A threshold, and what else is said of overload.
+const OVERLOADS: [&str; 4] = [
+    "\"never\"",
+    "99\nhysteresis = 0\nidle_min = \"0s\"\nrefuse_with = \"reset\"",
+    "10\nclose_idle = \"never\"\nstop_keep_alive = 100\nstall_max = 40",
+    "95\nconnections_max = 1000\nmemory_max = \"1GiB\"",
+];
+
 #[test]
 fn every_file_of_the_repository_loads() {
     let mut folders = vec![std::path::PathBuf::from(concat!(
@@ -67,6 +75,7 @@ fn the_explained_file_shows_every_key_with_its_default() {
     assert_eq!(plain.groups[0].limits, explained.groups[0].limits);
     assert_eq!(plain.log, explained.log);
     assert_eq!(plain.shutdown, explained.shutdown);
+    assert_eq!(plain.overload, explained.overload);
     let bounds = |config: &Config| (config.dns.min_ttl, config.dns.refresh);
     assert_eq!(bounds(&plain), bounds(&explained));
     assert_eq!(plain.dns.resolver, explained.dns.resolver);
@@ -152,6 +161,7 @@ fn any_node() -> BoxedStrategy<String> {
     );
     lines(vec![
         workers,
+        key("busy_poll_us", &["0", "50", "10000"]),
         seed,
         admin,
         key(
@@ -183,6 +193,7 @@ fn any_node() -> BoxedStrategy<String> {
             "[upgrade]\ntimeout",
             &["\"1s\"", "\"5m\"\nsocket = \"/run/a b.sock\""],
         ),
+        key("[overload]\nrefuse", &OVERLOADS),
         key(
             "[dns]\nmin_ttl = \"500ms\"\nrefresh",
             &[
@@ -325,6 +336,10 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
                 "\"weighted_least_connections\"",
                 "\"weighted_round_robin\"",
             ],
+        ),
+        key(
+            "source",
+            &["[\"127.0.0.2\", \"10.0.0.0/28\"]", "[\"fd00::1/127\"]"],
         ),
         number("retries", 0..=15),
         key("hedge", &["\"none\"", "\"1ms\"", "\"10s\""]),

@@ -1,6 +1,7 @@
 //! The JSON pages.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
@@ -17,8 +18,9 @@ use crate::engine::registry::{BackendEntry, ListenerEntry};
 use crate::link::control_side::CoreState;
 use crate::routing::table::{Protocol, Table};
 use crate::telemetry::counter::Counter;
+use crate::telemetry::overload::{Action, Resource, Shed};
 use crate::telemetry::quantiles::{Quantiles, quantiles};
-use crate::telemetry::stats::{PerCore, StatusCounts};
+use crate::telemetry::stats::{CoreStats, PerCore, StatusCounts};
 
 pub(super) fn phase_name(phase: Phase) -> &'static str {
     match phase {
@@ -96,6 +98,7 @@ pub(super) fn whole(sources: &Sources) -> Value {
         "listeners": listeners,
         "groups": groups,
         "cores": cores.collect::<Vec<_>>(),
+        "overload": overload(&sources.cores),
         "access_log": sources.log.as_ref().map(|log| json!({
             "lines": log.lines.read(),
             "lost": log.lost.read(),
@@ -107,6 +110,36 @@ pub(super) fn whole(sources: &Sources) -> Value {
             "open_fds": process.open_fds,
             "max_fds": process.max_fds,
         },
+    })
+}
+
+/// How near the node is to its ends, and what it does about it.
+fn overload(cores: &[Arc<CoreStats>]) -> Value {
+    let most = |resource: Resource| {
+        let each = cores
+            .iter()
+            .map(|core| core.overload.pressures[resource as usize].read());
+        f64::from(each.max().unwrap_or(0)) / 1e3
+    };
+    let on = |action: Action| {
+        let on = cores
+            .iter()
+            .map(|core| core.overload.on[action as usize].read());
+        on.sum::<u32>() > 0
+    };
+    let shed = |shed: Shed| -> u64 {
+        let each = cores
+            .iter()
+            .map(|core| core.overload.shed[shed as usize].read());
+        each.sum()
+    };
+    let pressure = Resource::ALL.map(|it| (it.name().to_owned(), most(it).into()));
+    let actions = Action::ALL.map(|it| (it.name().to_owned(), on(it).into()));
+    let shed = Shed::ALL.map(|it| (it.name().to_owned(), shed(it).into()));
+    json!({
+        "pressure": Map::from_iter(pressure),
+        "actions": Map::from_iter(actions),
+        "shed": Map::from_iter(shed),
     })
 }
 

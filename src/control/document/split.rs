@@ -11,9 +11,10 @@ use super::path::ObjectPath;
 use super::{Document, OpError, Section};
 
 /// Keys at the top of a file that belong to the process.
-pub const PROCESS_KEYS: [&str; 10] = [
+pub const PROCESS_KEYS: [&str; 11] = [
     "access_log",
     "admin",
+    "busy_poll_us",
     "cluster",
     "decision_log",
     "heartbeat",

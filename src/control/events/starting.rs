@@ -100,6 +100,7 @@ impl Control {
             core_stats: setup.core_stats,
             awaited: None,
             trim_at: None,
+            released: 0,
             ending: None,
         };
         control.begin_life(&handed.state).await?;

@@ -113,6 +113,7 @@ fn part_of(
         backends,
         load: state.load,
         norm: state.norm,
+        sources: whole.sources.clone(),
         key_seed: whole.key_seed,
         timeouts: whole.timeouts,
         retries_max: whole.retries_max,

@@ -114,7 +114,7 @@ pub(super) fn a_refused_connection_fails_both_ways<D: Driver>(mut rig: Rig<D>) {
     let unused = listen();
     let address = unused.local_addr().expect("an address");
     drop(unused);
-    let Ok(ours) = net::connect(&address) else {
+    let Ok(ours) = net::connect(&address, None) else {
         return;
     };
     rig.driver

@@ -16,6 +16,7 @@ mod control;
 mod cores;
 mod entities;
 mod groups;
+mod overload;
 mod page;
 mod routes;
 mod tally;
@@ -33,6 +34,7 @@ use crate::telemetry::exposition::cores::{cores, phases, threads_of_cores, traff
 pub use crate::telemetry::exposition::entities::LISTENER_BOUNDS;
 use crate::telemetry::exposition::entities::{backends, listeners, told};
 use crate::telemetry::exposition::groups::{breakers, groups};
+use crate::telemetry::exposition::overload::overload;
 pub use crate::telemetry::exposition::page::{Dialect, PART_BYTES, Parts};
 use crate::telemetry::exposition::page::{Kind, Page};
 use crate::telemetry::exposition::routes::requests;
@@ -194,6 +196,7 @@ pub fn render(facts: &Facts<'_>, parts: Parts) {
     threads_of_cores(&mut page, &facts.threads);
     traffic_of_cores(&mut page, facts);
     phases(&mut page, facts.cores);
+    overload(&mut page, facts.cores);
     listeners(&mut page, &facts.listeners, facts.exemplars);
     groups(&mut page, &facts.groups);
     breakers(&mut page, &facts.groups);

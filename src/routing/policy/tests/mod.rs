@@ -12,6 +12,7 @@ use crate::routing::latency::Norms;
 use crate::routing::limit::{Limited, Queue};
 use crate::routing::outlier::Outlier;
 use crate::routing::retry::Retry;
+use crate::routing::sources::Sources;
 use crate::routing::standing::{GroupStanding, Standing};
 use crate::routing::table::{Backend, GroupTimeouts};
 use crate::telemetry::stats::PerCore;
@@ -108,6 +109,7 @@ fn group_of(
         backends,
         load: Board::new(CORES).claim(0),
         norm: Norms::new(CORES).claim(0),
+        sources: Sources::default(),
         key_seed: 1,
         timeouts: GroupTimeouts {
             connect: second,
