@@ -80,7 +80,7 @@ fn who_lacks_something_of_it_is_told_what() {
         (good.replace("/ca.pem", "/other.pem"), "certificate"),
         (
             without("cert_file").replace("key_file", "#key_file"),
-            "transport error",
+            "transport",
         ),
         (
             without("user").replace("password_file", "#password_file"),
