@@ -54,8 +54,7 @@ impl Control {
         let shown = (&handle, &plans, &publisher, &stats);
         let monitor = Monitor::new(gossip::name_of(cluster), publisher.cores(), &health);
         let gossip = open_gossip(cluster.zip(observing), shown, &monitor, &mut handed).await?;
-        let known = (&monitor, gossip.as_ref());
-        let sources = sources_of(&mut setup, shown, known, following.clone());
+        let sources = sources_of(&mut setup, shown, (&monitor, &gossip), following.clone());
         let truth = setup.truth;
         let config = truth.config;
         let mut upgrade = Upgrade::new(setup.upgrades, claim);
@@ -176,7 +175,7 @@ async fn open_gossip(
 fn sources_of(
     setup: &mut ControlSetup,
     (handle, plans, publisher, stats): Shown<'_>,
-    (monitor, gossip): (&Monitor, Option<&gossip::Door>),
+    (monitor, gossip): (&Monitor, &Option<gossip::Door>),
     store: Option<Following>,
 ) -> Sources {
     Sources {
@@ -186,7 +185,7 @@ fn sources_of(
         cores: setup.core_stats.clone(),
         control: Arc::clone(stats),
         store,
-        cluster: gossip.map(gossip::Door::cluster),
+        cluster: gossip.as_ref().map(gossip::Door::cluster),
         monitor: monitor.clone(),
         log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
         exemplars: setup

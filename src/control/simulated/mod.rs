@@ -79,7 +79,7 @@ fn the_control_plane_keeps_its_promises_whatever_happens() {
             all.splits > 10 && all.stalls > 3 && all.borrowed > 15,
             "{all:?}"
         );
-        assert!(all.conflicts > 0 && all.refused_reads > 5, "{all:?}");
+        assert!(all.refused_reads > 5, "{all:?}");
     }
 }
 

@@ -200,11 +200,7 @@ impl World {
                 self.tally.stalls += 1;
             }
             10 | 11 => self.restart(node),
-            // Two at once, of whom one comes second.
-            _ => {
-                self.change(node);
-                self.change((node + 1) % self.places.len());
-            }
+            _ => self.change(node),
         }
     }
 
