@@ -274,7 +274,7 @@ impl Model {
         let index = pick(&self.group, state, &ask).unwrap();
         self.picks[index.index()] += 1;
         self.group.enter(index, CoreId(0));
-        let crowd = self.group.crowd_at(index);
+        let crowd = self.group.crowd_at(index, ask.now_micros);
         let server = index.0;
         let work = match self.servers[index.index()].fails {
             true => 0.0001,
