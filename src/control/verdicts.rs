@@ -1,10 +1,11 @@
 //! Verdicts of somebody outside on their way to the store: gathered, and written together.
 //!
 //! A monitor that sees a tenth of a thousand backends flap says so thousands of times a minute,
-//! and each verdict is to last, so it is acknowledged when it is stored. Stored one by one they would be
-//! as many transactions of etcd. Here all that wait are one change, made at once after a pause and
-//! no sooner than [`ONE_EVERY`] times the number of nodes after the last: so that all nodes
-//! together write eight times a second at most, however many there are and whatever they are told.
+//! and each verdict is to last, so it is acknowledged when it is stored. Stored one by one they
+//! would be as many transactions of etcd. Here all that wait are one change, made at once after a
+//! pause and no sooner than [`ONE_EVERY`] times the number of nodes after the last: so that all
+//! nodes together write eight times a second at most, however many there are and whatever they are
+//! told.
 //! Changes of people, and verdicts with conditions, are not gathered.
 //!
 //! A change that is refused because of one verdict (a backend that has just been removed) is made

@@ -89,7 +89,7 @@ impl<D: Driver> Worker<D> {
             (former, self.conns.at_mut(down).map(|conn| &mut conn.role))
         {
             relay.table.shard(shard).count_moved(core);
-            relay.former = Some((group, shard));
+            relay.former = Some(Box::new((group, shard)));
         }
     }
 
@@ -111,7 +111,7 @@ impl<D: Driver> Worker<D> {
 impl RelayDown {
     /// Turns to the former owner of its key; false where there is none.
     fn turn_to_former(&mut self, core: CoreId) -> bool {
-        let Some((group, shard)) = self.former.take() else {
+        let Some((group, shard)) = self.former.take().map(|former| *former) else {
             return false;
         };
         self.table.shard(shard).count_former(core);

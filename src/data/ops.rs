@@ -6,12 +6,14 @@
 //! held back once is therefore received from one buffer at a time from then on, so the overshoot
 //! happens once and what waits stays within `HELD_MAX + BUFFER_BYTES`.
 
+use std::time::Duration;
+
 use rustix::io::Errno;
 
 use crate::base::limits::BUFFER_BYTES;
 use crate::base::slab::Key;
 use crate::data::conn::{Conn, NEVER, Ops, Role};
-use crate::data::ticks::noticed_at;
+use crate::data::ticks::{noticed_at, ticks, until};
 use crate::data::worker::Worker;
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::{Driver, Readiness, Receive};
@@ -153,6 +155,12 @@ impl<D: Driver> Worker<D> {
         }
         conn.deadline = NEVER;
         true
+    }
+
+    /// How long to sleep, at most `most`, if no deadline is to be noticed late.
+    pub(super) fn sleep_before_deadlines(&self, most: Duration) -> Duration {
+        let next = self.wheel.next_within(ticks(most));
+        next.map_or(most, |tick| most.min(until(tick, self.now.micros)))
     }
 
     /// Ends everything under way on a backend's connection that failed. What it served is

@@ -40,7 +40,7 @@ pub(super) struct RelayDown {
     /// `None` while the first bytes are waited for that decide it.
     pub(super) group: Option<GroupIndex>,
     /// Who had its key before, while that is its second choice, and by which rule.
-    pub(super) former: Option<(GroupIndex, ShardIndex)>,
+    pub(super) former: Option<Box<(GroupIndex, ShardIndex)>>,
     /// Those bytes, as far as they have arrived.
     pub(super) peek: Option<Box<Peek>>,
     pub(super) backend: Option<BackendIndex>,

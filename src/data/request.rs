@@ -85,9 +85,8 @@ impl<D: Driver> Worker<D> {
             Placed::Group(group) => {
                 self.pay_for_retries(table.group(group));
                 match self.attach_or_wait(key) {
-                    Ok(()) => return true,
-                    Err(_) if self.attach_to_former(key) => return true,
-                    Err(fault) => fault,
+                    Err(fault) if !self.attach_to_former(key) => fault,
+                    Ok(()) | Err(_) => return true,
                 }
             }
             Placed::Nowhere => Fault::NoRoute,

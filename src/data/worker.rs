@@ -16,7 +16,7 @@ use crate::data::conn::{Conn, Role};
 use crate::data::hedge::Hedges;
 use crate::data::overload::Pressed;
 use crate::data::queue::{self, Queues};
-use crate::data::ticks::{TICK_MILLIS, until};
+use crate::data::ticks::TICK_MILLIS;
 use crate::data::trace::Traces;
 use crate::data::upstream::Pool;
 use crate::link::ToWorker;
@@ -402,13 +402,6 @@ impl<D: Driver> Worker<D> {
             Some(Role::RelayUp(_)) => self.relay_up_due(key),
             None => {}
         }
-    }
-
-    /// How long to sleep, at most `most`, if no deadline is to be noticed late.
-    fn sleep_before_deadlines(&self, most: Duration) -> Duration {
-        let within = SLEEP_MAX.as_millis() as u64 / TICK_MILLIS;
-        let next = self.wheel.next_within(within);
-        next.map_or(most, |tick| most.min(until(tick, self.now.micros)))
     }
 
     fn take_messages(&mut self) {

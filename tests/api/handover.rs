@@ -112,7 +112,8 @@ fn the_new_owner_comes_first_and_the_former_one_is_there_for_what_it_cannot_take
     api.get("/v1/shards/s/handover").refused(404);
     api.delete("/v1/shards/s/handover").refused(404);
     let rule = api.get("/v1/shards/s").expect(200);
-    assert_eq!(rule["map"][0]["key"], json!(["x", "y", "z"]), "{rule}");
+    let keys = &rule["value"]["map"][0]["key"];
+    assert_eq!(*keys, json!(["x", "y", "z"]), "{rule}");
     drop((new, world.old));
 }
 

@@ -28,7 +28,6 @@ use crate::control::orders::Orders;
 use crate::control::plans::Plans;
 use crate::control::publisher::Publisher;
 use crate::control::resolver::Follower;
-use crate::control::store::Following;
 use crate::control::takeover::{Claim, Handed, State};
 use crate::control::truth::Truth;
 use crate::engine::planner::Resolved;
@@ -50,28 +49,26 @@ impl Control {
         let health = Health::since(&stats, handed.state.origin, observing.clone());
         let (handle, changes) =
             Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
-        let following = setup.truth.store.follow();
         let shown = (&handle, &plans, &publisher, &stats);
         let monitor = Monitor::new(gossip::name_of(cluster), publisher.cores(), &health);
         let gossip = open_gossip(cluster.zip(observing), shown, &monitor, &mut handed).await?;
-        let sources = sources_of(&mut setup, shown, (&monitor, &gossip), following.clone());
-        let truth = setup.truth;
-        let config = truth.config;
+        let sources = sources_of(&mut setup, shown, (&monitor, &gossip));
+        let config = setup.truth.config;
         let mut upgrade = Upgrade::new(setup.upgrades, claim);
         let (interface, heartbeats) =
             open_doors(&config, sources, &mut handed, &mut upgrade).await?;
         let mut control = Control {
             started_with: config.clone(),
             config_path: setup.config_path,
-            store: Some(truth.store),
-            lasting: truth.lasting,
-            revision: truth.revision,
-            process: truth.process,
-            document: truth.document,
+            others: Others::new(setup.truth.store.follow()),
+            store: Some(setup.truth.store),
+            lasting: setup.truth.lasting,
+            revision: setup.truth.revision,
+            process: setup.truth.process,
+            document: setup.truth.document,
             handle,
             changes,
             underway: None,
-            others: Others::new(following),
             reload_wanted: false,
             resolved: Resolved::default(),
             members: Members::default(),
@@ -176,7 +173,6 @@ fn sources_of(
     setup: &mut ControlSetup,
     (handle, plans, publisher, stats): Shown<'_>,
     (monitor, gossip): (&Monitor, &Option<gossip::Door>),
-    store: Option<Following>,
 ) -> Sources {
     Sources {
         handle: handle.clone(),
@@ -184,7 +180,7 @@ fn sources_of(
         progress: publisher.watch(),
         cores: setup.core_stats.clone(),
         control: Arc::clone(stats),
-        store,
+        store: setup.truth.store.follow(),
         cluster: gossip.as_ref().map(gossip::Door::cluster),
         monitor: monitor.clone(),
         log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),

@@ -13,14 +13,14 @@ use crate::gossip::{Moment, NodeFigures};
 const BACKENDS_MAX: usize = 1000;
 
 /// The past that is shown when nobody says how much, in seconds.
-const PAST: u64 = 300;
+const PAST: u32 = 300;
 
 /// What is asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::control) struct Asked {
     /// Seconds of the past.
-    seconds: Option<u64>,
+    seconds: Option<u32>,
     /// Only this node.
     node: Option<String>,
     /// Only the backends of this group.
@@ -103,7 +103,7 @@ impl Page {
         asked: &Asked,
         (now, second): (Moment, u64),
     ) -> Page {
-        let since = second.saturating_sub(asked.seconds.unwrap_or(PAST));
+        let since = second.saturating_sub(asked.seconds.unwrap_or(PAST).into());
         let is = |wanted: &Option<String>, name: &str| {
             wanted.as_ref().is_none_or(|wanted| **wanted == *name)
         };
