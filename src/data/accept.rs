@@ -19,7 +19,7 @@ use crate::data::client::Client;
 use crate::data::conn::{Conn, Role};
 use crate::data::overload::is_own_lack;
 use crate::data::relay::RelayDown;
-use crate::data::ticks::{TICK_MILLIS, ticks};
+use crate::data::ticks::{TICK_MILLIS, few_ticks, ticks};
 use crate::data::worker::Worker;
 use crate::routing::breaker::Rights;
 use crate::routing::matcher::Destination;
@@ -93,7 +93,7 @@ impl<D: Driver> Worker<D> {
     }
 
     fn begin_relay(&mut self, table: &Pinned, listener: &Listener, to: Destination, fd: OwnedFd) {
-        let idle = ticks(listener.timeouts.idle);
+        let idle = few_ticks(listener.timeouts.idle);
         // Asked for now, because a connection that is gone has no address to log.
         let client = self
             .log
@@ -123,7 +123,7 @@ impl<D: Driver> Worker<D> {
             })),
         ));
         self.receive_more(key);
-        self.set_deadline(key, self.now.tick + idle);
+        self.set_deadline(key, self.now.tick + u64::from(idle));
         self.place_relay(key, listener, to);
     }
 
@@ -131,7 +131,7 @@ impl<D: Driver> Worker<D> {
     pub(super) fn relay_down_due(&mut self, key: Key) {
         let idle = match self.conns.at(key).map(|conn| (&conn.role, conn.peer)) {
             Some((Role::RelayDown(relay), peer)) => {
-                let idle = relay.idle;
+                let idle = relay.idle();
                 let up_takes = peer.is_some_and(|peer| self.takes_bytes(peer));
                 (self.takes_bytes(key) || up_takes).then_some(idle)
             }

@@ -362,7 +362,7 @@ impl<D: Driver> Worker<D> {
             return None;
         }
         let timeout = match &conn.role {
-            Role::RelayDown(relay) => relay.idle,
+            Role::RelayDown(relay) => relay.idle(),
             Role::Client(client) => {
                 let listener = self.listener(client.listener)?;
                 let timeouts = listener.table.listener(client.listener)?.timeouts;

@@ -120,7 +120,7 @@ impl<D: Driver> Worker<D> {
         }
         if let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|conn| &mut conn.role) {
             relay.group = Some(group);
-            let deadline = self.now.tick + relay.idle;
+            let deadline = self.now.tick + relay.idle();
             self.set_deadline(down, deadline);
         }
         self.connect_relay(down, out, false, None);

@@ -56,7 +56,7 @@ pub(super) struct RelayDown {
     /// From then to the connection to its backend; none while there is none.
     pub(super) connect_micros: Option<u64>,
     /// Longest silence, in ticks.
-    pub(super) idle: u64,
+    pub(super) idle: u32,
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
     /// The request that was upgraded, for a tunnel.
@@ -64,6 +64,11 @@ pub(super) struct RelayDown {
 }
 
 impl RelayDown {
+    /// Longest silence, in ticks.
+    pub(super) fn idle(&self) -> u64 {
+        self.idle.into()
+    }
+
     pub(super) fn backend(&self) -> Option<&Backend> {
         self.table
             .group(self.group?)
@@ -126,7 +131,7 @@ impl<D: Driver> Worker<D> {
         let core = self.core;
         let mut deadline = 0;
         if let Some(Role::RelayDown(relay)) = self.conns.at_mut(down).map(|c| &mut c.role) {
-            deadline = self.now.tick + relay.idle;
+            deadline = self.now.tick + relay.idle();
             let listener = relay
                 .table
                 .listener(relay.listener)

@@ -22,6 +22,11 @@ pub(super) fn ticks(duration: Duration) -> u64 {
     millis.div_ceil(TICK_MILLIS) + 1
 }
 
+/// The same, where many of them are kept: 497 days at most.
+pub(super) fn few_ticks(duration: Duration) -> u32 {
+    u32::try_from(ticks(duration)).unwrap_or(u32::MAX)
+}
+
 /// The tick at which a deadline is noticed that was set for `tick` at tick `now`.
 pub(super) fn noticed_at(tick: u64, now: u64) -> u64 {
     match tick.saturating_sub(now) {

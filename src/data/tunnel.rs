@@ -5,7 +5,7 @@ use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{NEVER, Role};
 use crate::data::relay::{RelayDown, RelayUp};
-use crate::data::ticks::ticks;
+use crate::data::ticks::few_ticks;
 use crate::data::worker::Worker;
 use crate::routing::breaker::Rights;
 use crate::runtime::driver::Driver;
@@ -43,12 +43,12 @@ impl<D: Driver> Worker<D> {
             connect_micros: None,
             idle: exchange
                 .group()
-                .map_or(0, |group| ticks(group.timeouts.tunnel)),
+                .map_or(0, |group| few_ticks(group.timeouts.tunnel)),
             bytes_received: 0,
             bytes_sent: 0,
             exchange: Some(exchange),
         };
-        let idle = relay.idle;
+        let idle = relay.idle();
         if let Some(conn) = self.conns.at_mut(client) {
             conn.role = Role::RelayDown(Box::new(relay));
         }
