@@ -61,6 +61,12 @@ pub const CHANGES_MAX: usize = 64;
 /// thread.
 pub const CHECKS_MAX: usize = 256;
 
+/// Probes of load under way at one time; what is due beyond is left out, and asked in a later turn.
+pub const PROBES_MAX: usize = 256;
+
+/// Bytes of a page of metrics of a backend.
+pub const SCRAPE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Bytes of a body an active check looks at.
 pub const CHECK_BODY_BYTES_MAX: usize = 64 * 1024;
 

@@ -7,6 +7,8 @@ pub mod epoch;
 pub mod fault;
 pub mod id;
 pub mod limits;
+#[cfg(test)]
+pub(crate) mod simulated;
 pub mod slab;
 pub mod trace;
 pub mod wheel;

@@ -20,6 +20,7 @@ mod cluster;
 mod dns;
 mod group;
 mod health;
+mod load;
 mod policy;
 mod probe;
 mod route;
@@ -37,6 +38,7 @@ pub use group::{
     Policy, RETRIES_MAX, WEIGHT_DEFAULT, satisfies,
 };
 pub use health::{Breaker, Outlier, Retry, RetryOn};
+pub use load::{LoadProbe, Scrape};
 pub use policy::{Adaptive, Shadow};
 pub use probe::{Agent, Check, CheckKind, HeartbeatDoor, HttpCheck};
 pub use route::{HeaderCondition, HeaderTest, HostPattern, PathPattern, Route};

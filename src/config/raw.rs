@@ -12,6 +12,7 @@ mod affinity;
 mod cluster;
 mod group;
 mod health;
+mod load;
 mod probe;
 mod route;
 mod shard;

@@ -32,6 +32,7 @@ use crate::control::gossip;
 use crate::control::handle::Handle;
 use crate::control::health::{Door, Health};
 use crate::control::look::Looked;
+use crate::control::monitor::Monitor;
 use crate::control::notify::Notifier;
 use crate::control::orders::{Order, Orders};
 use crate::control::plans::Plans;
@@ -137,6 +138,7 @@ pub(super) struct Control {
     stamps: BTreeMap<PathBuf, Stamp>,
     plans: Plans,
     health: Health,
+    monitor: Monitor,
     publisher: Publisher,
     kicks: KickWaiter,
     look: Interval,

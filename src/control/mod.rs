@@ -21,6 +21,7 @@ pub mod health;
 pub mod listen;
 pub mod log_names;
 mod look;
+mod monitor;
 mod notify;
 pub mod orders;
 pub mod plans;
@@ -29,6 +30,8 @@ pub mod publisher;
 pub mod reload;
 pub mod resolver;
 pub mod servers;
+#[cfg(test)]
+mod simulated;
 pub mod store;
 pub mod takeover;
 pub mod truth;

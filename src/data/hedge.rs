@@ -180,6 +180,7 @@ impl<D: Driver> Worker<D> {
         let now = self.now.micros;
         let is_connected = |conn: &Conn| conn.established;
         let is_connected = self.conns.at(upstream).is_some_and(is_connected);
+        let crowd = group.crowd_at(backend, self.now.unix_micros());
         let Some(exchange) = self.exchange(client) else {
             return;
         };
@@ -188,7 +189,7 @@ impl<D: Driver> Worker<D> {
             backend,
             upstream,
             permit,
-            crowd: group.crowd_at(backend),
+            crowd,
             handed_micros: now,
             connect_micros: is_connected.then_some(0),
             second: true,

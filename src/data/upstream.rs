@@ -138,13 +138,14 @@ impl<D: Driver> Worker<D> {
         }
         let (upstream, index) = found?;
         group.enter(index, self.core);
+        let crowd = group.crowd_at(index, self.now.unix_micros());
         let is_connected = self.conns.at(upstream).is_some_and(|conn| conn.established);
         if let Some(exchange) = self.exchange(key) {
             exchange.reason = reason;
             exchange.permit = search.permit;
             exchange.trial = search.trial;
             exchange.backend = Some(index);
-            exchange.crowd = group.crowd_at(index);
+            exchange.crowd = crowd;
             exchange.upstream = Some(upstream);
             exchange.handed_micros = now;
             exchange.connect_micros = is_connected.then_some(0);

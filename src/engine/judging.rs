@@ -142,6 +142,13 @@ impl Totals {
         totals
     }
 
+    /// Answers since `before`, and the microseconds they took together.
+    #[must_use]
+    pub fn answered_since(self, before: Totals) -> (u64, f64) {
+        let micros = self.micros.saturating_sub(before.micros);
+        (self.answers.saturating_sub(before.answers), micros as f64)
+    }
+
     /// What it did since `before`.
     #[must_use]
     pub fn since(self, before: Totals) -> Sample {

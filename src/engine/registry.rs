@@ -248,6 +248,7 @@ impl Registry {
         self.group_loads.memory_bytes()
             + self.backend_loads.memory_bytes()
             + self.backend_loads.latencies().memory_bytes()
+            + self.backend_loads.elsewhere().memory_bytes()
             + self.standings.memory_bytes()
             + self.norms.memory_bytes()
             + self.groups.memory_bytes()

@@ -13,6 +13,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng as _;
 
 use super::capacity::Words;
+use super::figures::Figures;
 use super::member::Member;
 use super::observers;
 use super::peers::{Peer, Peers};
@@ -30,7 +31,7 @@ const TELL_LAST: Duration = Duration::from_secs(1);
 const ASK_ALONE: Duration = Duration::from_secs(1);
 const ASK_LATER: Duration = Duration::from_secs(5);
 
-/// What was heard of slots or of findings and is not taken in yet.
+/// What was heard of slots, of findings, or measured by others, and is not taken in yet.
 const HEARD_MAX: usize = 256;
 
 /// Addresses that are asked.
@@ -65,6 +66,8 @@ enum Kind {
     Swim = 4,
     /// I am here.
     Welcome = 5,
+    /// What the sender measures.
+    Figures = 7,
 }
 
 /// One node among others.
@@ -86,6 +89,8 @@ pub struct Circle {
     heard: VecDeque<(Member, Words)>,
     /// What was heard of findings.
     heard_findings: VecDeque<(Member, observers::Words)>,
+    /// What others have measured.
+    measured: VecDeque<(Member, Figures)>,
 }
 
 impl Circle {
@@ -113,6 +118,7 @@ impl Circle {
             output: VecDeque::new(),
             heard: VecDeque::new(),
             heard_findings: VecDeque::new(),
+            measured: VecDeque::new(),
         }
     }
 
@@ -199,7 +205,10 @@ impl Circle {
             return Err(rejection);
         }
         let result = self.handle_kind(kind, &sender, number, from, now);
-        if !matches!(kind, Kind::Findings | Kind::Slots | Kind::State) {
+        if !matches!(
+            kind,
+            Kind::Figures | Kind::Findings | Kind::Slots | Kind::State
+        ) {
             self.follow_swim(now);
         }
         result.map_err(malformed)
@@ -214,6 +223,13 @@ impl Circle {
         now: Moment,
     ) -> Result<(), Malformed> {
         match kind {
+            Kind::Figures => {
+                let figures = Figures::read(&mut from)?;
+                if self.measured.len() == HEARD_MAX {
+                    self.measured.pop_front();
+                }
+                self.measured.push_back((sender.clone(), figures));
+            }
             Kind::Hello | Kind::Welcome => {
                 from.end()?;
                 if kind == Kind::Hello {
@@ -283,6 +299,18 @@ impl Circle {
     /// What was heard of findings, and of whom.
     pub fn poll_findings(&mut self) -> Option<(Member, observers::Words)> {
         self.heard_findings.pop_front()
+    }
+
+    /// What another node has measured.
+    pub fn poll_measured(&mut self) -> Option<(Member, Figures)> {
+        self.measured.pop_front()
+    }
+
+    /// Says what this node has measured to all that are there.
+    pub fn say_figures(&mut self, figures: &Figures) {
+        let mut body = Vec::new();
+        figures.put(&mut body);
+        self.say(None, Kind::Figures, &body);
     }
 
     /// Says something of slots to a node that is there.
@@ -390,6 +418,7 @@ impl Kind {
             Kind::Stale,
             Kind::Swim,
             Kind::Welcome,
+            Kind::Figures,
         ];
         let kind = from.u8()?;
         let found = kinds.into_iter().find(|found| *found as u8 == kind);

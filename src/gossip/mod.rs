@@ -11,6 +11,7 @@
 
 pub mod capacity;
 mod circle;
+mod figures;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod member;
@@ -27,6 +28,7 @@ mod wire;
 use std::time::Duration;
 
 pub use circle::{Circle, Setting};
+pub use figures::{BACKENDS_MAX, BackendFigures, Claimed, Figures, NodeFigures};
 pub use member::Member;
 pub use peers::{Peer, Standing};
 pub use seal::{KEYS_MAX, KeyMistake, Keys};

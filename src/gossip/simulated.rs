@@ -1,15 +1,12 @@
 //! Nodes on a network that loses, delays, repeats and parts: seeds decide what happens, and a
 //! failing one is printed.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
-
 use super::{Circle, Keys, Member, Moment, Peer, Phase, Rejection, Setting, Standing, State};
 use crate::base::epoch::Epoch;
+use crate::base::simulated::{Chance, Network, Weather, for_seeds};
 
 const SEEDS: u64 = 6;
 
@@ -17,35 +14,11 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// What a network does to datagrams.
-#[derive(Clone, Copy)]
-struct Weather {
-    lost_percent: u64,
-    repeated_percent: u64,
-    delay_ms_max: u64,
-}
-
-const FAIR: Weather = Weather {
-    lost_percent: 0,
-    repeated_percent: 0,
-    delay_ms_max: 2,
-};
-
-const FOUL: Weather = Weather {
-    lost_percent: 10,
-    repeated_percent: 10,
-    delay_ms_max: 40,
-};
-
 struct World {
-    chance: Xoshiro256PlusPlus,
-    weather: Weather,
+    chance: Chance,
     now: Moment,
     nodes: Vec<Option<Circle>>,
-    /// Which side of the partition each is on.
-    sides: Vec<u8>,
-    flying: BTreeMap<(Moment, u64), (usize, Vec<u8>)>,
-    sent: u64,
+    network: Network<Vec<u8>>,
     replayed: u64,
 }
 
@@ -61,13 +34,10 @@ impl World {
     /// So many nodes, each of which knows the address of the first.
     fn new(nodes: usize, weather: Weather, seed: u64) -> World {
         let mut world = World {
-            chance: Xoshiro256PlusPlus::seed_from_u64(seed),
-            weather,
+            chance: Chance::new(seed),
             now: Duration::ZERO,
             nodes: (0..nodes).map(|_| None).collect(),
-            sides: vec![0; nodes],
-            flying: BTreeMap::new(),
-            sent: 0,
+            network: Network::new(nodes, weather),
             replayed: 0,
         };
         for node in 0..nodes {
@@ -77,10 +47,6 @@ impl World {
     }
 
     fn start(&mut self, node: usize, generation: u64) {
-        let mut nonce = [0; 16];
-        let mut seed = [0; 32];
-        self.chance.fill_bytes(&mut nonce);
-        self.chance.fill_bytes(&mut seed);
         let setting = Setting {
             me: Member {
                 name: name(node).into(),
@@ -88,16 +54,12 @@ impl World {
                 address: address(node),
             },
             keys: Keys::parse(&"0f".repeat(32), "test").unwrap(),
-            nonce,
-            seed,
+            nonce: self.chance.bytes(),
+            seed: self.chance.bytes(),
         };
         let mut circle = Circle::new(setting, self.now);
         circle.change_seeds(vec![address(0), address(1)], self.now);
         self.nodes[node] = Some(circle);
-    }
-
-    fn draw(&mut self, below: u64) -> u64 {
-        self.chance.next_u64() % below
     }
 
     fn send_all(&mut self, node: usize) {
@@ -107,17 +69,9 @@ impl World {
         let output: Vec<_> = std::iter::from_fn(|| circle.poll_output()).collect();
         for (to, datagram) in output {
             let to = usize::from(to.port() - 1000);
-            let cut = to >= self.nodes.len() || self.sides[to] != self.sides[node];
-            if cut || self.draw(100) < self.weather.lost_percent {
-                continue;
-            }
-            let copies = 1 + u64::from(self.draw(100) < self.weather.repeated_percent);
-            for _ in 0..copies {
-                let delay = Duration::from_millis(1 + self.draw(self.weather.delay_ms_max));
-                self.sent += 1;
-                let key = (self.now + delay, self.sent);
-                self.flying.insert(key, (to, datagram.clone()));
-            }
+            let ends = (node, to);
+            self.network
+                .send(&mut self.chance, ends, datagram, self.now);
         }
     }
 
@@ -129,15 +83,13 @@ impl World {
             let deadlines = deadlines
                 .filter_map(|(node, circle)| Some((circle.as_ref()?.next_deadline(), node)));
             let due = deadlines.min();
-            let flying = self.flying.keys().next().copied();
-            let at = due.map(|(at, _)| at).into_iter();
-            let at = at.chain(flying.map(|(at, _)| at)).min();
+            let flying = self.network.next();
+            let at = due.map(|(at, _)| at).into_iter().chain(flying).min();
             let Some(at) = at.filter(|at| *at <= end) else {
                 break;
             };
             self.now = self.now.max(at);
-            let node = if flying.is_some_and(|(flying, _)| flying == at) {
-                let (to, datagram) = self.flying.pop_first().unwrap().1;
+            let node = if let Some((to, datagram)) = self.network.arrived(self.now) {
                 self.deliver(to, &datagram);
                 to
             } else {
@@ -206,7 +158,7 @@ impl World {
         running.iter().all(|node| {
             running.iter().all(|other| {
                 node == other
-                    || self.sides[*node] != self.sides[*other]
+                    || !self.network.are_together(*node, *other)
                     || self.sees(*node, *other).is_some_and(|peer| {
                         let current = self.nodes[*other].as_ref().unwrap().me();
                         peer.standing == Standing::Alive && peer.member == *current
@@ -222,20 +174,10 @@ impl World {
     }
 }
 
-fn for_seeds(run: impl Fn(u64)) {
-    for seed in 0..SEEDS {
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed)));
-        if let Err(why) = caught {
-            eprintln!("seed {seed}");
-            std::panic::resume_unwind(why);
-        }
-    }
-}
-
 #[test]
 fn nodes_find_each_other_and_hear_what_each_serves() {
-    for_seeds(|seed| {
-        let mut world = World::new(5, FOUL, seed);
+    for_seeds("gossip::simulated", SEEDS, |seed| {
+        let mut world = World::new(5, Weather::FOUL, seed);
         world.until("found", seconds(20), World::is_whole);
         world.say(3, 7);
         let knows = |world: &World| {
@@ -251,7 +193,7 @@ fn nodes_find_each_other_and_hear_what_each_serves() {
 
 #[test]
 fn news_arrives_at_once_on_a_fair_network() {
-    let mut world = World::new(5, FAIR, 1);
+    let mut world = World::new(5, Weather::FAIR, 1);
     world.until("found", seconds(10), World::is_whole);
     world.run(seconds(10));
     world.say(0, 3);
@@ -264,8 +206,8 @@ fn news_arrives_at_once_on_a_fair_network() {
 
 #[test]
 fn the_dead_are_found_and_come_back_as_another_life() {
-    for_seeds(|seed| {
-        let mut world = World::new(5, FOUL, seed);
+    for_seeds("gossip::simulated", SEEDS, |seed| {
+        let mut world = World::new(5, Weather::FOUL, seed);
         world.until("found", seconds(20), World::is_whole);
         world.nodes[2] = None;
         world.until("missed", seconds(40), |world| {
@@ -284,25 +226,25 @@ fn the_dead_are_found_and_come_back_as_another_life() {
 
 #[test]
 fn a_split_heals_by_itself() {
-    for_seeds(|seed| {
-        let mut world = World::new(5, FOUL, seed);
+    for_seeds("gossip::simulated", SEEDS, |seed| {
+        let mut world = World::new(5, Weather::FOUL, seed);
         world.until("found", seconds(20), World::is_whole);
-        world.sides = vec![0, 0, 1, 1, 1];
+        world.network.part(vec![0, 0, 1, 1, 1]);
         let split = |world: &World| {
             let seen = |node, other| world.sees(node, other).map(|peer| peer.standing);
             (2..5).all(|other| seen(0, other) == Some(Standing::Dead))
                 && (0..2).all(|other| seen(4, other) == Some(Standing::Dead))
         };
         world.until("split", seconds(60), split);
-        world.sides = vec![0; 5];
+        world.network.heal();
         world.until("whole", seconds(60), World::is_whole);
     });
 }
 
 #[test]
 fn who_leaves_has_left_and_is_not_dead() {
-    for_seeds(|seed| {
-        let mut world = World::new(4, FAIR, seed);
+    for_seeds("gossip::simulated", SEEDS, |seed| {
+        let mut world = World::new(4, Weather::FAIR, seed);
         world.until("found", seconds(20), World::is_whole);
         let now = world.now;
         world.nodes[1].as_mut().unwrap().leave(now);
@@ -318,12 +260,12 @@ fn who_leaves_has_left_and_is_not_dead() {
 
 #[test]
 fn fifty_nodes_are_one_circle_for_little() {
-    let mut world = World::new(50, FAIR, 5);
+    let mut world = World::new(50, Weather::FAIR, 5);
     let took = world.until("found", seconds(30), World::is_whole);
     world.run(seconds(3));
-    let before = world.sent;
+    let before = world.network.sent;
     world.run(seconds(3));
-    let each = (world.sent - before) / 3 / 50;
+    let each = (world.network.sent - before) / 3 / 50;
     eprintln!("50 nodes found each other in {took:?}; {each} datagrams a second each");
     assert!(each < 150, "{each} datagrams a second from each node");
     world.say(7, 2);

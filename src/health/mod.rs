@@ -3,16 +3,20 @@
 //! Nothing here opens a socket or reads a clock: checks, heartbeats and counters are brought by
 //! the control plane, with the moment they belong to, so every rule can be tried in a test. Each
 //! source of knowledge is a machine of its own ([`probe`], [`agent`], [`heartbeat`], [`outlier`]);
+//! [`asking`] says whom probes of load ask, and when;
 //! [`rotation`] joins [`breaker`] and [`ejection`]; [`verdict`] says what all come to together, and
 //! keeps what changed and why.
 
 pub mod agent;
+pub mod asking;
 pub mod breaker;
 pub mod drain;
 pub mod ejection;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod heartbeat;
+pub mod load_report;
+pub mod metrics;
 pub mod outlier;
 pub mod panic;
 pub mod portion;

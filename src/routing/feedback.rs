@@ -6,7 +6,7 @@
 
 use crate::base::id::{BackendIndex, CoreId};
 use crate::routing::latency::crowd;
-use crate::routing::policy::{Adaptive, Policy, PolicyKind, estimate};
+use crate::routing::policy::{Adaptive, Policy, PolicyKind, crowd_at, estimate};
 use crate::routing::standing::Outcome;
 use crate::routing::table::{Backend, Group};
 
@@ -19,6 +19,15 @@ pub struct Answer {
     pub crowd: u8,
     /// Its status.
     pub status: u16,
+}
+
+/// What a backend says of itself when it is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Requests it has under way.
+    pub in_flight: u32,
+    /// What one more would take, as far as it knows.
+    pub latency_micros: Option<u64>,
 }
 
 impl Outcome {
@@ -78,12 +87,8 @@ impl Group {
     /// not matter.
     #[inline]
     #[must_use]
-    pub fn crowd_at(&self, backend: BackendIndex) -> u8 {
-        let Some(adaptive) = self.adaptive() else {
-            return 0;
-        };
-        let handed = self.backends[backend.index()].load.in_flight();
-        crowd(adaptive.under_way(handed.saturating_sub(1)) + 1) as u8
+    pub fn crowd_at(&self, backend: BackendIndex, now_micros: u64) -> u8 {
+        crowd_at(self, backend, now_micros)
     }
 
     /// Notes what an answer took, for the policies that ask. One that says the backend has too
@@ -128,6 +133,41 @@ impl Group {
                 .load
                 .latency()
                 .observe_failure(penalty, usual.as_ref(), fading);
+        }
+    }
+
+    /// Notes what a backend that was probed says of itself. Only the control thread may call it.
+    pub fn told(&self, index: BackendIndex, said: Said, now_micros: u64) {
+        let Some(backend) = self.backends.get(index.index()) else {
+            return;
+        };
+        let others = said.in_flight.saturating_sub(backend.load.in_flight());
+        self.hear(index, others, true, now_micros);
+        let core = CoreId(0);
+        let (Some(adaptive), Some(micros)) = (self.adaptive(), said.latency_micros) else {
+            return;
+        };
+        // Who sees many answers knows better than what a backend says of those it remembers.
+        let traffic = self.norm.traffic(core);
+        if let (true, Some(usual)) = (adaptive.is_seldom(traffic), self.norm.usual(core)) {
+            let crowd = crowd(said.in_flight.saturating_add(1));
+            let (fading, took) = (adaptive.fading(now_micros, traffic), micros.max(1) as f32);
+            backend.load.latency().observe(crowd, took, &usual, fading);
+        }
+    }
+
+    /// Notes what others than this node have under way at a backend, as other nodes say. Only the
+    /// control thread may call it.
+    pub fn heard(&self, index: BackendIndex, others: u32, now_micros: u64) {
+        self.hear(index, others, false, now_micros);
+    }
+
+    fn hear(&self, index: BackendIndex, others: u32, probed: bool, now_micros: u64) {
+        if let Some(backend) = self.backends.get(index.index()) {
+            backend.load.others().tell(others, now_micros);
+            let under_way = (backend.load.in_flight(), others);
+            let policies = self.policies();
+            policies.for_each(|policy| policy.told(index, under_way, probed, now_micros));
         }
     }
 

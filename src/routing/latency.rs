@@ -62,6 +62,12 @@ impl Fading {
         }
     }
 
+    /// The stamp of the moment.
+    #[inline]
+    pub(super) fn now(self) -> u32 {
+        self.now
+    }
+
     /// What is left of what was seen `then`: the exponential as the limit it is of (1 - t/16)^16,
     /// which is as good here and takes four multiplications and no division.
     #[inline]

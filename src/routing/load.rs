@@ -11,11 +11,13 @@
 //! a fall with a mean life of [`DECAY_MILLIS`], also while nothing is observed. Each core keeps
 //! its own, and the highest counts: a core that has just seen a slow answer is right for all.
 //!
-//! What is known of its times by what it has to do lies beside it: see [`super::latency`].
+//! What is known of its times by what it has to do lies beside it, see [`super::latency`], and what
+//! others than this node have under way there, see [`super::elsewhere`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::elsewhere::{Elsewhere, Others};
 use super::latency::{Latencies, Latency};
 use crate::base::id::CoreId;
 use crate::telemetry::counter::Gauge;
@@ -65,6 +67,7 @@ pub struct Board {
     cores: usize,
     chunks: Arc<[Chunk]>,
     latencies: Latencies,
+    elsewhere: Elsewhere,
 }
 
 impl Board {
@@ -75,6 +78,7 @@ impl Board {
             cores,
             chunks: Arc::default(),
             latencies: Latencies::default(),
+            elsewhere: Elsewhere::default(),
         }
     }
 
@@ -94,6 +98,7 @@ impl Board {
             chunk,
             at,
             latency: self.latencies.claim(slot),
+            others: self.elsewhere.claim(slot),
         }
     }
 
@@ -102,6 +107,13 @@ impl Board {
     #[must_use]
     pub fn latencies(&self) -> &Latencies {
         &self.latencies
+    }
+
+    /// What others have under way at all slots.
+    #[inline]
+    #[must_use]
+    pub fn elsewhere(&self) -> &Elsewhere {
+        &self.elsewhere
     }
 
     /// What is under way at `slot`, all cores together; 0 for a slot that was never claimed.
@@ -134,6 +146,7 @@ pub struct Load {
     chunk: Chunk,
     at: usize,
     latency: Latency,
+    others: Others,
 }
 
 impl Load {
@@ -159,6 +172,13 @@ impl Load {
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         sum(&self.chunk, self.at)
+    }
+
+    /// What others have under way there.
+    #[inline]
+    #[must_use]
+    pub fn others(&self) -> &Others {
+        &self.others
     }
 
     /// What is known of its times.
@@ -212,7 +232,7 @@ fn cost(chunk: &[CoreCells], at: usize, now_micros: u64) -> Option<f32> {
         .reduce(f32::max)
 }
 
-pub(super) fn stamp(micros: u64) -> u32 {
+pub(in crate::routing) fn stamp(micros: u64) -> u32 {
     (micros >> STAMP_SHIFT) as u32
 }
 

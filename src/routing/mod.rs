@@ -2,6 +2,7 @@
 
 pub mod breaker;
 pub mod conditions;
+pub mod elsewhere;
 pub mod feedback;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

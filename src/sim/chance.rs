@@ -18,6 +18,7 @@ pub(super) enum Purpose {
     Places,
     Rivals,
     Work,
+    Probes,
 }
 
 /// A stream of numbers by chance.

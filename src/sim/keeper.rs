@@ -5,6 +5,7 @@
 //! joins them is short and stands here once more: in the product it belongs to the control plane,
 //! which brings the checks it has made over sockets and the pages of the admin interface with it.
 
+use super::breaker::GroupBreaker;
 use crate::base::id::BackendIndex;
 use crate::base::window::Window;
 use crate::config::checked::{self, Check};
@@ -33,6 +34,7 @@ pub(super) struct Keeper {
     /// Those after a share of failures.
     error_times: EjectionTimes,
     members: Vec<Member>,
+    breaker: Option<GroupBreaker>,
     judged: Moment,
     /// How often weights move, and when next.
     weights: Option<Moment>,
@@ -95,6 +97,7 @@ impl Keeper {
                 ..times
             }),
             members: group.backends.iter().map(member).collect(),
+            breaker: GroupBreaker::of(group),
             judged: outlier.interval,
             weights: meant.dynamic_weights,
             weighed: meant.dynamic_weights.unwrap_or_default(),
@@ -280,6 +283,7 @@ impl Keeper {
             percent: errors.backend_percent,
             volume: errors.volume,
         };
+        let mut sums = [0; 2];
         for (at, backend) in group.backends.iter().enumerate() {
             let member = &mut self.members[at];
             let totals = Totals::of(&backend.stats);
@@ -289,6 +293,7 @@ impl Keeper {
                 member.window.add(now.as_secs(), sort, count);
             }
             let [tries, failures] = member.window.sums(now.as_secs());
+            sums = [sums[0] + tries, sums[1] + failures];
             let index = BackendIndex(at as u32);
             if !member.rotation.is_out()
                 && rate.trips(tries, failures)
@@ -297,7 +302,26 @@ impl Keeper {
                 self.eject(group, index, Opened::Errors, now);
             }
         }
+        let breaker = self.breaker.as_mut();
+        if breaker.is_some_and(|breaker| breaker.judge(group, sums, now)) {
+            self.forget_windows();
+        }
         self.judge_panic(group);
+    }
+
+    /// A trial of the group has ended.
+    pub(super) fn group_tried(&mut self, group: &Group, passed: bool, now: Moment) {
+        let breaker = self.breaker.as_mut();
+        if breaker.is_some_and(|breaker| breaker.tried(group, passed, now)) {
+            self.forget_windows();
+        }
+    }
+
+    /// What made the breaker open has been paid for.
+    fn forget_windows(&mut self) {
+        self.members
+            .iter_mut()
+            .for_each(|member| member.window.clear());
     }
 
     fn move_weights(&mut self, group: &Group, now: Moment) {

@@ -10,6 +10,7 @@
 
 mod agenda;
 mod balancer;
+mod breaker;
 mod chance;
 mod keeper;
 mod outcome;

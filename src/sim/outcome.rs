@@ -5,6 +5,8 @@ use hdrhistogram::Histogram;
 /// How a request ended that was not answered well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failed {
+    /// The breaker of its group was open, or its group had as much as it may.
+    Closed,
     /// The answer was an error.
     Error,
     /// Nobody could be chosen.
@@ -22,6 +24,7 @@ impl Failed {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Failed::Closed => "breaker",
             Failed::Error => "error",
             Failed::Nobody => "no_backend",
             Failed::NodeLost => "node_lost",
@@ -59,7 +62,7 @@ pub struct Outcome {
     /// Those that were answered well.
     pub answered: u64,
     /// Those that were not, by [`Failed`].
-    pub failed: [u64; 5],
+    pub failed: [u64; 6],
     /// Tries beyond the first.
     pub retries: u64,
     /// Tries, the first included.
@@ -89,7 +92,7 @@ impl Outcome {
             seed,
             requests: 0,
             answered: 0,
-            failed: [0; 5],
+            failed: [0; 6],
             retries: 0,
             attempts: 0,
             times: Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds are sound"),

@@ -178,6 +178,7 @@ const QUANTILES: [(&str, f64); 5] = [
 fn run_of(outcome: &Outcome) -> Map<String, Value> {
     let failed = |kind: Failed| (kind.name(), outcome.failed[kind as usize]);
     let failed: Map<String, Value> = [
+        Failed::Closed,
         Failed::Error,
         Failed::Nobody,
         Failed::NodeLost,

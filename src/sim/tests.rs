@@ -4,8 +4,11 @@
 //! few requests allow. The long runs are `weir sim config/sim/*.toml`, with their results in
 //! `benches/results/sim.md`.
 
+mod breaker;
+mod telling;
+
 use super::scenario::{self, Scenario};
-use super::{Entrant, Outcome, Run, Seen};
+use super::{Entrant, Failed, Outcome, Run, Seen};
 
 fn load(text: &str) -> Scenario {
     scenario::load(text, "test.toml").unwrap_or_else(|errors| panic!("{errors}"))
@@ -225,8 +228,15 @@ fn a26_a_sinkhole_is_closed_after_five_failures() {
     for policy in ["least_connections", "least_request", "peak_ewma"] {
         let good = run(&scenario, &weir(&scenario, policy), 1);
         assert!(share(&good) < 0.2, "{policy}: {}", share(&good));
-        assert_eq!(good.failed[0], 5, "{policy}: the fifth failure ejects");
-        assert!(good.failed[0] * 100 < bad.failed[0] * 15, "{policy}");
+        assert_eq!(
+            good.failed[Failed::Error as usize],
+            5,
+            "{policy}: the fifth failure ejects"
+        );
+        assert!(
+            good.failed[Failed::Error as usize] * 100 < bad.failed[Failed::Error as usize] * 15,
+            "{policy}"
+        );
     }
 }
 
@@ -319,7 +329,7 @@ fn a_share_of_failures_opens_a_breaker() {
              success_rate_stdev_factor = 0\n"
         ));
         let outcome = run(&scenario, &weir(&scenario, "round_robin"), 1);
-        outcome.failed[0]
+        outcome.failed[Failed::Error as usize]
     };
     let without = errors("");
     // Twenty tries before it is judged, five times a second, and then three trials at a time.

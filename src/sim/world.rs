@@ -4,10 +4,12 @@
 //! and events of one moment have a fixed order, so a run is repeated exactly by its seed.
 
 mod course;
+mod telling;
 mod trips;
 
 use std::collections::VecDeque;
 
+use self::telling::Prober;
 use super::agenda::{Agenda, Moments};
 use super::balancer::Balancer;
 use super::chance::{Chance, Purpose};
@@ -19,6 +21,7 @@ use super::site::Site;
 use crate::base::id::BackendIndex;
 use crate::config::Config;
 use crate::health::Moment;
+use crate::routing::breaker::Rights;
 use crate::routing::limit::Permit;
 use crate::routing::policy::Tried;
 
@@ -34,6 +37,9 @@ enum Event {
     Antagonist(u32),
     /// A failure begins.
     Fails(usize),
+    /// Nodes say what they have under way, for `adaptive`, and that arrives.
+    Gossip,
+    Gossiped(Vec<Vec<u32>>),
     /// What nodes have told each other arrives.
     Heard(Vec<Vec<u32>>),
     /// What counts begins.
@@ -44,6 +50,8 @@ enum Event {
     Mends(usize, Vec<usize>),
     /// Nodes tell each other what they have under way.
     Mesh,
+    /// Nodes ask backends what they have under way.
+    Probe,
     /// Everybody looks at what all backends have.
     Snapshot,
     /// Keepers look at the time.
@@ -82,6 +90,8 @@ struct Request {
     key: u64,
     tried: Tried,
     permit: Option<Permit>,
+    /// What it holds of its group.
+    rights: Rights,
 }
 
 /// One run.
@@ -95,6 +105,8 @@ struct World<'s> {
     /// What every site really has.
     present: Vec<u32>,
     balancers: Vec<Balancer>,
+    /// Who probes for each of them, if anybody does.
+    probers: Vec<Prober>,
     /// Nodes that are up.
     up: Vec<bool>,
     requests: Vec<Request>,
@@ -113,6 +125,7 @@ struct World<'s> {
     antagonists: Chance,
     failures: Chance,
     draws: Chance,
+    probing: Chance,
     next_arrival: f64,
     number: u64,
     /// Requests that count and are not over.
@@ -176,7 +189,7 @@ impl<'s> World<'s> {
         let weights = group.backends.iter().map(|one| one.weight).collect();
         let probes = match entrant.chooser {
             Chooser::Rival(kind) => Rival::probes(kind),
-            Chooser::Weir => false,
+            Chooser::Weir => run.config.groups[0].probe.is_some(),
         };
         let stream = |purpose| Chance::new(seed, purpose);
         World {
@@ -197,6 +210,8 @@ impl<'s> World<'s> {
             antagonists: stream(Purpose::Antagonists),
             failures: stream(Purpose::Failures),
             draws: stream(Purpose::Rivals),
+            probing: stream(Purpose::Probes),
+            probers: Vec::new(),
             next_arrival: f64::INFINITY,
             number: 0,
             missing: 0,

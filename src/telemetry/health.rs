@@ -43,6 +43,10 @@ pub struct HealthStats {
     pub agents: Words<3>,
     /// Active checks by result.
     pub checks: Words<2>,
+    /// Probes of load by what came of them.
+    pub load_probes: Words<3>,
+    /// Readings of the metrics of backends by what came of them.
+    pub scrapes: Words<2>,
     /// Times breakers of groups came to a state.
     pub breakers: Words<3>,
     /// Ejections by cause.
@@ -60,6 +64,8 @@ impl Default for HealthStats {
         HealthStats {
             agents: Words::new(["answered", "not_understood", "unreachable"]),
             checks: Words::new(["failed", "passed"]),
+            scrapes: Words::new(["read", "unreachable"]),
+            load_probes: Words::new(["answered", "not_understood", "unreachable"]),
             breakers: Words::new(["closed", "half_open", "open"]),
             ejections: Words::new([
                 "consecutive_5xx",

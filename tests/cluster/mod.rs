@@ -4,5 +4,6 @@
 mod changes;
 mod health;
 mod limits;
+mod monitor;
 mod nodes;
 mod store;

@@ -90,3 +90,53 @@ fn a_shadow_changes_nothing_and_says_what_it_would_have_done() {
             && sum("weir_backend_shadow_chosen_total") == 150.0
     });
 }
+
+/// A backend that answers at once and says that it has so much under way in all.
+fn laden(name: &'static str, in_flight: u32) -> Upstream {
+    Upstream::http(move |request| match request.target() {
+        "/load" => {
+            let said = format!("TEXT named_metrics.requests_in_flight={in_flight}");
+            Answer::new(200, &format!("Endpoint-Load-Metrics: {said}\r\n"), b"")
+        }
+        _ => Answer::text(name),
+    })
+}
+
+#[test]
+fn what_others_have_under_way_is_learnt_by_probes() {
+    let (one, two, slow) = (laden("one", 0), laden("two", 0), laden("slow", 40));
+    let settings = adaptive([&one, &two, &slow], "2");
+    let proxy = settings.group_with("probe", "{ timeout = \"2s\" }").start();
+    let answered = |proxy: &crate::support::Proxy| {
+        let metrics = proxy.metrics();
+        metrics.count("weir_load_probes_total", &[("result", "answered")])
+    };
+    // Without traffic there are ten in a second.
+    eventually("all were asked", || answered(&proxy) >= 6.0);
+    // Nothing but the probes tells the three apart.
+    let shares = shares(&proxy, 90, ["one", "two", "slow"]);
+    assert!(shares[2] <= 3, "{shares:?}");
+    let of_slow = slow.requests();
+    let probes = of_slow.iter().filter(|request| request.target() == "/load");
+    assert!(probes.count() >= 2, "it was asked");
+    assert!(slow.accepted() <= 3, "by a connection that is kept");
+}
+
+#[test]
+fn a_probe_that_is_not_answered_costs_nothing_but_what_it_would_have_told() {
+    let answers = [("one", 404), ("two", 404), ("slow", 500)];
+    let upstreams = answers.map(|(name, status)| {
+        Upstream::http(move |request| match request.target() {
+            "/load" => Answer::new(status, "", b"what?"),
+            _ => Answer::text(name),
+        })
+    });
+    let settings = adaptive([&upstreams[0], &upstreams[1], &upstreams[2]], "2");
+    let proxy = settings.group_with("probe", "{ rate = 2 }").start();
+    eventually("all were asked", || {
+        let metrics = proxy.metrics();
+        metrics.count("weir_load_probes_total", &[("result", "not_understood")]) >= 6.0
+    });
+    let shares = shares(&proxy, 90, ["one", "two", "slow"]);
+    assert_eq!(shares.iter().sum::<usize>(), 90, "{shares:?}");
+}

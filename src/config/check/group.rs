@@ -8,7 +8,8 @@ use super::super::raw;
 use super::names::Names;
 use super::values::{duration, number, path, size};
 use super::{
-    HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, health, key, policy, probe,
+    HEAD_BYTES, HEAD_BYTES_DEFAULT, MILLISECOND, affinity, backend, health, key, load, policy,
+    probe,
 };
 
 pub(super) fn check(
@@ -48,6 +49,8 @@ pub(super) fn check(
     let breaker = breaker.map(|breaker| health::check_breaker(breaker, problems));
     let check = probe::check(&raw.check, problems);
     let agent = probe::check_agent(&raw.agent, problems);
+    let load_probe = load::check_probe(raw, policy, shadow, problems);
+    let scrape = load::check_scrape(raw, problems);
     Some(Group {
         name: name?,
         policy,
@@ -68,6 +71,8 @@ pub(super) fn check(
         breaker,
         check,
         agent,
+        probe: load_probe,
+        scrape,
     })
 }
 

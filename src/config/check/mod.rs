@@ -19,6 +19,7 @@ mod header;
 mod health;
 mod key;
 mod listener;
+mod load;
 pub(super) mod names;
 mod policy;
 mod probe;

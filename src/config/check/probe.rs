@@ -126,10 +126,7 @@ fn check_http(raw: &raw::Check, problems: &mut Problems<'_>) -> HttpCheck {
         let upper = |byte: u8| byte.is_ascii_uppercase();
         (!text.is_empty() && text.bytes().all(upper)).then_some(())
     });
-    let path = text_of(&raw.path, "/", problems, |text| {
-        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-        (text.starts_with('/') && visible && !text.contains('#')).then_some(())
-    });
+    let path = path_of(&raw.path, "/", problems);
     let host = raw.host.as_ref().map(|_| {
         text_of(&raw.host, "localhost", problems, |text| {
             let inside = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
@@ -147,6 +144,14 @@ fn check_http(raw: &raw::Check, problems: &mut Problems<'_>) -> HttpCheck {
         expect: check_expect(&raw.expect, problems),
         body,
     }
+}
+
+/// The path of a request, and its query.
+pub(super) fn path_of(written: &raw::Text, default: &str, problems: &mut Problems<'_>) -> String {
+    text_of(written, default, problems, |text| {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        (text.starts_with('/') && visible && !text.contains('#')).then_some(())
+    })
 }
 
 fn text_of(

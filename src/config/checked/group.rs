@@ -1,6 +1,9 @@
 //! Groups and their backends, as meant.
 
-use super::{Adaptive, Agent, Breaker, Check, KeySource, Outlier, Queue, Retry, Shadow, Sticky};
+use super::{
+    Adaptive, Agent, Breaker, Check, KeySource, LoadProbe, Outlier, Queue, Retry, Scrape, Shadow,
+    Sticky,
+};
 use crate::base::drain::DrainTerms;
 use std::fmt;
 use std::net::SocketAddr;
@@ -133,6 +136,10 @@ pub struct Group {
     pub check: Check,
     /// How their agents are asked.
     pub agent: Agent,
+    /// How they are asked what they have under way; not at all when `None`.
+    pub probe: Option<LoadProbe>,
+    /// How their metrics are read; not at all when `None`.
+    pub scrape: Option<Scrape>,
 }
 
 /// Times on the backends' side.

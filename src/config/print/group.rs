@@ -61,6 +61,7 @@ pub(super) fn print(group: &Group, page: &mut Page) {
     }
     probe::print_check(&group.check, page);
     probe::print_agent(&group.agent, page);
+    probe::print_load(group, page);
     if let Some(sticky) = &group.sticky {
         print_sticky(sticky, page);
     }

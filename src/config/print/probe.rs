@@ -1,6 +1,6 @@
 //! Checks, agents and heartbeats as TOML.
 
-use super::super::checked::{Agent, Check, CheckKind, HeartbeatDoor};
+use super::super::checked::{Agent, Check, CheckKind, Group, HeartbeatDoor};
 use super::Page;
 
 pub(super) fn print_check(check: &Check, page: &mut Page) {
@@ -57,5 +57,37 @@ pub(super) fn print_door(door: &HeartbeatDoor, page: &mut Page) {
     page.text("udp", &door.udp.to_string());
     if let Some(token) = &door.token {
         page.text("token", &token.0);
+    }
+}
+
+/// Probes of load, and metrics that are read.
+pub(super) fn print_load(group: &Group, page: &mut Page) {
+    if let Some(probe) = &group.probe {
+        page.section("[group.probe]");
+        page.text("path", &probe.path);
+        if let Some(port) = probe.port {
+            page.raw("port", port);
+        }
+        page.raw("rate", f64::from(probe.rate_percent) / 100.0);
+        page.raw("rate_max", probe.rate_max);
+        page.duration("timeout", probe.timeout);
+    }
+    if let Some(scrape) = &group.scrape {
+        page.section("[group.scrape]");
+        page.text("path", &scrape.path);
+        if let Some(port) = scrape.port {
+            page.raw("port", port);
+        }
+        page.duration("interval", scrape.interval);
+        page.duration("timeout", scrape.timeout);
+        for (key, metric) in [
+            ("active", &scrape.active),
+            ("capacity", &scrape.capacity),
+            ("cpu", &scrape.cpu),
+            ("memory", &scrape.memory),
+            ("latency", &scrape.latency),
+        ] {
+            page.text(key, metric.as_deref().unwrap_or("none"));
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::super::reader::Section;
 use super::adaptive::{Adaptive, read_adaptive};
 use super::affinity::{Queue, Sticky, read_queue, read_sticky};
 use super::health::{Breaker, Outlier, Retry, read_breaker, read_outlier, read_retry};
+use super::load::{Load, read_load};
 use super::probe::{Agent, Check, read_agent, read_check};
 use super::shard::{KeySource, read_key};
 use super::{Integer, Size, Text, Texts};
@@ -33,6 +34,7 @@ pub(in super::super) struct Group {
     pub(in super::super) breaker: Option<Breaker>,
     pub(in super::super) check: Check,
     pub(in super::super) agent: Agent,
+    pub(in super::super) load: Load,
     /// The long form of `backends`.
     pub(in super::super) backend: Vec<Backend>,
     pub(in super::super) at: At,
@@ -117,6 +119,7 @@ pub(super) fn read(mut section: Section<'_, '_>, problems: &mut Problems<'_>) ->
             .section("agent", problems)
             .map(|section| read_agent(section, problems))
             .unwrap_or_default(),
+        load: read_load(&mut section, problems),
         backend: section
             .sections("backend", problems)
             .into_iter()

@@ -11,6 +11,7 @@ mod backends;
 mod cluster;
 mod discovery;
 mod health;
+mod load;
 mod logs;
 mod probe;
 mod require;

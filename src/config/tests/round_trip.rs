@@ -312,6 +312,7 @@ fn any_group(index: usize) -> BoxedStrategy<String> {
                 "\"least_request\"",
                 "\"least_request\"\nchoices = 5",
                 "\"adaptive\"",
+                "\"adaptive\"\nprobe.rate = 0.5\nprobe.port = 80\nprobe.timeout = \"1s\"",
                 "\"round_robin\"\nshadow = \"adaptive\"\nshadow_every = 5",
                 "\"adaptive\"\nshadow = \"least_request\"\nchoices = 3",
                 "\"random\"\nshadow = \"maglev\"\nbounded_load = 125",

@@ -44,6 +44,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use self::token::Token;
 use crate::control::gossip::Cluster;
 use crate::control::handle::Handle;
+use crate::control::monitor::Monitor;
 use crate::control::process;
 use crate::control::publisher::{Phase, Progress};
 use crate::control::store::Following;
@@ -87,6 +88,8 @@ pub struct Sources {
     pub cores: Vec<Arc<CoreStats>>,
     /// What the control thread counts.
     pub control: Arc<ControlStats>,
+    /// What nodes and backends are like, and were.
+    pub monitor: Monitor,
     /// What is heard of the store nodes share, if they do.
     pub store: Option<Following>,
     /// What is known of the other nodes, where there may be some.

@@ -13,6 +13,7 @@ use crate::base::id::CoreId;
 use crate::base::limits::ADMIN_CONNECTIONS_MAX;
 use crate::control::change::{Change, Snapshot};
 use crate::control::health::Health;
+use crate::control::monitor::Monitor;
 use crate::link::control_side::{CoreProgress, CoreState};
 
 struct Site {
@@ -37,8 +38,9 @@ async fn site() -> Site {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let health = Health::new(&Arc::default());
+    let monitor = Monitor::new("one".into(), 2, &health);
     let (handle, changes) = {
-        let health = Health::new(&Arc::default());
         Handle::new(
             Snapshot::default(),
             Arc::default(),
@@ -49,6 +51,7 @@ async fn site() -> Site {
     let sources = Sources {
         store: None,
         cluster: None,
+        monitor,
         handle,
         view: Arc::default(),
         progress: progress.subscribe(),

@@ -365,6 +365,7 @@ impl Control {
         let epoch = self.plans.publish(prepared, &mut self.publisher, log)?;
         if let Some(view) = &*self.plans.view().load() {
             self.health.adopt(&view.table, &self.merged, &self.document);
+            self.monitor.adopt(&view.table, &self.merged);
         }
         let before = self.handle.snapshot();
         let facts = Facts {

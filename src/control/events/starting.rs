@@ -22,6 +22,7 @@ use crate::control::files::Files;
 use crate::control::gossip;
 use crate::control::handle::Handle;
 use crate::control::health::{Door, Health};
+use crate::control::monitor::Monitor;
 use crate::control::notify::Notifier;
 use crate::control::orders::Orders;
 use crate::control::plans::Plans;
@@ -51,9 +52,9 @@ impl Control {
             Handle::new(snapshot, plans.view(), publisher.watch(), health.clone());
         let following = setup.truth.store.follow();
         let shown = (&handle, &plans, &publisher, &stats);
-        let gossip = open_gossip(cluster.zip(observing), shown, &mut handed).await?;
-        let mut sources = sources_of(&mut setup, shown, following.clone());
-        sources.cluster = gossip.as_ref().map(gossip::Door::cluster);
+        let monitor = Monitor::new(gossip::name_of(cluster), publisher.cores(), &health);
+        let gossip = open_gossip(cluster.zip(observing), shown, &monitor, &mut handed).await?;
+        let sources = sources_of(&mut setup, shown, (&monitor, &gossip), following.clone());
         let truth = setup.truth;
         let config = truth.config;
         let mut upgrade = Upgrade::new(setup.upgrades, claim);
@@ -81,6 +82,7 @@ impl Control {
             stamps: BTreeMap::new(),
             plans,
             health,
+            monitor,
             publisher,
             kicks: KickWaiter::new(setup.kick)?,
             look: interval(LOOK_EVERY),
@@ -117,6 +119,7 @@ impl Control {
         self.look_first().await;
         self.publish_first(before).map_err(io::Error::other)?;
         self.health.start();
+        self.monitor.start();
         Ok(())
     }
 
@@ -151,6 +154,7 @@ type Shown<'a> = (&'a Handle, &'a Plans, &'a Publisher, &'a Arc<ControlStats>);
 async fn open_gossip(
     place: Option<(&checked::Cluster, gossip::Observing)>,
     (handle, plans, publisher, _): Shown<'_>,
+    monitor: &Monitor,
     handed: &mut Handed,
 ) -> io::Result<Option<gossip::Door>> {
     let Some((cluster, observing)) = place else {
@@ -160,15 +164,17 @@ async fn open_gossip(
         handle: handle.clone(),
         view: plans.view(),
     };
-    let handed = handed.gossip.take();
-    let door = gossip::Door::open(cluster, handed, (own, observing), publisher.watch());
-    Ok(Some(door.await?))
+    let (handed, progress) = (handed.gossip.take(), publisher.watch());
+    let own = (own, observing);
+    let door = gossip::Door::open(cluster, handed, own, progress, monitor.clone()).await?;
+    Ok(Some(door))
 }
 
 /// What the pages of the admin interface are made from.
 fn sources_of(
     setup: &mut ControlSetup,
     (handle, plans, publisher, stats): Shown<'_>,
+    (monitor, gossip): (&Monitor, &Option<gossip::Door>),
     store: Option<Following>,
 ) -> Sources {
     Sources {
@@ -178,7 +184,8 @@ fn sources_of(
         cores: setup.core_stats.clone(),
         control: Arc::clone(stats),
         store,
-        cluster: None,
+        cluster: gossip.as_ref().map(gossip::Door::cluster),
+        monitor: monitor.clone(),
         log: setup.access_log.as_ref().map(|log| Arc::clone(log.stats())),
         exemplars: setup
             .access_log

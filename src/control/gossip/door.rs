@@ -19,6 +19,7 @@ use super::own::Own;
 use super::sharing::Sharing;
 use super::{Cluster, Roll, seeds};
 use crate::config::checked;
+use crate::control::monitor::Monitor;
 use crate::control::publisher::Progress;
 use crate::gossip::{Circle, Keys, Member, NAME_BYTES_MAX, Setting};
 use crate::routing::table::Table;
@@ -47,6 +48,7 @@ impl Door {
         handed: Option<(SocketAddr, OwnedFd)>,
         (own, observing): (Own, Observing),
         progress: watch::Receiver<Progress>,
+        monitor: Monitor,
     ) -> io::Result<Door> {
         let keys = read_keys(settings)?;
         let at = settings.bind;
@@ -95,6 +97,7 @@ impl Door {
             stats: Arc::clone(&cluster.stats),
             sharing,
             observing,
+            monitor,
         };
         Ok(Door {
             address: at,

@@ -13,6 +13,7 @@ use super::Roll;
 use super::observing::Observing;
 use super::own::Own;
 use super::sharing::Sharing;
+use crate::control::monitor::{Monitor, TELL_EVERY};
 use crate::control::publisher::Progress;
 use crate::gossip::{Circle, DATAGRAM_BYTES_MAX, Moment, Standing};
 use crate::telemetry::cluster::ClusterStats;
@@ -20,8 +21,9 @@ use crate::telemetry::cluster::ClusterStats;
 /// How often it is looked how much there is to do.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How often it is looked whether slots are needed or idle, and who is there to check backends.
-const SHARE_EVERY: Duration = Duration::from_millis(100);
+/// How often it is looked whether slots are needed or idle, and who is there to check backends, and
+/// told what was measured.
+const SHARE_EVERY: Duration = TELL_EVERY;
 
 /// Datagrams taken in before anything else is done.
 const TURN_MAX: usize = 64;
@@ -37,6 +39,7 @@ pub(super) struct Life {
     pub(super) stats: Arc<ClusterStats>,
     pub(super) sharing: Option<Sharing>,
     pub(super) observing: Observing,
+    pub(super) monitor: Monitor,
 }
 
 impl Life {
@@ -63,7 +66,10 @@ impl Life {
                     self.circle.handle_deadline(now);
                 }
                 _ = look.tick() => self.say(),
-                _ = share.tick() => self.share(),
+                _ = share.tick() => {
+                    self.share();
+                    self.measured();
+                }
                 () = self.observing.found_something() => {}
                 changed = self.progress.changed() => match changed {
                     Ok(()) => self.say(),
@@ -85,6 +91,9 @@ impl Life {
             }
             self.hear_of_slots();
             self.hear_findings();
+            while let Some((from, figures)) = self.circle.poll_measured() {
+                self.monitor.hear(&from, &figures);
+            }
             self.send_all();
             self.show();
         }
@@ -132,6 +141,13 @@ impl Life {
         let there: Vec<Arc<str>> = there.map(|peer| Arc::clone(&peer.member.name)).collect();
         for (to, words) in sharing.step(&there, self.origin.elapsed()) {
             self.circle.say_slots(&to, &words);
+        }
+    }
+
+    /// Tells what this node has measured.
+    fn measured(&mut self) {
+        for figures in self.monitor.tell() {
+            self.circle.say_figures(&figures);
         }
     }
 

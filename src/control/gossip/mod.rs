@@ -27,6 +27,7 @@ pub(in crate::control) use door::{Door, name_of};
 pub(in crate::control) use key::key_of;
 pub(in crate::control) use observing::Observing;
 pub(in crate::control) use own::Own;
+pub(in crate::control) use sharing::backend_key;
 pub use waiting::Missing;
 
 /// Who is there, as this node sees it.

@@ -62,7 +62,7 @@ impl Sharing {
         for group in table.whole_groups() {
             for backend in &group.backends {
                 if let (Some(max), Some(gate)) = (backend.requests_max, &backend.gate) {
-                    let key = key_of(group, backend);
+                    let key = backend_key(group, backend);
                     maxima.insert(key, max);
                     gates.insert(key, Arc::clone(gate));
                 }
@@ -110,6 +110,7 @@ fn all(capacity: &mut Capacity) -> Vec<(Arc<str>, Vec<u8>)> {
     std::iter::from_fn(|| capacity.poll_output()).collect()
 }
 
-fn key_of(group: &Group, backend: &Backend) -> u64 {
+/// What a backend is known by on every node.
+pub(in crate::control) fn backend_key(group: &Group, backend: &Backend) -> u64 {
     super::key_of(&[&group.name, &backend.id, &backend.address.to_string()])
 }

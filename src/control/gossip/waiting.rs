@@ -29,7 +29,7 @@ pub struct Missing {
 
 impl Roll {
     /// Nodes that are there and do not serve by `revision`, which has this hash, or a newer one.
-    pub(super) fn missing(&self, revision: u64, hash: u64) -> Vec<Missing> {
+    pub(in crate::control) fn missing(&self, revision: u64, hash: u64) -> Vec<Missing> {
         let missing = self.there().filter_map(|peer| {
             let told = peer.state.as_ref();
             let behind = |epoch: &&Epoch| epoch.revision() < revision;

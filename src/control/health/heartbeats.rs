@@ -95,7 +95,7 @@ impl Keeper {
                     });
                     so_far.backends += 1;
                     so_far.discounted |= heard.discounted;
-                    self.weigh_latency(slot, now, unix);
+                    self.weigh_latency(slot, now);
                 }
                 Some(Err(rejection)) => refused = rejection,
                 None => {}
@@ -107,7 +107,7 @@ impl Keeper {
 
     /// Tells the adaptive policy how the time a backend says it takes compares with what the others
     /// of its group say. Only that can be compared: what backends measure is not what a core does.
-    fn weigh_latency(&self, slot: BackendSlot, now: Moment, unix: Duration) {
+    pub(super) fn weigh_latency(&self, slot: BackendSlot, now: Moment) {
         let Some((member, rules)) = self.members.get(&slot).and_then(|member| {
             let rules = self.groups.get(&member.group)?;
             Some((member, rules))
@@ -123,7 +123,7 @@ impl Keeper {
         let (sum, count) = said.fold((own, 1_u32), |(sum, count), said| (sum + said, count + 1));
         if count > 1 {
             let pace = own * f64::from(count) / sum;
-            let micros = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
+            let micros = u64::try_from((self.unix + now).as_micros()).unwrap_or(u64::MAX);
             let latency = member.load.latency();
             latency.observe_pace(pace as f32, adaptive.fading(micros, None));
         }

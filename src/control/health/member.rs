@@ -9,6 +9,7 @@ use crate::base::window::Window;
 use crate::control::health::agents::Asked;
 use crate::control::health::counts::Traffic;
 use crate::control::health::drains::Drains;
+use crate::control::health::elsewhere::{HeardElsewhere, Scraped};
 use crate::control::health::observed::Seat;
 use crate::control::health::rules::Rules;
 use crate::control::health::weights::Weighing;
@@ -66,6 +67,8 @@ pub(super) struct Member {
     /// What the window came to when it was last looked at.
     pub(super) tried_lately: [u64; 2],
     pub(super) heartbeat: Heartbeat,
+    pub(super) scraped: Scraped,
+    pub(super) heard_elsewhere: HeardElsewhere,
     /// When it was first seen.
     seen: Moment,
     pub(super) opinions: Opinions,
@@ -115,6 +118,8 @@ impl Member {
             weighing: Weighing::of(&backend.stats),
             tried_lately: [0; 2],
             heartbeat: Heartbeat::default(),
+            scraped: Scraped::default(),
+            heard_elsewhere: HeardElsewhere::default(),
             seen: now,
             record: Record::new(&opinions, now),
             drains: Drains::of(backend),
@@ -301,14 +306,15 @@ impl Member {
 
     /// The mean time to an answer it says it has, in milliseconds, while that is to be believed.
     pub(super) fn says_latency(&self, rules: &Rules, now: Moment) -> Option<f64> {
-        let heard = self.heartbeat.heard()?;
-        let until = self
+        let until = self.heartbeat.alive_until(rules.check.heartbeat_timeout);
+        let alive = until.is_some_and(|until| until > now);
+        let heard = self
             .heartbeat
-            .alive_until(rules.check.heartbeat_timeout)
-            .filter(|until| *until > now);
-        until?;
-        let latency = heard.report.latency_ms?;
-        (!heard.discounted && latency > 0.0).then_some(latency)
+            .heard()
+            .filter(|heard| alive && !heard.discounted);
+        let said = heard.and_then(|heard| heard.report.latency_ms);
+        let exported = || self.scraped.figures(now)?.latency_ms;
+        said.or_else(exported).filter(|latency| *latency > 0.0)
     }
 
     /// Time has passed.
@@ -430,6 +436,8 @@ impl Member {
         let is_down = |source: &Source| matches!(self.opinions.of(*source), Opinion::Down(_));
         let alive = !matches!(self.opinions.heartbeat, Opinion::Down(_));
         let claimed = self.heartbeat.capacity().filter(|_| alive);
+        let exported = self.scraped.capacity(scene.now);
+        let claimed = claimed.into_iter().chain(exported);
         let share = u32::from(self.ramp(rules, scene.now)) * u32::from(self.agent_percent()) / 100;
         let share = share * u32::from(self.weighing.percent()) / 100;
         self.standing.set(Standing {
@@ -437,7 +445,7 @@ impl Member {
             state: self.agent_state(),
             released: self.drains.are_over(scene.unix + scene.now),
             ramp: u8::try_from(share).unwrap_or(RAMP_FULL),
-            capacity: claimed.into_iter().chain(self.agent_capacity()).min(),
+            capacity: claimed.chain(self.agent_capacity()).min(),
         });
     }
 }

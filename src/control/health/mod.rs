@@ -11,13 +11,16 @@ mod counts;
 mod door;
 mod drains;
 mod due;
+mod elsewhere;
 mod heartbeats;
 mod keeper;
 mod known;
+mod loads;
 mod member;
 mod observed;
 mod overview;
 mod pages;
+pub(in crate::control) mod reading;
 mod returns;
 mod rules;
 mod weights;
@@ -35,6 +38,7 @@ use crate::control::document::Document;
 use crate::control::gossip::Observing;
 use crate::control::health::due::{Due, What};
 use crate::control::health::keeper::Keeper;
+use crate::control::health::loads::Loads;
 use crate::health::Moment;
 use crate::health::heartbeat::Rejection;
 use crate::link::Report;
@@ -42,6 +46,7 @@ use crate::routing::table::Table;
 use crate::telemetry::stats::ControlStats;
 
 pub(super) use door::Door;
+pub(super) use elsewhere::Figures;
 pub use heartbeats::{Believed, Claim};
 pub use known::Known;
 pub use overview::{Brief, Event};
@@ -60,6 +65,7 @@ struct Shared {
     /// The origin, since 1970.
     unix: Duration,
     stats: Arc<ControlStats>,
+    loads: Loads,
 }
 
 impl Health {
@@ -93,6 +99,7 @@ impl Health {
             origin,
             unix,
             stats: Arc::clone(stats),
+            loads: Loads::new(stats),
         }))
     }
 
@@ -118,12 +125,14 @@ impl Health {
     pub(super) fn start(&self) {
         let health = self.clone();
         tokio::spawn(async move { health.live().await });
+        tokio::spawn(self.0.loads.clone().live());
     }
 
     /// Another table is published.
     pub(super) fn adopt(&self, table: &Arc<Table>, config: &Config, document: &Document) {
         let now = self.now();
         self.keeper().adopt(table, config, document, now);
+        self.0.loads.adopt(table, config);
         self.0.changed.notify_one();
     }
 

@@ -18,6 +18,7 @@ use crate::health::Moment;
 use crate::health::agent::Share;
 use crate::health::breaker::Breaker;
 use crate::health::heartbeat::Heard;
+use crate::health::metrics::Figures;
 use crate::health::verdict::{Opinion, Source, Transition, Wish};
 
 /// Moments as milliseconds since 1970.
@@ -184,6 +185,7 @@ impl Keeper {
             },
             "drain": member.drains.shown(clock.unix()),
             "heartbeat": member.heartbeat.heard().map(|heard| heartbeat(heard, clock)),
+            "metrics": member.scraped.figures(clock.now).map(exported),
             "history": member
                 .record
                 .history()
@@ -319,6 +321,17 @@ fn transition(was: &Transition, clock: Clock) -> Value {
         "to": was.to.name(),
         "source": was.source.name(),
         "reason": &*was.reason,
+    })
+}
+
+/// What its metrics came to.
+fn exported(figures: Figures) -> Value {
+    json!({
+        "active": figures.active,
+        "capacity": figures.capacity,
+        "cpu": figures.cpu,
+        "memory": figures.memory,
+        "latency_ms": figures.latency_ms,
     })
 }
 

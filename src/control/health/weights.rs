@@ -1,7 +1,11 @@
 //! Weights that move with what backends do, once in an interval of their group.
 //!
 //! They are shares of the configured weights, told to the cores as those of a slow start are: no
-//! table is made. They are not handed on to a process that takes over; it finds them again.
+//! table is made. What other nodes have under way and how long their answers take counts as what
+//! this node sees, as far as the monitoring service knows it, so that all nodes come to the same.
+//! They are not handed on to a process that takes over; it finds them again.
+
+use std::time::Duration;
 
 use crate::base::id::GroupSlot;
 use crate::control::health::keeper::Keeper;
@@ -45,13 +49,18 @@ impl Member {
     }
 
     /// Looks at what its backend did since weights last moved.
-    fn weigh(&mut self) -> Portion {
+    fn weigh(&mut self, interval: Duration, unix_micros: u64) -> Portion {
         let totals = Totals::of(&self.stats);
         let before = std::mem::replace(&mut self.weighing.counted, totals);
         let sample = totals.since(before);
-        let under_way = self.load.in_flight();
+        let (answers, _) = totals.answered_since(before);
+        let took = self
+            .heard_elsewhere
+            .joined(sample.latency_micros, answers, interval);
+        let others = self.load.others().in_flight(unix_micros).unwrap_or(0);
+        let under_way = self.load.in_flight().saturating_add(others);
         let portion = &mut self.weighing.portion;
-        portion.see(sample.latency_micros, under_way);
+        portion.see(took, under_way);
         *portion
     }
 }
@@ -75,17 +84,21 @@ impl Keeper {
         for rules in self.groups.values_mut() {
             if let Some(interval) = rules.weights.filter(|_| rules.weighed <= now) {
                 rules.weighed = now + interval;
-                due.push((rules.slot, rules.index));
+                due.push((rules.slot, rules.index, interval));
             }
         }
-        for (slot, index) in due {
-            self.move_weights_of(slot, &table.groups[index], now);
+        for (slot, index, interval) in due {
+            self.move_weights_of(slot, &table.groups[index], interval, now);
         }
     }
 
-    fn move_weights_of(&mut self, slot: GroupSlot, group: &Group, now: Moment) {
+    fn move_weights_of(&mut self, slot: GroupSlot, group: &Group, interval: Duration, now: Moment) {
         let slots = || group.backends.iter().map(|backend| backend.slot);
-        let weighed = slots().filter_map(|slot| self.members.get_mut(&slot).map(Member::weigh));
+        let micros = u64::try_from((self.unix + now).as_micros()).unwrap_or(u64::MAX);
+        let weighed = slots().filter_map(|slot| {
+            let member = self.members.get_mut(&slot)?;
+            Some(member.weigh(interval, micros))
+        });
         let mut portions: Vec<Portion> = weighed.collect();
         portion::balance(&mut portions);
         let mut portions = portions.into_iter();

@@ -33,6 +33,9 @@ pub use etcd::Etcd;
 pub use memory::Memory;
 pub use shared::Shared;
 
+#[cfg(test)]
+pub(super) use etcd::simulated::{Known, Quorum, Read};
+
 /// Number of a state of the store; each commit makes the next. An empty one is at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);

@@ -226,6 +226,14 @@ impl GroupNorm {
         own.or_else(|| self.chunk.iter().find_map(|core| core.0[self.at].usual()))
     }
 
+    /// Answers that were observed so far, all cores together.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        let cores = self.chunk.iter();
+        let answers = cores.map(|core| core.0[self.at].answers.load(Relaxed));
+        answers.map(u64::from).sum()
+    }
+
     /// What there is to do, as `core` found it; `None` before it has looked twice.
     #[inline]
     #[must_use]

@@ -11,20 +11,27 @@
 //! would make the queues longer than not looking at it. An idle group is then served in turn, by
 //! chance, and one that looked slow is tried again once its time has faded into the tolerance.
 //!
+//! A backend that serves several requests at a time takes no longer for one more while it has room,
+//! so to the requests under way, and the one that comes, half of what is usual there is added: the
+//! fewer there are, the more the times decide.
+//!
 //! Nodes that do not know of each other's requests each see a part of them only, and of fifty nodes
 //! each sees next to nothing under way: then the times are all there is to go by, because those
 //! who have much to do take longer. So the tolerance shrinks with what is under way here, and what
 //! was seen counts for some fifty answers, however long they take to come. Nodes may be told how
-//! many they are: a node then takes the others to do as it does.
+//! many they are: a node then takes the others to do as it does. Or it is told what others have
+//! under way, by probes or by the other nodes, and goes by that: see [`Outside`].
 //!
 //! The rule was chosen by its figures, in the model of an uneven and of an even fleet; DESIGN.md
 //! has them, and what was rejected.
 
 use super::alias::below;
 use super::least_load::EXACT_MAX;
+use super::outside::Outside;
 use super::{Adaptive, CHOICES_MAX, Choice, Lottery, PickState, Policy};
 use crate::base::id::{BackendIndex, CoreId};
 use crate::routing::latency::{CROWDS, Fading, Traffic, Usual, crowd};
+use crate::routing::load::stamp;
 use crate::routing::table::Group;
 
 /// Tries for one from each part of a group.
@@ -36,8 +43,14 @@ const LIFE_ANSWERS: f32 = 50.0;
 /// It lives so many times longer than is configured at most, however seldom answers come.
 const LIFE_STRETCH_MAX: f32 = 6.0;
 
+/// How much of what is usually under way is added to what is.
+const ROOM: f32 = 0.5;
+
 /// What is left of the tolerance where next to nothing is under way.
 const TOLERANCE_LEAST: f32 = 1.0 / 3.0;
+
+/// Backends that were probed just now, or all are drawn from.
+const PROBED_LEAST: usize = 2;
 
 /// The rule as made for one group.
 pub(super) struct Rule {
@@ -47,6 +60,7 @@ pub(super) struct Rule {
     parts: [u32; CHOICES_MAX + 1],
     /// One by the mean weight, if the weights differ.
     per_weight: Option<f32>,
+    outside: Outside,
 }
 
 impl Rule {
@@ -59,6 +73,7 @@ impl Rule {
             lottery,
             parts: std::array::from_fn(|part| (part.min(choices) * count / choices) as u32),
             per_weight: (!is_even && total > 0).then(|| count as f32 / total as f32),
+            outside: Outside::default(),
         }
     }
 }
@@ -67,9 +82,12 @@ impl Rule {
 struct Scale {
     usual: Usual,
     fading: Fading,
-    /// Times between these parts of the usual one are usual.
-    usual_from: f32,
-    usual_to: f32,
+    /// Times that are not so many times longer or shorter than the usual one are usual.
+    within: f32,
+    /// What is added to what is under way, the request that comes included.
+    beside: f32,
+    /// What others have under way counts.
+    crowded: bool,
 }
 
 impl Adaptive {
@@ -84,23 +102,38 @@ impl Adaptive {
         Fading::new(now_micros, answers.clamp(life, life * LIFE_STRETCH_MAX))
     }
 
-    /// Requests under way at a backend to which this node has handed so many.
-    #[inline]
+    /// Whether answers of a backend come so seldom here that they live longer for it.
     #[must_use]
-    pub fn under_way(&self, handed: u32) -> u32 {
-        handed.saturating_mul(u32::from(self.nodes))
+    pub fn is_seldom(&self, traffic: Option<Traffic>) -> bool {
+        let life = self.life_millis as f32 * 1000.0;
+        traffic.is_some_and(|traffic| traffic.interval_micros * LIFE_ANSWERS > life)
     }
 
+    /// Requests under way at a backend to which this node has handed so many, and others as many as
+    /// is known; where it is not they are taken to do as this node does.
+    #[inline]
+    fn under_way(&self, handed: u32, others: Option<u32>) -> u32 {
+        match others {
+            Some(others) => handed.saturating_add(others),
+            None => handed.saturating_mul(u32::from(self.nodes)),
+        }
+    }
+}
+
+impl Rule {
     fn scale(&self, group: &Group, core: CoreId, now_micros: u64) -> Scale {
         let traffic = group.norm.traffic(core);
-        let busy = traffic.map_or(1.0, |traffic| traffic.under_way);
-        let tolerance = f32::from(self.tolerance_percent) / 100.0;
+        let crowded = self.outside.crowded(stamp(now_micros));
+        let own = traffic.map_or(1.0, |traffic| traffic.under_way);
+        let busy = crowded.unwrap_or(own);
+        let tolerance = f32::from(self.adaptive.tolerance_percent) / 100.0;
         let within = 1.0 + tolerance * busy.clamp(TOLERANCE_LEAST, 1.0);
         Scale {
             usual: group.norm.usual(core).unwrap_or(Adaptive::UNSEEN),
-            fading: self.fading(now_micros, traffic),
-            usual_from: 1.0 / within,
-            usual_to: within,
+            fading: self.adaptive.fading(now_micros, traffic),
+            within,
+            beside: 1.0 + ROOM * busy,
+            crowded: crowded.is_some(),
         }
     }
 }
@@ -110,7 +143,7 @@ impl Scale {
     #[inline]
     fn tolerant(&self, expected: f32, crowd: usize) -> f32 {
         let usual = self.usual[crowd];
-        let near = expected > usual * self.usual_from && expected < usual * self.usual_to;
+        let near = expected * self.within > usual && expected < usual * self.within;
         if near { usual } else { expected }
     }
 }
@@ -141,9 +174,9 @@ pub fn estimate(
     })?;
     let latency = group.backends.get(index.index())?.load.latency();
     let _ = group.norm.usual(core)?;
-    let scale = rule.adaptive.scale(group, core, now_micros);
-    let handed = policy.in_flight(index.0);
-    let crowd = crowd(rule.adaptive.under_way(handed).saturating_add(1));
+    let scale = rule.scale(group, core, now_micros);
+    let (handed, others) = (policy.in_flight(index.0), policy.others(index.0, &scale));
+    let crowd = crowd(rule.adaptive.under_way(handed, others).saturating_add(1));
     Some(Estimate {
         latency_micros: latency.expect(crowd, &scale.usual, scale.fading),
         pace: latency.pace(scale.fading),
@@ -154,9 +187,16 @@ pub fn estimate(
 pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState, rule: &Rule) -> Option<u32> {
     let ready = &choice.policy.ready;
     let (group, now_micros) = (choice.group, choice.ask.now_micros);
-    let scale = rule.adaptive.scale(group, state.core(), now_micros);
+    let scale = rule.scale(group, state.core(), now_micros);
     let mut found = Found::default();
+    if scale.crowded {
+        let fresh = rule.outside.fresh(state.random(), scale.fading.now());
+        fresh
+            .filter(|index| choice.is_eligible(*index))
+            .for_each(|index| found.add(index));
+    }
     match &rule.lottery {
+        _ if found.count >= PROBED_LEAST => {}
         _ if ready.len() <= EXACT_MAX => all(choice, state, rule, &mut found)?,
         Lottery::Even => each_part(choice, state, rule, &mut found),
         Lottery::Weighted(alias) => {
@@ -260,13 +300,60 @@ fn each_part(choice: &Choice<'_>, state: &mut PickState, rule: &Rule, found: &mu
 fn score(policy: &Policy, rule: &Rule, scale: &Scale, index: u32) -> f32 {
     let slot = policy.candidates[index as usize].slot;
     let handed = policy.board.in_flight(slot);
-    let crowd = crowd(rule.adaptive.under_way(handed).saturating_add(1));
+    let others = policy.others(index, scale);
+    let crowd = crowd(rule.adaptive.under_way(handed, others).saturating_add(1));
     let latencies = policy.board.latencies();
     let expected = latencies.expect(slot, crowd, &scale.usual, scale.fading);
-    let felt = policy.word(index).scaled(handed);
-    let mut felt = rule.adaptive.under_way(felt) as f32;
+    let word = policy.word(index);
+    let others = others.map(|others| word.scaled(others));
+    let mut felt = rule.adaptive.under_way(word.scaled(handed), others) as f32;
     if let Some(per_weight) = rule.per_weight {
         felt /= per_weight * policy.weight(index) as f32;
     }
-    (felt + 1.0) * scale.tolerant(expected, crowd)
+    (felt + scale.beside) * scale.tolerant(expected, crowd)
+}
+
+impl Policy {
+    /// What others have under way at a backend, where that counts.
+    #[inline]
+    fn others(&self, index: u32, scale: &Scale) -> Option<u32> {
+        let slot = self.candidates[index as usize].slot;
+        let known = || self.board.elsewhere().in_flight(slot, scale.fading.now());
+        scale.crowded.then(known).flatten()
+    }
+
+    /// A backend has so much under way, from this node and from others; it was probed, or other
+    /// nodes have said so. Only the control thread may call it.
+    pub(in crate::routing) fn told(
+        &self,
+        index: BackendIndex,
+        (own, others): (u32, u32),
+        probed: bool,
+        now_micros: u64,
+    ) {
+        if let super::Rule::Adaptive(rule) = &self.rule {
+            let now = stamp(now_micros);
+            rule.outside.told(own, others, now);
+            if probed {
+                rule.outside.probed(index.0, now);
+            }
+        }
+    }
+}
+
+/// The crowd a request has come into that was handed to a backend just now, for the adaptive policy
+/// of `group` or the one in its shadow; 0 where there is none.
+#[inline]
+pub(in crate::routing) fn crowd_at(group: &Group, index: BackendIndex, now_micros: u64) -> u8 {
+    let found = group.policies().find_map(|policy| match &policy.rule {
+        super::Rule::Adaptive(rule) => Some(rule),
+        _ => None,
+    });
+    let Some(rule) = found else { return 0 };
+    let load = &group.backends[index.index()].load;
+    let crowded = rule.outside.crowded(stamp(now_micros)).is_some();
+    let others = crowded.then(|| load.others().in_flight(now_micros));
+    let handed = load.in_flight().saturating_sub(1);
+    let before = rule.adaptive.under_way(handed, others.flatten());
+    crowd(before.saturating_add(1)) as u8
 }

@@ -25,6 +25,7 @@ mod cycle;
 mod hashed;
 mod kind;
 mod least_load;
+mod outside;
 mod sample;
 mod shadow;
 mod state;
@@ -34,6 +35,7 @@ mod tried;
 
 use std::cell::Cell;
 
+pub(super) use adaptive::crowd_at;
 pub use adaptive::{Estimate, estimate};
 pub use kind::{Adaptive, PolicyKind};
 pub use shadow::{Shadow, ShadowState};

@@ -60,7 +60,7 @@ impl Reports {
 
     /// What one more request would take: as those did that came into a crowd like it, or else into
     /// the nearest crowd there was. Fewer than there were then are faster, twice at most.
-    fn latency(&self, backend: usize, in_flight: u32) -> f64 {
+    pub(in crate::sim) fn latency(&self, backend: usize, in_flight: u32) -> f64 {
         let mut means = [(0.0, 0_u32); CROWDS];
         for (met, took) in &self.samples[backend] {
             let (mean, count) = &mut means[crowd(met + 1)];

@@ -72,6 +72,9 @@ pub struct Nodes {
     pub view: View,
     /// Seconds between two messages in which nodes tell each other what they have under way.
     pub mesh: Option<f64>,
+    /// Seconds between two messages of the product's own, by which `adaptive` learns what others
+    /// have under way.
+    pub gossip: Option<f64>,
     /// Seconds such a message is on its way.
     pub delay: f64,
 }

@@ -56,6 +56,7 @@ fn read(
         cores: 1,
         view: View::Node,
         mesh: None,
+        gossip: None,
         delay: 0.0,
     };
     let nodes = match section.section("nodes", problems) {
@@ -161,6 +162,9 @@ pub(super) fn nodes_of(
         view,
         mesh: time_if(section, "mesh", problems)
             .or(nodes.mesh)
+            .filter(|period| *period > 0.0),
+        gossip: time_if(section, "gossip", problems)
+            .or(nodes.gossip)
             .filter(|period| *period > 0.0),
         delay: time(section, "delay", nodes.delay, problems),
     }

@@ -1,5 +1,6 @@
 //! The course of a run: what happens next, and what it does to the fleet.
 
+use super::telling::sums;
 use super::{Event, World, views_of};
 use crate::base::id::BackendIndex;
 use crate::routing::standing::Outcome as Shown;
@@ -55,6 +56,7 @@ impl World<'_> {
         if self.entrant.chooser == weighs {
             self.agenda.add(WEIGH, Event::Weigh);
         }
+        self.begin_telling();
         self.plan_arrival();
     }
 
@@ -115,11 +117,14 @@ impl World<'_> {
                 self.plan_antagonist(site as usize);
             }
             Event::Fails(failure) => self.fails(failure),
+            Event::Gossip => self.gossip(),
+            Event::Gossiped(counts) => self.gossiped(&counts),
             Event::Heard(counts) => self.heard(&counts),
             Event::Measure => self.measure(true),
             Event::Measured => self.measure(false),
             Event::Mends(failure, who) => self.mends(failure, &who),
             Event::Mesh => self.mesh(),
+            Event::Probe => self.probe(),
             Event::Snapshot => {
                 for balancer in &self.balancers {
                     balancer.hear(self.present.iter().copied());
@@ -215,12 +220,7 @@ impl World<'_> {
     }
 
     fn heard(&mut self, counts: &[Vec<u32>]) {
-        let mut all = vec![0; self.sites.len()];
-        for one in counts {
-            all.iter_mut()
-                .zip(one)
-                .for_each(|(sum, count)| *sum += count);
-        }
+        let all = sums(counts, self.sites.len());
         for (balancer, own) in self.balancers.iter().zip(counts) {
             balancer.hear(all.iter().zip(own).map(|(all, own)| all - own));
         }

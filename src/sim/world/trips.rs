@@ -6,6 +6,7 @@
 use super::{Event, Request, World, place_of};
 use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId};
+use crate::routing::breaker::Rights;
 use crate::routing::feedback::Answer;
 use crate::routing::hashing::hash_key;
 use crate::routing::policy::{Ask, Tried, pick};
@@ -72,6 +73,7 @@ impl World<'_> {
                 key: 0,
                 tried: Tried::NONE,
                 permit: None,
+                rights: Rights::default(),
             });
             (self.requests.len() - 1) as u32
         });
@@ -97,6 +99,7 @@ impl World<'_> {
             key,
             tried: Tried::NONE,
             permit: None,
+            rights: Rights::default(),
         };
         self.number += 1;
         self.outcome.simulated += 1;
@@ -131,6 +134,12 @@ impl World<'_> {
         let view = self.requests[id as usize].view as usize;
         let table = self.balancers[view].table();
         let group = &table.groups[0];
+        if failure.is_none() {
+            match group.breaker.admit(&group.standing) {
+                Ok(rights) => self.requests[id as usize].rights = rights,
+                Err(_) => return self.over(id, Some(Failed::Closed)),
+            }
+        }
         // Who was full when it came to it is passed over for now, and not tried.
         let mut passed = self.requests[id as usize].tried;
         loop {
@@ -155,7 +164,7 @@ impl World<'_> {
                 give_back();
                 continue;
             };
-            if failure.is_some() && !self.affords_retry(id, group) {
+            if failure.is_some() && !self.may_retry(id, group) {
                 give_back();
                 return self.over(id, failure);
             }
@@ -214,9 +223,13 @@ impl World<'_> {
         found.ok()
     }
 
-    fn affords_retry(&mut self, id: u32, group: &Group) -> bool {
+    /// Whether a request may be tried again: as far as its group limits that, and by the budget.
+    fn may_retry(&mut self, id: u32, group: &Group) -> bool {
         let second = self.second();
-        let request = &self.requests[id as usize];
+        let request = &mut self.requests[id as usize];
+        if !request.rights.may_retry(&group.breaker) {
+            return false;
+        }
         let balancer = &mut self.balancers[request.view as usize];
         let budget = &mut balancer.cores[usize::from(request.core)].budget;
         budget.take(second, group.retry.allowance)
@@ -233,7 +246,11 @@ impl World<'_> {
         let view = request.view as usize;
         let index = BackendIndex(site as u32);
         self.balancers[view].enter(index, core);
-        let crowd = self.balancers[view].group().crowd_at(index);
+        if let Some(prober) = self.probers.get_mut(view) {
+            prober.requests += 1;
+        }
+        let micros = self.micros();
+        let crowd = self.balancers[view].group().crowd_at(index, micros);
         self.requests[id as usize].crowd = crowd;
         self.deadlines.push_back((self.now + self.timeout, job));
         let there = &mut self.sites[site];
@@ -351,7 +368,16 @@ impl World<'_> {
 
     /// A request is over.
     pub(super) fn over(&mut self, id: u32, failed: Option<Failed>) {
-        let took = self.now - self.requests[id as usize].arrived;
+        let (took, now) = (self.now - self.requests[id as usize].arrived, self.moment());
+        let request = &mut self.requests[id as usize];
+        if let Some(trial) = std::mem::take(&mut request.rights).trial {
+            trial.spend();
+            let balancer = &mut self.balancers[request.view as usize];
+            let table = balancer.table();
+            balancer
+                .keeper
+                .group_tried(&table.groups[0], failed.is_none(), now);
+        }
         let request = &mut self.requests[id as usize];
         request.generation = request.generation.wrapping_add(1);
         request.open = false;

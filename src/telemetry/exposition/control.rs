@@ -107,6 +107,18 @@ fn health(page: &mut Page, stats: &HealthStats) {
             stats.agents.iter().collect(),
         ),
         (
+            "weir_load_probes_total",
+            "Probes of the load of backends by what came of them.",
+            "result",
+            stats.load_probes.iter().collect(),
+        ),
+        (
+            "weir_scrapes_total",
+            "Readings of the metrics of backends by what came of them.",
+            "result",
+            stats.scrapes.iter().collect(),
+        ),
+        (
             "weir_breaker_transitions_total",
             "Times the breaker of a group came to a state.",
             "to",

@@ -44,6 +44,15 @@ pub(super) fn any_health() -> BoxedStrategy<String> {
             "sticky.source",
             &["true", "true\nsticky.drain_timeout = \"none\""],
         ),
+        key(
+            "scrape.path",
+            &[
+                "\"/m\"",
+                "\"/m?a=1\"\nscrape.port = 9\nscrape.cpu = \"none\"",
+            ],
+        ),
+        key("scrape.active", &["\"a:b\"", "\"none\""]),
+        time("scrape.timeout"),
         key("check.heartbeat_required", &["true", "false"]),
         time("check.heartbeat_timeout"),
     ])

@@ -12,6 +12,7 @@ mod backends;
 mod connections;
 mod explain;
 mod health;
+mod monitor;
 mod nodes;
 mod objects;
 mod overview;
@@ -48,6 +49,7 @@ macro_rules! endpoints {
 endpoints! {
     get "/v1/epoch" => pages::epoch,
     get "/v1/nodes" => nodes::list,
+    get "/v1/monitor" => monitor::show,
     get "/v1/status" => pages::status,
     get "/v1/overview" => overview::show,
     get "/v1/debug/connections" => connections::show,

@@ -14,6 +14,8 @@ mod feed;
 mod layout;
 mod pace;
 mod reading;
+#[cfg(test)]
+pub(in crate::control) mod simulated;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -102,7 +102,7 @@ pub(super) async fn newest(door: &Door, keys: &Keys, known: &Seen) -> Result<See
 }
 
 /// Refuses what would take back what is known.
-fn trusted(head: &Head, known: &Seen) -> Result<(), Unread> {
+pub(super) fn trusted(head: &Head, known: &Seen) -> Result<(), Unread> {
     let have = known.content.revision.0;
     let why = if known.store == 0 {
         return Ok(());

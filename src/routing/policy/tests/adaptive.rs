@@ -44,8 +44,8 @@ fn who_takes_four_times_as_long_gets_a_quarter_of_the_queue() {
                 answered(&group, backend, took, SECOND + step);
             }
         }
-        (1..backends).for_each(|backend| load(&group, backend, 4));
-        // Four elsewhere and one more are five of the quick; here one more is four or twelve.
+        (1..backends).for_each(|backend| load(&group, backend, 6));
+        // Six elsewhere and one more, and half of what is usual, are more than four here, or less.
         let expected = [(0, true), (2, false)];
         for (in_flight, chosen) in expected {
             load(&group, 0, in_flight);
@@ -274,7 +274,7 @@ impl Model {
         let index = pick(&self.group, state, &ask).unwrap();
         self.picks[index.index()] += 1;
         self.group.enter(index, CoreId(0));
-        let crowd = self.group.crowd_at(index);
+        let crowd = self.group.crowd_at(index, ask.now_micros);
         let server = index.0;
         let work = match self.servers[index.index()].fails {
             true => 0.0001,
