@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod explain;
 pub mod facts;
+pub mod group_breaker;
 pub mod judging;
 pub mod planner;
 pub mod registry;

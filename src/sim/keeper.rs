@@ -5,14 +5,14 @@
 //! joins them is short and stands here once more: in the product it belongs to the control plane,
 //! which brings the checks it has made over sockets and the pages of the admin interface with it.
 
-use super::breaker::GroupBreaker;
 use crate::base::id::BackendIndex;
 use crate::base::window::Window;
 use crate::config::checked::{self, Check};
+use crate::engine::group_breaker::{GroupBreaker, state_after};
 use crate::engine::judging::{Opened, Totals, pace_of, suspend_outliers, times_of};
 use crate::health::Moment;
-use crate::health::breaker::{ErrorRate, Step};
-use crate::health::ejection::{EjectionTimes, Growth};
+use crate::health::breaker::Step;
+use crate::health::ejection::EjectionTimes;
 use crate::health::outlier::Sample;
 use crate::health::panic::panics;
 use crate::health::portion::{self, Portion};
@@ -20,7 +20,7 @@ use crate::health::probe::{Found, Pace, Probe};
 use crate::health::ramp;
 use crate::health::rotation::Rotation;
 use crate::routing::outlier::{Outlier, Suspension};
-use crate::routing::standing::{Cause, RAMP_FULL, Standing};
+use crate::routing::standing::{BreakerState, Cause, RAMP_FULL, Standing};
 use crate::routing::table::{Backend, Group};
 
 /// How often time alone is looked at, as in the product.
@@ -31,8 +31,6 @@ pub(super) struct Keeper {
     check: Check,
     pace: Pace,
     times: EjectionTimes,
-    /// Those after a share of failures.
-    error_times: EjectionTimes,
     members: Vec<Member>,
     breaker: Option<GroupBreaker>,
     judged: Moment,
@@ -86,16 +84,8 @@ impl Keeper {
             portion: Portion::default(),
             weighed: Totals::default(),
         };
-        let times = times_of(outlier);
-        let errors = group.breaker.errors.as_ref();
         Keeper {
-            times,
-            error_times: errors.map_or(times, |errors| EjectionTimes {
-                base: errors.open_time,
-                max: errors.open_max,
-                growth: Growth::Doubling,
-                ..times
-            }),
+            times: times_of(outlier),
             members: group.backends.iter().map(member).collect(),
             breaker: GroupBreaker::of(group),
             judged: outlier.interval,
@@ -215,9 +205,9 @@ impl Keeper {
     }
 
     fn times_of(&self, at: usize) -> EjectionTimes {
-        match self.members[at].opened {
-            Opened::Errors => self.error_times,
-            Opened::Connects | Opened::Traffic => self.times,
+        match (self.members[at].opened, &self.breaker) {
+            (Opened::Errors, Some(breaker)) => breaker.times,
+            _ => self.times,
         }
     }
 
@@ -276,13 +266,10 @@ impl Keeper {
 
     /// Opens the breakers of backends that failed too often in the last ten seconds.
     fn judge_errors(&mut self, group: &Group, now: Moment) {
-        let Some(errors) = &group.breaker.errors else {
+        let Some(breaker) = &self.breaker else {
             return;
         };
-        let rate = ErrorRate {
-            percent: errors.backend_percent,
-            volume: errors.volume,
-        };
+        let rate = breaker.rate(breaker.errors.backend_percent);
         let mut sums = [0; 2];
         for (at, backend) in group.backends.iter().enumerate() {
             let member = &mut self.members[at];
@@ -303,25 +290,30 @@ impl Keeper {
             }
         }
         let breaker = self.breaker.as_mut();
-        if breaker.is_some_and(|breaker| breaker.judge(group, sums, now)) {
-            self.forget_windows();
-        }
+        let step = breaker.map_or(Step::Nothing, |breaker| breaker.judge(group, sums, now));
+        self.follow(group, step);
         self.judge_panic(group);
     }
 
     /// A trial of the group has ended.
     pub(super) fn group_tried(&mut self, group: &Group, passed: bool, now: Moment) {
         let breaker = self.breaker.as_mut();
-        if breaker.is_some_and(|breaker| breaker.tried(group, passed, now)) {
-            self.forget_windows();
-        }
+        let step = breaker.map_or(Step::Nothing, |breaker| breaker.tried(passed, now));
+        self.follow(group, step);
     }
 
-    /// What made the breaker open has been paid for.
-    fn forget_windows(&mut self) {
-        self.members
-            .iter_mut()
-            .for_each(|member| member.window.clear());
+    /// Tells the cores where the breaker of the group stands now.
+    fn follow(&mut self, group: &Group, step: Step) {
+        let Some((state, trials)) = state_after(step) else {
+            return;
+        };
+        group.standing.set_breaker(state, trials);
+        if state == BreakerState::Closed {
+            // What made it open has been paid for.
+            self.members
+                .iter_mut()
+                .for_each(|member| member.window.clear());
+        }
     }
 
     fn move_weights(&mut self, group: &Group, now: Moment) {

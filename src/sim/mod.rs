@@ -10,7 +10,6 @@
 
 mod agenda;
 mod balancer;
-mod breaker;
 mod chance;
 mod keeper;
 mod outcome;

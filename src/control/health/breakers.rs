@@ -11,52 +11,27 @@ use crate::base::id::{BackendIndex, GroupSlot};
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::Member;
 use crate::control::health::rules::Rules;
+use crate::engine::group_breaker::{GroupBreaker, state_after};
 use crate::engine::judging::{Opened, Totals};
 use crate::health::Moment;
-use crate::health::breaker::{ErrorRate, Step};
-use crate::health::ejection::{EjectionTimes, Growth};
-use crate::health::rotation::Rotation;
-use crate::routing::breaker::Errors;
+use crate::health::breaker::Step;
 use crate::routing::outlier::Suspension;
 use crate::routing::standing::{BreakerState, Return};
 use crate::routing::table::{Group, Table};
 
-/// The breaker of one group.
+/// The breaker of one group, and what it was last judged by.
 pub(super) struct Watch {
-    pub(super) errors: Errors,
-    pub(super) times: EjectionTimes,
-    pub(super) rotation: Rotation,
+    pub(super) breaker: GroupBreaker,
     /// Tries and failures of the last ten seconds.
     pub(super) tried_lately: [u64; 2],
 }
 
 impl Watch {
     pub(super) fn of(group: &Group) -> Option<Watch> {
-        let errors = group.breaker.errors.clone()?;
         Some(Watch {
-            times: EjectionTimes {
-                base: errors.open_time,
-                max: errors.open_max,
-                interval: group.outlier.interval,
-                growth: Growth::Doubling,
-            },
-            errors,
-            rotation: Rotation::default(),
+            breaker: GroupBreaker::of(group)?,
             tried_lately: [0; 2],
         })
-    }
-
-    fn rate(&self, percent: u32) -> ErrorRate {
-        ErrorRate {
-            percent,
-            volume: self.errors.volume,
-        }
-    }
-
-    /// Time has passed.
-    fn tick(&mut self, group: &Group, now: Moment) -> Step {
-        let (patience, left) = (self.times.interval, group.standing.has_trials());
-        self.rotation.tick(self.errors.trials, patience, left, now)
     }
 }
 
@@ -64,7 +39,7 @@ impl Rules {
     /// What is known of the group's breaker stays; without one it is closed.
     pub(super) fn carry_watch_over(&mut self, old: Option<&Rules>, group: &Group) {
         match (&mut self.watch, old.and_then(|old| old.watch.as_ref())) {
-            (Some(watch), Some(old)) => watch.rotation = old.rotation,
+            (Some(watch), Some(old)) => watch.breaker.rotation = old.breaker.rotation,
             _ => group.standing.set_breaker(BreakerState::Closed, 0),
         }
     }
@@ -118,7 +93,8 @@ impl Keeper {
         else {
             return;
         };
-        let rate = watch.rate(watch.errors.backend_percent);
+        let breaker = &watch.breaker;
+        let rate = breaker.rate(breaker.errors.backend_percent);
         let mut tripped = Vec::new();
         for (at, backend) in (0..).zip(&group.backends) {
             let Some(member) = self.members.get_mut(&backend.slot) else {
@@ -151,11 +127,7 @@ impl Keeper {
             return;
         };
         watch.tried_lately = sums;
-        let mut step = watch.tick(group, now);
-        let rate = watch.rate(watch.errors.group_percent);
-        if !watch.rotation.is_out() && rate.trips(sums[0], sums[1]) {
-            step = watch.rotation.eject(&watch.times, now);
-        }
+        let step = watch.breaker.judge(group, sums, now);
         self.follow(group, step);
     }
 
@@ -170,7 +142,7 @@ impl Keeper {
         };
         let group = &table.groups[rules.index];
         if let Some(watch) = &mut rules.watch {
-            let step = watch.rotation.tried(passed, &watch.times, now);
+            let step = watch.breaker.tried(passed, now);
             self.follow(group, step);
         }
     }
@@ -178,11 +150,8 @@ impl Keeper {
     /// Tells the cores where the breaker of a group stands now.
     fn follow(&mut self, group: &Group, step: Step) {
         let before = group.standing.breaker();
-        let (state, trials) = match step {
-            Step::Nothing => return,
-            Step::Close => (BreakerState::Closed, 0),
-            Step::Try(count) => (BreakerState::HalfOpen, count),
-            Step::Open(_) => (BreakerState::Open, 0),
+        let Some((state, trials)) = state_after(step) else {
+            return;
         };
         let returns = match step {
             Step::Open(until) => self.unix_millis(until),

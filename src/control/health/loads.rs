@@ -10,8 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::body::Body;
-use axum::http::{Request, header};
+use axum::http::HeaderName;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 use tokio::sync::Notify;
@@ -33,6 +32,9 @@ const TURN: Duration = Duration::from_millis(10);
 
 /// The header of a report (ORCA).
 const REPORT: &str = "endpoint-load-metrics";
+
+/// The header that says how it is to be written.
+const FORMAT: HeaderName = HeaderName::from_static("endpoint-load-metrics-format");
 
 /// A way to it; clones are the same one.
 #[derive(Clone)]
@@ -260,18 +262,9 @@ async fn converse(due: &mut Due) -> Result<String, Broken> {
     }
     let open = due.open.as_mut().ok_or(Broken)?;
     open.sender.ready().await.map_err(|_| Broken)?;
-    let request = Request::builder()
-        .uri(&*due.probe.path)
-        .header(header::HOST, due.address.to_string())
-        .header(header::USER_AGENT, "weir")
-        .header("endpoint-load-metrics-format", "TEXT")
-        .body(Body::empty())
-        .map_err(|_| Broken)?;
     let response = open
-        .sender
-        .send_request(request)
-        .await
-        .map_err(|_| Broken)?;
+        .ask((due.address, &due.probe.path), &[(FORMAT, "TEXT")])
+        .await?;
     let said = response.headers().get(REPORT);
     let said = said.and_then(|said| Some(said.to_str().ok()?.to_owned()));
     // It is read to its end in any case, or the connection could not be used again.

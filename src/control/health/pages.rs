@@ -296,12 +296,12 @@ fn breaker(member: &Member, rules: Option<&Rules>) -> Value {
         "state": word_of_breaker(member.rotation.breaker()),
         "tries": tries,
         "failures": failures,
-        "opens_at_percent": watch.errors.backend_percent,
+        "opens_at_percent": watch.breaker.errors.backend_percent,
         "group": {
-            "state": word_of_breaker(watch.rotation.breaker()),
+            "state": word_of_breaker(watch.breaker.rotation.breaker()),
             "tries": watch.tried_lately[0],
             "failures": watch.tried_lately[1],
-            "opens_at_percent": watch.errors.group_percent,
+            "opens_at_percent": watch.breaker.errors.group_percent,
         },
     })
 }

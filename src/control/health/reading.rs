@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderName, Request, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -25,6 +25,25 @@ pub(super) struct Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.running.abort();
+    }
+}
+
+impl Open {
+    /// Asks for `path` with further header fields, as weir.
+    pub(super) async fn ask(
+        &mut self,
+        (address, path): (SocketAddr, &str),
+        fields: &[(HeaderName, &'static str)],
+    ) -> Result<Response<Incoming>, Broken> {
+        let mut request = Request::builder()
+            .uri(path)
+            .header(header::HOST, address.to_string())
+            .header(header::USER_AGENT, "weir");
+        for (name, value) in fields {
+            request = request.header(name, *value);
+        }
+        let request = request.body(Body::empty()).map_err(|_| Broken)?;
+        self.sender.send_request(request).await.map_err(|_| Broken)
     }
 }
 
@@ -66,19 +85,11 @@ pub(in crate::control) async fn fetch(
 ) -> Result<String, Broken> {
     let fetch = async {
         let mut open = connect(address).await?;
-        let request = Request::builder()
-            .uri(path)
-            .header(header::HOST, address.to_string())
-            .header(header::USER_AGENT, "weir")
-            .header(header::ACCEPT, "text/plain; version=0.0.4")
-            .header(header::CONNECTION, "close")
-            .body(Body::empty())
-            .map_err(|_| Broken)?;
-        let response = open
-            .sender
-            .send_request(request)
-            .await
-            .map_err(|_| Broken)?;
+        let fields = [
+            (header::ACCEPT, "text/plain; version=0.0.4"),
+            (header::CONNECTION, "close"),
+        ];
+        let response = open.ask((address, path), &fields).await?;
         match response.status() {
             StatusCode::OK => body_of(response.into_body(), bytes_max).await,
             _ => Err(Broken),

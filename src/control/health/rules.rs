@@ -92,7 +92,7 @@ impl Rules {
     /// For how long a backend is out, and how many trials it must pass.
     pub(super) fn terms(&self, opened: Opened) -> (&EjectionTimes, u32) {
         match (&self.watch, opened) {
-            (Some(watch), Opened::Errors) => (&watch.times, watch.errors.trials),
+            (Some(watch), Opened::Errors) => (&watch.breaker.times, watch.breaker.errors.trials),
             _ => (&self.times, self.outlier.trials),
         }
     }

@@ -15,6 +15,7 @@ use crate::control::gossip::Roll;
 use crate::control::store::{Known, Read, Revision};
 use crate::engine::planner::{Resolved, plan};
 use crate::engine::registry::Registry;
+use crate::gossip::capacity::counted::Backend;
 use crate::gossip::capacity::{Capacity, Owners, Slots};
 use crate::gossip::observers::{Finding, Observers, Present};
 use crate::gossip::{Circle, Keys, Member, Moment, Phase, Setting, State};
@@ -41,34 +42,6 @@ pub(super) struct Core {
     pins: Vec<Pinned<Arc<Table>>>,
     /// The newest epoch it has served by.
     served: Epoch,
-}
-
-/// What one backend has under way through this node.
-#[derive(Default)]
-pub(super) struct Backend {
-    pub(super) limit: u32,
-    /// When each request ends, by the clock of the world.
-    pub(super) under_way: Vec<Duration>,
-    short: bool,
-}
-
-impl Slots for Backend {
-    fn taken(&self, _: u64) -> u32 {
-        self.under_way.len() as u32
-    }
-
-    fn was_short(&mut self, _: u64) -> bool {
-        std::mem::take(&mut self.short)
-    }
-
-    fn set(&mut self, _: u64, limit: u32) {
-        self.limit = limit;
-    }
-
-    fn lower(&mut self, key: u64, limit: u32) -> u32 {
-        self.limit = limit.max(self.taken(key));
-        self.limit
-    }
 }
 
 /// One life of a node.

@@ -18,6 +18,8 @@
 
 mod account;
 #[cfg(test)]
+pub(crate) mod counted;
+#[cfg(test)]
 mod tests;
 mod words;
 

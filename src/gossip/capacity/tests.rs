@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::wire::Reader;
+use super::counted::Backend;
 use super::*;
 use crate::base::simulated::{Chance, Network, Weather, for_seeds};
 
@@ -21,33 +22,6 @@ const CALM: Weather = Weather {
 
 /// Requests last at most this, so that none outlives a loan by what lies between the two times.
 const LONGEST: Duration = Duration::from_secs(5);
-
-#[derive(Default)]
-struct Backend {
-    limit: u32,
-    /// When each request ends.
-    under_way: Vec<Moment>,
-    short: bool,
-}
-
-impl Slots for Backend {
-    fn taken(&self, _: u64) -> u32 {
-        self.under_way.len() as u32
-    }
-
-    fn was_short(&mut self, _: u64) -> bool {
-        std::mem::take(&mut self.short)
-    }
-
-    fn set(&mut self, _: u64, limit: u32) {
-        self.limit = limit;
-    }
-
-    fn lower(&mut self, key: u64, limit: u32) -> u32 {
-        self.limit = limit.max(self.taken(key));
-        self.limit
-    }
-}
 
 struct Node {
     capacity: Capacity,

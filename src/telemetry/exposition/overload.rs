@@ -25,10 +25,10 @@ pub(super) fn overload(page: &mut Page, cores: &[Arc<CoreStats>]) {
         "Cores that take an action against overload now.",
     );
     for action in Action::ALL {
-        let on = cores
-            .iter()
-            .map(|core| core.overload.on[action as usize].read());
-        page.sample_by("", "action", action.name(), on.map(u64::from).sum());
+        let on = sum(cores, |core| {
+            core.overload.on[action as usize].read().into()
+        });
+        page.sample_by("", "action", action.name(), on);
     }
     page.family(
         "weir_overload_actions_total",
@@ -36,10 +36,8 @@ pub(super) fn overload(page: &mut Page, cores: &[Arc<CoreStats>]) {
         "Times a core began an action against overload.",
     );
     for action in Action::ALL {
-        let begun = cores
-            .iter()
-            .map(|core| core.overload.begun[action as usize].read());
-        page.sample_by("", "action", action.name(), begun.sum());
+        let begun = sum(cores, |core| core.overload.begun[action as usize].read());
+        page.sample_by("", "action", action.name(), begun);
     }
     page.family(
         "weir_overload_shed_total",
@@ -47,9 +45,11 @@ pub(super) fn overload(page: &mut Page, cores: &[Arc<CoreStats>]) {
         "Connections shed because of overload, by how.",
     );
     for shed in Shed::ALL {
-        let count = cores
-            .iter()
-            .map(|core| core.overload.shed[shed as usize].read());
-        page.sample_by("", "how", shed.name(), count.sum());
+        let count = sum(cores, |core| core.overload.shed[shed as usize].read());
+        page.sample_by("", "how", shed.name(), count);
     }
+}
+
+fn sum(cores: &[Arc<CoreStats>], of: impl Fn(&CoreStats) -> u64) -> u64 {
+    cores.iter().map(|core| of(core)).sum()
 }
