@@ -61,6 +61,7 @@ pub fn pace_of(check: &Check) -> Pace {
         fast: check.interval_fast,
         stable: check.interval_stable,
         down_max: check.interval_down_max,
+        jitter_percent: check.jitter_percent,
         rise: check.rise,
         fall: check.fall,
     }

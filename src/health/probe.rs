@@ -8,8 +8,9 @@
 //! steady may be asked more rarely too. Rejected: one fixed interval, which is either too slow
 //! for the first failure or too much for ten thousand backends that are well.
 //!
-//! Due times are spread by the backend's identity and waver by a tenth, so neither a start nor a
-//! change of the configuration makes a burst, and nodes that started together drift apart.
+//! Due times are spread by the backend's identity and waver, so neither a start nor a change of the
+//! configuration makes a burst, and nodes that started together drift apart. A wait only ever
+//! becomes shorter by it: what is promised of how soon a failure is found holds to the letter.
 
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Pace {
     pub stable: Duration,
     /// The longest between two checks of one that is down.
     pub down_max: Duration,
+    /// By how much of it a wait may be shorter, in percent.
+    pub jitter_percent: u32,
     /// Passes in a row that bring one back.
     pub rise: u32,
     /// Failures in a row that take one out.
@@ -150,7 +153,7 @@ impl Probe {
         if departed {
             self.agreeing = self.agreeing.min(1);
         }
-        let wait = self.wavering(self.wait(pace));
+        let wait = self.wavering(self.wait(pace), pace);
         // After a standstill of the machine all of them are late at once; that is no beat to keep.
         let beat = match now.saturating_sub(self.due) <= pace.interval * 2 {
             true => self.due,
@@ -163,19 +166,19 @@ impl Probe {
     /// Traffic went well just now, which says as much as a check would: the next one can wait.
     pub fn relieve(&mut self, pace: &Pace, now: Moment) {
         if self.opinion == Found::Up && self.against == 0 && !self.suspect {
-            self.due = self.due.max(now + self.wavering(pace.interval));
+            self.due = self.due.max(now + self.wavering(pace.interval, pace));
         }
     }
 
     /// Traffic went wrong: look soon.
     pub fn suspect(&mut self, pace: &Pace, now: Moment) {
         self.suspect = true;
-        self.due = self.due.min(now + self.wavering(pace.fast));
+        self.due = self.due.min(now + self.wavering(pace.fast, pace));
     }
 
     /// Another pace counts from now on.
     pub fn change_pace(&mut self, pace: &Pace, now: Moment) {
-        self.due = self.due.min(now + self.wavering(self.wait(pace)));
+        self.due = self.due.min(now + self.wavering(self.wait(pace), pace));
     }
 
     fn count(&mut self, passed: bool, pace: &Pace) {
@@ -212,9 +215,10 @@ impl Probe {
         }
     }
 
-    /// Nine tenths to eleven tenths of it.
-    fn wavering(&self, wait: Duration) -> Duration {
-        wait.mul_f64(0.9 + 0.2 * share(self.seed, self.checks + 1))
+    /// It, or less by up to the jitter.
+    fn wavering(&self, wait: Duration, pace: &Pace) -> Duration {
+        let jitter = f64::from(pace.jitter_percent) / 100.0;
+        wait.mul_f64(1.0 - jitter * share(self.seed, self.checks + 1))
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Size {
     /// Within which a backend that failed must be out because of traffic. A busy machine is late
     /// with everything, and at few requests a second it takes a while until there are three.
     pub noticed: Duration,
+    /// What the machine may be late with a check; at full size what is promised holds to the letter.
+    pub late_check: Duration,
     /// What the machine may be late with anything else.
     pub late: Duration,
     /// How long there is load before, between and after.
@@ -35,6 +37,7 @@ impl Size {
                 rate,
                 per_try: 50,
                 noticed: Duration::from_millis(100),
+                late_check: Duration::ZERO,
                 late: Duration::from_millis(100),
                 pause: Duration::from_secs(2),
             },
@@ -42,6 +45,7 @@ impl Size {
                 rate,
                 per_try: 500,
                 noticed: Duration::from_secs(3),
+                late_check: Duration::from_secs(3),
                 late: Duration::from_secs(3),
                 pause: Duration::from_millis(500),
             },

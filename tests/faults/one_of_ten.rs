@@ -73,7 +73,7 @@ impl Case {
         self.run(&by_traffic(size), &expected);
         let expected = Expected {
             source: "check",
-            within: INTERVAL * FALL + TIMEOUT + size.late,
+            within: INTERVAL * FALL + TIMEOUT + size.late_check,
         };
         self.run(&by_checks(size), &expected);
     }

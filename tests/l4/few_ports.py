@@ -57,6 +57,8 @@ with tempfile.TemporaryDirectory() as folder:
                 try:
                     client.connect(("127.0.0.1", 8000))
                     break
+                except ConnectionResetError:
+                    break  # Taken and refused before `connect` returned; reading tells the same.
                 except ConnectionRefusedError:
                     client.close()
                     if time.monotonic() > deadline:

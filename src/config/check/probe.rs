@@ -18,6 +18,9 @@ const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 /// A hundred checks a second of one backend are an attack.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
 
+/// With more, an interval would say little about when a check comes.
+const JITTER_PERCENT_MAX: u32 = 50;
+
 /// The interval is divided by this while something is being found out.
 const FASTER: u32 = 4;
 
@@ -81,6 +84,7 @@ pub(super) fn check(raw: &raw::Check, problems: &mut Problems<'_>) -> Check {
         interval_fast: fast,
         interval_stable: stable,
         interval_down_max: down_max,
+        jitter_percent: number(&raw.jitter_percent, 10, 0..=JITTER_PERCENT_MAX, problems),
         timeout: duration(&raw.timeout, interval, MILLISECOND, problems),
         rise: number(&raw.rise, 2, 1..=100, problems),
         fall: number(&raw.fall, 3, 1..=100, problems),

@@ -21,6 +21,8 @@ pub struct Check {
     pub interval_stable: Duration,
     /// The longest between two checks of one that is down.
     pub interval_down_max: Duration,
+    /// By how much of it a wait between two checks may be shorter, in percent.
+    pub jitter_percent: u32,
     /// How long a check may take.
     pub timeout: Duration,
     /// Passes in a row that bring one back.

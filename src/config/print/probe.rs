@@ -32,6 +32,7 @@ pub(super) fn print_check(check: &Check, page: &mut Page) {
     page.duration("interval_fast", check.interval_fast);
     page.duration("interval_stable", check.interval_stable);
     page.duration("interval_down_max", check.interval_down_max);
+    page.raw("jitter_percent", check.jitter_percent);
     page.duration("timeout", check.timeout);
     page.raw("rise", check.rise);
     page.raw("fall", check.fall);

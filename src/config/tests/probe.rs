@@ -17,7 +17,7 @@ fn check_error(lines: &str, expected: &str) {
 fn nothing_is_checked_unless_it_is_said_what() {
     let check = sound(&format!("{LISTENER}{GROUP}")).groups[0].check.clone();
     assert_eq!((check.kind, check.port), (None, None));
-    assert_eq!((check.rise, check.fall), (2, 3));
+    assert_eq!((check.rise, check.fall, check.jitter_percent), (2, 3, 10));
     assert!(!check.heartbeat_required);
 }
 
@@ -93,6 +93,10 @@ fn mistakes_are_named() {
         "kind = \"http\"\npath = \"up\"\n",
         "10:8: group[app].check.path: \"up\" cannot stand in a request; fix: write something \
          like \"/\"",
+    );
+    check_error(
+        "jitter_percent = 51\n",
+        "9:18: group[app].check.jitter_percent: 51 is out of range; fix: write a value from 0 to 50",
     );
     check_error(
         "interval = \"1s\"\ninterval_fast = \"2s\"\n",

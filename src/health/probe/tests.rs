@@ -11,6 +11,7 @@ const PACE: Pace = Pace {
     fast: Duration::from_millis(500),
     stable: Duration::from_secs(6),
     down_max: Duration::from_secs(30),
+    jitter_percent: 10,
     rise: 2,
     fall: 3,
 };
@@ -50,7 +51,7 @@ fn the_first_result_decides_and_then_it_takes_fall_and_rise() {
 fn a_dead_backend_is_out_within_interval_times_fall() {
     let mut probe = probe();
     run(&mut probe, &[true; 3]);
-    let killed = probe.due() - PACE.interval.mul_f64(1.1);
+    let killed = probe.due() - PACE.interval;
     run(&mut probe, &[false; 2]);
     let last = probe.due();
     run(&mut probe, &[false]);
@@ -74,7 +75,7 @@ fn one_that_hangs_is_out_within_interval_times_fall_and_a_timeout() {
             now = begins + timeout;
             probe.record(None, &pace, now);
         }
-        let most = pace.interval.mul_f64(1.1) * pace.fall + timeout;
+        let most = pace.interval * pace.fall + timeout;
         assert!(now - stopped <= most, "{:?} > {most:?}", now - stopped);
         assert!(probe.due() >= now, "not before it is over");
     }
@@ -89,7 +90,7 @@ fn one_that_stays_down_is_asked_ever_more_rarely_up_to_the_cap() {
         let now = probe.due();
         probe.record(None, &PACE, now);
         let wait = probe.due() - now;
-        assert!(wait <= PACE.down_max.mul_f64(1.1));
+        assert!(wait <= PACE.down_max);
         longest = longest.max(wait);
     }
     assert!(longest > PACE.down_max.mul_f64(0.85), "{longest:?}");
@@ -110,14 +111,11 @@ fn one_that_is_long_steady_is_asked_more_rarely_until_its_times_depart() {
     assert!(probe.due() - now > PACE.stable.mul_f64(0.85));
     let now = probe.due();
     assert!(!probe.record(Some(50 * MILLI), &PACE, now));
-    assert!(
-        probe.due() - now < PACE.fast.mul_f64(1.2),
-        "fifty times as long"
-    );
+    assert!(probe.due() - now <= PACE.fast, "fifty times as long");
     let now = probe.due();
     probe.record(Some(MILLI), &PACE, now);
     let wait = probe.due() - now;
-    assert!(wait > PACE.fast * 2 && wait < PACE.interval.mul_f64(1.2));
+    assert!(wait > PACE.fast * 2 && wait <= PACE.interval);
 }
 
 #[test]
@@ -130,7 +128,7 @@ fn traffic_counts_as_a_check_unless_something_is_suspect() {
     let now = probe.due() - MILLI * 1500;
     probe.suspect(&PACE, now);
     let due = probe.due();
-    assert!(due <= now + PACE.fast.mul_f64(1.1));
+    assert!(due <= now + PACE.fast);
     probe.relieve(&PACE, due - MILLI);
     assert_eq!(probe.due(), due);
     run(&mut probe, &[false]);
@@ -155,6 +153,26 @@ fn ten_thousand_backends_are_spread_over_the_interval() {
 }
 
 #[test]
+fn the_jitter_is_what_is_asked_for() {
+    for jitter_percent in [0, 50] {
+        let pace = Pace {
+            jitter_percent,
+            ..PACE
+        };
+        let waits = (0..1000).map(|identity| {
+            let mut probe = Probe::new(identity, &pace, Duration::ZERO);
+            let now = probe.due();
+            probe.record(Some(MILLI), &pace, now);
+            probe.due() - now
+        });
+        let (least, most) = (waits.clone().min().unwrap(), waits.max().unwrap());
+        let shortest = pace.interval * (100 - jitter_percent) / 100;
+        assert!(least >= shortest && least < shortest + MILLI * 10, "{least:?}");
+        assert!(most <= pace.interval && most > pace.interval - MILLI * 10, "{most:?}");
+    }
+}
+
+#[test]
 fn ten_thousand_that_were_checked_at_once_drift_apart() {
     let mut dues: Vec<Duration> = (0..10_000_u64)
         .map(|identity| {
@@ -166,8 +184,8 @@ fn ten_thousand_that_were_checked_at_once_drift_apart() {
         .collect();
     dues.sort();
     let (first, last) = (dues[0], dues[9999]);
-    assert!(first >= PACE.interval.mul_f64(0.9) && last <= PACE.interval.mul_f64(1.1));
-    assert!(last - first > PACE.interval.mul_f64(0.19));
+    assert!(first >= PACE.interval.mul_f64(0.9) && last <= PACE.interval);
+    assert!(last - first > PACE.interval.mul_f64(0.095));
 }
 
 proptest! {
