@@ -30,8 +30,8 @@ fn one_that_is_long_steady_is_asked_rarely_until_its_answers_take_longer() {
     checks(&mut world, 60 * SECOND, MILLI);
     let steady = checks(&mut world, 160 * SECOND, MILLI);
     assert!((9..=12).contains(&steady), "{steady}: each 16 s");
-    // One answer that takes 200 times as long as they do, at most 16 s from now, and the next two come
-    // after one second and four.
+    // One answer within 16 s that takes 200 times as long as they do, and the next two come after
+    // one second and four.
     let slow = checks(&mut world, 22 * SECOND, 200 * MILLI);
     assert!(slow >= 3, "{slow}");
     assert_eq!(world.status(1), Status::Up, "slow is not down");
