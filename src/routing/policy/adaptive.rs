@@ -12,8 +12,8 @@
 //! chance, and one that looked slow is tried again once its time has faded into the tolerance.
 //!
 //! A backend that serves several requests at a time takes no longer for one more while it has room,
-//! so to the requests under way, and the one that comes, half of what is usual there is added: the
-//! fewer there are, the more the times decide.
+//! so to the requests under way, and the one that comes, half of what is usual there is added, one
+//! at most: the fewer there are, the more the times decide.
 //!
 //! Nodes that do not know of each other's requests each see a part of them only, and of fifty nodes
 //! each sees next to nothing under way: then the times are all there is to go by, because those
@@ -45,6 +45,10 @@ const LIFE_STRETCH_MAX: f32 = 6.0;
 
 /// How much of what is usually under way is added to what is.
 const ROOM: f32 = 0.5;
+
+/// So many requests are added at most. A node that sees more under way has no need of it: it would
+/// only let the queues of fast backends grow.
+const ROOM_MOST: f32 = 1.0;
 
 /// What is left of the tolerance where next to nothing is under way.
 const TOLERANCE_LEAST: f32 = 1.0 / 3.0;
@@ -132,7 +136,7 @@ impl Rule {
             usual: group.norm.usual(core).unwrap_or(Adaptive::UNSEEN),
             fading: self.adaptive.fading(now_micros, traffic),
             within,
-            beside: 1.0 + ROOM * busy,
+            beside: 1.0 + (ROOM * busy).min(ROOM_MOST),
             crowded: crowded.is_some(),
         }
     }
