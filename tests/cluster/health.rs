@@ -105,20 +105,27 @@ fn check_traffic_does_not_grow_with_nodes_and_is_taken_over() {
     eventually_within(2 * PATIENCE, "all agree on who checks", || {
         agree(&all, &backend)
     });
-    let pace = pace(&backend);
-    // Two nodes that ask five times a second each; five nodes would come to 25.
-    eprintln!("{pace:.1} checks a second by 5 nodes");
-    assert!((1.0..13.0).contains(&pace), "{pace}");
+    // Two nodes that ask five times a second each; five nodes would come to 25. An answer that was
+    // late makes both ask sooner for a moment, and a busy machine has late answers.
+    eventually_within(2 * PATIENCE, "two ask, and no more", || {
+        let pace = pace(&backend);
+        eprintln!("{pace:.1} checks a second by 5 nodes");
+        (1.0..13.0).contains(&pace)
+    });
     let held = |node: &Proxy| node.metrics().count("weir_cluster_backends_checked", &[]);
-    assert_eq!(all.iter().map(|node| held(node)).sum::<f64>(), 2.0);
+    eventually_within(PATIENCE, "two seats are taken", || {
+        all.iter().map(|node| held(node)).sum::<f64>() == 2.0
+    });
     // All come to know that it is ill, although three have never asked it.
     backend.ill.store(true, Ordering::SeqCst);
     let is = |node: &Proxy, status: &str| seen(node, &backend)["status"] == status;
     eventually_within(2 * PATIENCE, "all know that it is ill", || {
         all.iter().all(|node| is(node, "down"))
     });
-    let reason = seen(all[0], &backend)["reason"].to_string();
-    assert!(reason.contains("status 500 (2 of 2 observers)"), "{reason}");
+    eventually_within(PATIENCE, "the reason tells who says so", || {
+        let reason = seen(all[0], &backend)["reason"].to_string();
+        reason.contains("status 500 (2 of 2 observers)")
+    });
     // One of those who ask dies: another takes its place, and the verdict stays.
     let asked = observers(&started[0], &backend);
     let dies = (0..5).find(|node| format!("n{node}") == asked[0]).unwrap();

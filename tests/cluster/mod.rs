@@ -2,6 +2,7 @@
 //! etcd, and none needs etcd to serve.
 
 mod changes;
+mod contradicting;
 mod health;
 mod limits;
 mod meeting;
@@ -10,3 +11,4 @@ mod nodes;
 mod security;
 mod store;
 mod verdicts;
+mod waiting;

@@ -5,6 +5,7 @@ mod backpressure;
 mod bulk;
 mod closing;
 mod connecting;
+mod handover;
 mod limits;
 mod placing;
 mod sni;

@@ -6,12 +6,17 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use crate::support::{Settings, Upstream, Wire};
 
-/// Asks from this address and tells who answered.
-fn ask_from(source: Ipv4Addr, proxy: SocketAddr) -> String {
+/// A connection from this address.
+pub(super) fn connect_from(source: Ipv4Addr, proxy: SocketAddr) -> Wire {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     bind(&socket, &SocketAddr::from((source, 0))).unwrap();
     connect(&socket, &proxy).unwrap();
-    let mut wire = Wire::new(socket.into());
+    Wire::new(socket.into())
+}
+
+/// Asks from this address and tells who answered.
+fn ask_from(source: Ipv4Addr, proxy: SocketAddr) -> String {
+    let mut wire = connect_from(source, proxy);
     wire.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     wire.read_response("GET").unwrap().text()
 }

@@ -17,7 +17,7 @@ fn block(bytes: usize, content: &[u8]) -> Vec<u8> {
 }
 
 /// A client hello for a name, or without one, in records of `record` bytes.
-fn hello(name: Option<&str>, record: usize) -> Vec<u8> {
+pub(super) fn hello(name: Option<&str>, record: usize) -> Vec<u8> {
     let extension = name.map_or(Vec::new(), |name| {
         let entry = [vec![0], block(2, name.as_bytes())].concat();
         [vec![0, 0], block(2, &block(2, &entry))].concat()

@@ -163,8 +163,9 @@ impl Monitor {
 
     /// It as a page.
     pub(in crate::control) fn page(&self, asked: &Asked) -> Page {
-        let (now, second) = (self.now(), since_1970().as_secs());
         let state = self.state();
+        // Not before: what is measured until it is locked would be of the future.
+        let (now, second) = (self.now(), since_1970().as_secs());
         Page::of(&state.book, &state.me, asked, (now, second))
     }
 
