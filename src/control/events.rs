@@ -68,8 +68,9 @@ const GRACE: Duration = Duration::from_secs(2);
 const SPANS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long the admin interface may take to finish what is asked there, once another process has
-/// taken over.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// taken over. Answers need no time, but who has just connected on a busy machine may need some to
+/// say what is wanted.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the others may drain when a core died.
 const DRAIN_AFTER_DEATH: Duration = Duration::from_secs(5);
@@ -397,6 +398,8 @@ impl Control {
     }
 
     async fn end(mut self, outcome: Outcome) -> Outcome {
+        // First: whoever waits for a change is on a connection that is waited for below.
+        self.refuse_all();
         self.tell_at_last().await;
         if self.upgrade.is_over() {
             self.interface.finish(ANSWER_WITHIN).await;

@@ -1,10 +1,10 @@
 //! Hard limits of a backend: never above, over all cores, and nothing is lost of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use crate::support::{Answer, Client, Proxy, Settings, Upstream, eventually};
+use crate::support::{Answer, Client, PATIENCE, Proxy, Settings, Upstream, eventually};
 
 /// A backend that counts how many requests it has at once, and the most it ever had.
 fn counting(pause: Duration) -> (Upstream, Arc<AtomicUsize>) {
@@ -139,7 +139,13 @@ fn connections_stay_within_their_limit_and_no_core_keeps_all() {
 
 #[test]
 fn a_limit_that_a_reload_brings_counts_what_runs_already() {
-    let (upstream, _) = counting(Duration::from_millis(700));
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let upstream = Upstream::http(move |_| {
+        // Told by a word, and when nobody can say one any more.
+        let _ = released.lock().unwrap().recv_timeout(PATIENCE);
+        Answer::text("ok")
+    });
     let settings = limited(&upstream, "");
     let mut proxy = settings.start();
     let mut running: Vec<Client> = (0..2).map(|_| proxy.client()).collect();
@@ -151,6 +157,7 @@ fn a_limit_that_a_reload_brings_counts_what_runs_already() {
     changed.groups[0].members[0].push_str("requests_max = 2");
     proxy.reload(changed);
     assert_eq!(proxy.client().get("/").status(), 503);
+    drop(release);
     for client in &mut running {
         assert_eq!(client.response().status(), 200);
     }

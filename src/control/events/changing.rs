@@ -143,6 +143,20 @@ impl Control {
         }
     }
 
+    /// Answers every change that waits, and lets no further one come: nobody would make it.
+    pub(super) fn refuse_all(&mut self) {
+        let refusal = match self.upgrade.is_over() {
+            true => Refusal::HandingOver,
+            false => Refusal::Ending,
+        };
+        self.changes.close();
+        let again = self.others.waits_no_more();
+        let queued = std::iter::from_fn(|| self.changes.try_recv().ok());
+        for change in again.into_iter().chain(queued) {
+            tell(change.answer, Err(refusal.clone()));
+        }
+    }
+
     /// Reads the file again. With a lasting store only what belongs to the process is looked at.
     pub(super) fn reload(&mut self) {
         if self.upgrade.is_frozen() {

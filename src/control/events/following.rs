@@ -49,6 +49,11 @@ impl Others {
         self.again.is_some()
     }
 
+    /// Gives up the change that waits.
+    pub(super) fn waits_no_more(&mut self) -> Option<Change> {
+        self.again.take()
+    }
+
     /// Waits until there is something to look at.
     pub(super) async fn changed(&mut self) {
         let again = super::at(self.unserved.as_ref().map(|(_, at)| *at));

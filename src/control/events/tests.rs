@@ -359,3 +359,51 @@ async fn new_addresses_of_a_name_make_an_epoch_and_a_failure_to_resolve_does_not
     let stored = store.load().await.unwrap().revision;
     assert_eq!((stored, snapshot.revision), (Revision(1), Revision(1)));
 }
+
+/// The head and body of the answer to a change of the group.
+fn change(admin: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(admin).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let body = "{\"retries\": 3}";
+    write!(
+        stream,
+        "PATCH /v1/groups/app HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_change_that_comes_when_all_is_handed_over_is_told_to_ask_again() {
+    let (admin, web) = (free_address(), free_address());
+    let dir = tempfile::tempdir().unwrap();
+    let text = text(admin, &[("web", web)], "");
+    let config = crate::config::load(&text, "weir.toml").unwrap();
+    let truth = crate::control::truth::establish(&text, &config, Epoch(0))
+        .await
+        .unwrap();
+    let (setup, _workers) = setup(dir.path(), &text, truth);
+    let mut control = Control::start(setup).await.unwrap();
+    let asking = tokio::task::spawn_blocking(move || change(admin));
+    let start = Instant::now();
+    while control.changes.is_empty() {
+        assert!(start.elapsed() < PATIENCE, "the change has not come");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // The loop that would have made it is not run any more.
+    control.step_upgrade(Step::Given(Ok(1)));
+    let outcome = control.end(Outcome::Ended { cut: 0 }).await;
+    assert!(outcome.is_success());
+    let answer = asking.await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+    assert!(
+        answer.contains("another process takes over; ask again"),
+        "{answer}"
+    );
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+}

@@ -270,8 +270,9 @@ impl Control {
     }
 
     fn upgrade_failed(&self, why: &str) {
-        self.stats.upgrade_failures.inc();
         tracing::error!(why, "upgrade failed; this process goes on");
+        // After the reason, so that whoever sees the count finds it in the log.
+        self.stats.upgrade_failures.inc();
     }
 
     /// Opens the store again; until it is open changes are answered with 503.

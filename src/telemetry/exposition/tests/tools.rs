@@ -45,6 +45,130 @@ fn alerts_and_dashboard_ask_for_what_there_is() {
     );
 }
 
+/// What nobody is alarmed by and the dashboard leaves to who asks for it, and why.
+const LEFT_OUT: [(&str, &[&str]); 5] = [
+    (
+        "one line for each backend: the node's own dashboard has them",
+        &[
+            "weir_backend_expected_latency_seconds",
+            "weir_backend_faults_total",
+            "weir_backend_pace_ratio",
+            "weir_backend_received_bytes_total",
+            "weir_backend_sent_bytes_total",
+            "weir_backend_shadow_busy_seconds_total",
+            "weir_backend_shadow_chosen_total",
+            "weir_backend_up",
+            "weir_breaker_backend_state",
+        ],
+    ),
+    (
+        "another that is there says the same, or more",
+        &[
+            "weir_access_log_write_errors_total",
+            "weir_breaker_transitions_total",
+            "weir_core_accepts_total",
+            "weir_core_batch_completions",
+            "weir_core_connections",
+            "weir_epoch_found",
+            "weir_epochs_published_total",
+            "weir_listener_accepts_total",
+            "weir_overload_actions_total",
+            "weir_store_read_failures_total",
+            "weir_store_writes_total",
+            "process_threads",
+            "process_virtual_memory_bytes",
+        ],
+    ),
+    (
+        "bytes on a disk, which who watches the disk knows",
+        &[
+            "weir_access_log_bytes_total",
+            "weir_decision_log_bytes_total",
+        ],
+    ),
+    (
+        "the traffic between nodes, when that is what is looked into",
+        &[
+            "weir_cluster_datagrams_received_total",
+            "weir_cluster_datagrams_sent_total",
+            "weir_cluster_datagrams_unsent_total",
+            "weir_cluster_received_bytes_total",
+            "weir_cluster_sent_bytes_total",
+            "weir_store_registrations_total",
+            "weir_store_watch_events_total",
+            "weir_store_watches_total",
+        ],
+    ),
+    (
+        "how work is dealt out among nodes; neither more nor less is wrong",
+        &["weir_cluster_backends_checked", "weir_cluster_slots"],
+    ),
+];
+
+#[test]
+fn each_metric_is_used_or_left_out_for_a_reason() {
+    let page = page(&world());
+    let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let used: HashSet<String> = names_in(RULES)
+        .into_iter()
+        .chain(names_in(DASHBOARD))
+        .collect();
+    let left_out = || LEFT_OUT.iter().flat_map(|(_, names)| *names);
+    let mut seen = HashSet::new();
+    for family in families {
+        let name = family.split(' ').next().unwrap();
+        let is_left_out = left_out().any(|left| *left == name);
+        assert!(
+            used.contains(name) != is_left_out,
+            "{name} is in an alert or on the dashboard, or else left out for a reason"
+        );
+        seen.insert(name.to_owned());
+    }
+    assert_eq!(left_out().find(|name| !seen.contains(**name)), None);
+}
+
+/// Labels in braces after a name, each with what stands for its value.
+fn asked_of(text: &str) -> Vec<(&str, &str, &str)> {
+    let mut asked = Vec::new();
+    for part in text.split("weir_").skip(1) {
+        let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let (name, rest) = part.split_at(end.unwrap_or(part.len()));
+        let inside = rest
+            .strip_prefix('{')
+            .and_then(|rest| Some(rest.split_once('}')?.0));
+        for matcher in inside.iter().flat_map(|inside| inside.split(',')) {
+            let (label, value) = matcher.split_once('=').expect("a matcher");
+            asked.push((name, label.trim_end_matches('!'), value));
+        }
+    }
+    asked
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_labels_there_are() {
+    let page = page(&world());
+    let mut count = 0;
+    for text in [RULES, DASHBOARD] {
+        for (name, label, value) in asked_of(text) {
+            // What Prometheus adds itself.
+            if ["instance", "job"].contains(&label) {
+                continue;
+            }
+            count += 1;
+            let has = page.lines().any(|line| {
+                let of_name = line
+                    .strip_prefix("weir_")
+                    .and_then(|line| line.strip_prefix(name));
+                of_name.is_some_and(|rest| {
+                    rest.starts_with('{') && rest.contains(&format!("{label}=\""))
+                })
+            });
+            assert!(has, "weir_{name} has no label {label} ({value})");
+        }
+    }
+    assert!(count > 20, "{count} are looked at");
+}
+
 /// `promtool` is of Debian's package prometheus, which `.ci/run` installs; `WEIR_PROMTOOL` names
 /// another.
 #[test]
@@ -75,6 +199,20 @@ fn promtool_understands_the_alerts() {
     assert!(
         checked.status.success() && said.contains("SUCCESS"),
         "{said}"
+    );
+}
+
+/// Figures that alarm, and figures that look alike and do not.
+#[test]
+fn alerts_alarm_when_they_should() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tuning/alerts.test.yml");
+    let tested = promtool().args(["test", "rules", file]).output();
+    let tested = tested.expect("promtool is needed for this test");
+    let said = String::from_utf8_lossy(&tested.stdout);
+    assert!(
+        tested.status.success() && said.contains("SUCCESS"),
+        "{said}{}",
+        String::from_utf8_lossy(&tested.stderr)
     );
 }
 
