@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{Scope, scope, sleep};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::support::{Answer, Nodes, PATIENCE, Proxy, Settings, Upstream, eventually_within};
 
 /// What the backend may have, and a node's own part of it.
@@ -64,9 +66,23 @@ impl Drop for Stop<'_> {
     }
 }
 
-fn held(node: &Proxy) -> f64 {
-    let labels = [("which", "held")];
+fn slots(node: &Proxy, which: &str) -> f64 {
+    let labels = [("which", which)];
     node.metrics().count("weir_cluster_slots", &labels)
+}
+
+fn held(node: &Proxy) -> f64 {
+    slots(node, "held")
+}
+
+/// A node, of which the first three own the slots.
+fn start(nodes: &Nodes, node: usize, upstream: &Upstream) -> Proxy {
+    let settings = Settings::http_to(&[])
+        .workers("2")
+        .member(upstream, &format!("requests_max = {MAX}"))
+        .ejecting_nobody();
+    let section = nodes.section(node) + "\nlimit_owners = [\"n0\", \"n1\", \"n2\"]";
+    settings.section(&section).start()
 }
 
 #[test]
@@ -74,14 +90,7 @@ fn a_backend_never_has_more_than_its_maximum_of_all_nodes_and_slots_go_where_the
     let count = Arc::new(Count::default());
     let upstream = counting(&count);
     let nodes = Nodes::new(4);
-    let start = |node| {
-        let settings = Settings::http_to(&[])
-            .workers("2")
-            .member(&upstream, &format!("requests_max = {MAX}"))
-            .ejecting_nobody();
-        let section = nodes.section(node) + "\nlimit_owners = [\"n0\", \"n1\", \"n2\"]";
-        settings.section(&section).start()
-    };
+    let start = |node| start(&nodes, node, &upstream);
     let mut started: Vec<Proxy> = (0..3).map(start).collect();
     let addresses: Vec<SocketAddr> = started.iter().map(Proxy::address).collect();
     eventually_within(2 * PATIENCE, "all know each other", || {
@@ -117,4 +126,41 @@ fn a_backend_never_has_more_than_its_maximum_of_all_nodes_and_slots_go_where_the
     });
     let most = count.most.load(Ordering::SeqCst);
     assert!((PART + 1..=MAX).contains(&most), "{most} at one time");
+}
+
+#[test]
+fn slots_of_a_node_that_is_gone_are_used_by_others_until_it_is_back() {
+    let count = Arc::new(Count::default());
+    let upstream = counting(&count);
+    let nodes = Nodes::new(3);
+    let mut started: Vec<Proxy> = (0..3).map(|node| start(&nodes, node, &upstream)).collect();
+    eventually_within(2 * PATIENCE, "all know each other", || {
+        started.iter().all(|node| node.nodes("alive") == 2)
+    });
+    started[2].signal(Signal::KILL);
+    let stop = AtomicBool::new(false);
+    scope(|scope| {
+        let _end = Stop(&stop);
+        // Who begins promises nothing for 30 s; then the two that are left agree.
+        let taken = || slots(&started[0], "taken_over");
+        eventually_within(4 * PATIENCE, "half of its part is taken over", || {
+            taken() == PART as f64 / 2.0
+        });
+        assert_eq!(slots(&started[1], "taken_over"), 0.0, "by one");
+        load(scope, started[0].address(), &stop);
+        load(scope, started[1].address(), &stop);
+        // Two parts and a half, which is more than two nodes own.
+        eventually_within(2 * PATIENCE, "it is used", || {
+            count.most.load(Ordering::SeqCst) > 2 * PART
+        });
+        started[2].kill_and_start();
+        load(scope, started[2].address(), &stop);
+        let given_back = || slots(&started[0], "taken_over") == 0.0;
+        eventually_within(2 * PATIENCE, "it is back", given_back);
+        eventually_within(2 * PATIENCE, "all know each other again", || {
+            started.iter().all(|node| node.nodes("alive") == 2)
+        });
+    });
+    let most = count.most.load(Ordering::SeqCst);
+    assert!((2 * PART + 1..=MAX).contains(&most), "{most} at one time");
 }

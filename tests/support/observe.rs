@@ -1,5 +1,6 @@
 //! A process seen from outside, through /proc.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 /// State letter of a process; none if it is gone.
@@ -11,6 +12,31 @@ pub fn state(pid: u32) -> Option<char> {
 /// Open descriptors.
 pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// Sockets of this machine that listen, by what the kernel numbers them with.
+pub fn listening() -> BTreeSet<String> {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let words = table.lines().map(|line| line.split_whitespace());
+    let numbers = words.filter_map(|mut words| {
+        let is_listening = words.nth(3) == Some("0A");
+        words.nth(5).filter(|_| is_listening).map(str::to_owned)
+    });
+    numbers.collect()
+}
+
+/// Those of them that a process has.
+pub fn listening_of(pid: u32) -> BTreeSet<String> {
+    let opened = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
+    let names = opened.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let numbers = names.filter_map(|name| {
+        let inside = name.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+        Some(inside.to_owned())
+    });
+    let numbers: BTreeSet<String> = numbers.collect();
+    &numbers & &listening()
 }
 
 /// Resident memory in bytes.

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::message::Message;
 use super::metrics::Metrics;
 use super::peer::Peer;
-use super::{Client, PATIENCE, Settings, Wire, eventually, port};
+use super::{Client, PATIENCE, Settings, Wire, eventually, observe, port};
 
 /// A running proxy.
 pub struct Proxy {
@@ -71,11 +71,16 @@ fn spawn(command: &mut Command, directory: &Path) -> Child {
 }
 
 impl Proxy {
-    /// Kills it and starts it again by the file and the store it left.
+    /// Kills it and starts it again by the file and the store it left. The kernel may take its
+    /// sockets down only after it is gone: until then it gives them connections.
     #[track_caller]
     pub fn kill_and_start(&mut self) {
+        let sockets = observe::listening_of(self.child.id());
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        eventually("its sockets are gone", || {
+            observe::listening().is_disjoint(&sockets)
+        });
         let mut command = self.peer.command(self.directory.path());
         self.child = spawn(&mut command, self.directory.path());
         self.wait_until_ready();
@@ -115,7 +120,7 @@ impl Proxy {
 
     #[track_caller]
     fn assert_running(&self) {
-        let state = super::observe::state(self.pid());
+        let state = observe::state(self.pid());
         assert!(
             !matches!(state, None | Some('Z')),
             "the proxy ended: {}",

@@ -50,6 +50,7 @@ impl Cluster {
                     ("owned", sums.owned),
                     ("lent", sums.lent),
                     ("held", sums.held),
+                    ("taken_over", sums.taken_over),
                 ]
             }),
             stats: &self.stats,

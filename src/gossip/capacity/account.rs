@@ -16,6 +16,9 @@ const LENT_MAX: usize = 4 * NODES_MAX;
 pub(super) struct Account {
     max: u32,
     part: u32,
+    /// Of the part, what this node has whatever happens. The rest is loose: it is lent from, and
+    /// used by one node at a time that most owners vouch for.
+    kept: u32,
     /// By borrower and its life: an earlier life may still have what it had.
     lent: BTreeMap<(Arc<str>, u64), Lent>,
     held: BTreeMap<Arc<str>, Held>,
@@ -55,8 +58,8 @@ pub(super) struct Asked {
 /// The moment something is done in, and to what.
 pub(super) struct Own<'a> {
     pub(super) key: u64,
-    /// Nothing may be lent of which it does not know.
-    pub(super) settled: bool,
+    /// The loose halves of owners, this one or others, that this node may use and lend from now.
+    pub(super) loose: u32,
     pub(super) now: Moment,
     pub(super) slots: &'a mut dyn Slots,
 }
@@ -65,15 +68,19 @@ impl Account {
     pub(super) fn adopt(&mut self, max: u32, part: u32) {
         self.max = max;
         self.part = part;
+        self.kept = part - part / 2;
     }
 
-    /// What may be under way here.
-    pub(super) fn limit(&self, settled: bool) -> u32 {
-        let own = match settled {
-            true => self.part,
-            false => self.part - self.part / 2,
-        };
-        let own = own.saturating_sub(self.lent());
+    pub(super) fn max(&self) -> u32 {
+        self.max
+    }
+
+    /// What may be under way here, with so many loose slots.
+    pub(super) fn limit(&self, loose: u32) -> u32 {
+        let lent = self.lent();
+        // A smaller maximum may leave more lent than there is to lend.
+        let beyond = lent.saturating_sub(loose.max(self.part / 2));
+        let own = self.kept.saturating_sub(beyond) + loose.saturating_sub(lent);
         let held = self.held() - self.owed();
         own.saturating_add(held).min(self.max)
     }
@@ -83,6 +90,7 @@ impl Account {
             owned: u64::from(self.part),
             lent: u64::from(self.lent()),
             held: u64::from(self.held()),
+            taken_over: 0,
         }
     }
 
@@ -104,12 +112,14 @@ impl Account {
         let amount = amount + given;
         self.note_lent(&id, asked.number, amount, own.now);
         self.set(own);
-        // An owner that is short calls back a quarter with each answer.
-        let recalled = match self.short && given == 0 {
+        // An owner that is short calls back a quarter with each answer, and what it may not lend
+        // any more at once.
+        let wanted = match self.short && given == 0 {
             true => amount.div_ceil(4),
             false => 0,
         };
-        Some(amount - recalled)
+        let beyond = self.lent().saturating_sub(own.loose);
+        Some(amount - wanted.max(beyond).min(amount))
     }
 
     fn note_lent(&mut self, id: &(Arc<str>, u64), number: u64, amount: u32, now: Moment) {
@@ -123,16 +133,13 @@ impl Account {
 
     /// Takes up to `want` slots out of use here, to be lent.
     fn spare(&mut self, want: u32, own: &mut Own<'_>) -> u32 {
-        if !own.settled || self.short {
+        if self.short {
             return 0;
         }
-        let limit = self.limit(true);
-        let room = (self.part / 2).saturating_sub(self.lent());
+        let limit = self.limit(own.loose);
+        let room = own.loose.saturating_sub(self.lent());
         let unused = limit.saturating_sub(self.need + 1);
-        let give = want
-            .min(room)
-            .min(unused)
-            .min(self.part.saturating_sub(self.lent()));
+        let give = want.min(room).min(unused);
         if give == 0 {
             return 0;
         }
@@ -160,7 +167,7 @@ impl Account {
 
     /// Gives back what lenders want back, as far as nothing is under way on it.
     fn pay(&mut self, own: &mut Own<'_>) {
-        let limit = self.limit(own.settled);
+        let limit = self.limit(own.loose);
         let lowered = own.slots.lower(own.key, limit);
         let mut free = self.owed().saturating_sub(lowered.saturating_sub(limit));
         for held in self.held.values_mut() {
@@ -193,7 +200,7 @@ impl Account {
         let taken = own.slots.taken(own.key);
         self.short = own.slots.was_short(own.key);
         self.need = taken.max(self.need - self.need.div_ceil(8).min(self.need));
-        let limit = self.limit(own.settled);
+        let limit = self.limit(own.loose);
         let reserve = (self.max / 16).max(1);
         let surplus = limit.saturating_sub(self.need.saturating_add(2 * reserve));
         if !self.short && surplus > 0 {
@@ -244,7 +251,7 @@ impl Account {
     /// Stops using up to `amount` slots of others, as far as nothing is under way on them.
     fn give_back(&mut self, amount: u32, own: &mut Own<'_>) {
         let amount = amount.min(self.held() - self.owed());
-        let limit = self.limit(own.settled);
+        let limit = self.limit(own.loose);
         let lowered = own.slots.lower(own.key, limit.saturating_sub(amount));
         let mut freed = limit.saturating_sub(lowered).min(amount);
         for held in self.held.values_mut() {
@@ -259,7 +266,7 @@ impl Account {
     }
 
     fn set(&self, own: &mut Own<'_>) {
-        own.slots.set(own.key, self.limit(own.settled));
+        own.slots.set(own.key, self.limit(own.loose));
     }
 
     fn lent(&self) -> u32 {

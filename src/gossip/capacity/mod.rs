@@ -12,15 +12,18 @@
 //! asking anew with less; only the grant of the newest question counts.
 //!
 //! An owner lends at most half, and what it might have lent in an earlier life it leaves alone for
-//! [`RECLAIM_AFTER`]. The part of an owner that is dead waits for it: whether it is dead or cut off
-//! nobody can know. Requests that began on a loan outlive it if they take longer than the two
-//! times are apart; that is the one way above the maximum, and only where nodes are cut off.
+//! [`RECLAIM_AFTER`]. That half is loose: where there are three owners or more it is used by who
+//! most of them vouch for, which is the owner while it is there, and another one when it is gone
+//! ([`trust`]). The other half waits for its owner: whether that is dead or cut off nobody can
+//! know. Requests that began on a loan or a claim outlive it if they take longer than the two times
+//! are apart; that is the one way above the maximum, and only where nodes are cut off.
 
 mod account;
 #[cfg(test)]
 pub(crate) mod counted;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod words;
 
 use std::collections::BTreeMap;
@@ -30,6 +33,7 @@ use std::time::Duration;
 use super::Moment;
 use super::member::Member;
 use account::Account;
+use trust::Trust;
 pub use words::{Word, Words};
 
 /// How long a borrower uses a loan after it has asked for it.
@@ -37,6 +41,12 @@ pub const HOLD_FOR: Duration = Duration::from_secs(4);
 
 /// How long a lender waits for a loan after it has granted it.
 pub const RECLAIM_AFTER: Duration = Duration::from_secs(20);
+
+/// For so long who has vouched for one node vouches for no other one.
+pub const PROMISED_FOR: Duration = Duration::from_secs(30);
+
+/// Of fewer owners none can ever be outvoted, so none asks.
+const TRUST_LEAST: u32 = 3;
 
 /// How often a borrower asks for what it has.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
@@ -49,6 +59,9 @@ pub const SHARED_MAX: usize = 4096;
 
 /// A borrower and a lender must not disagree although one clock runs faster than the other.
 const _: () = assert!(RECLAIM_AFTER.as_millis() >= 4 * HOLD_FOR.as_millis());
+
+/// A claim ends and then a loan that began in its last moment, as far from the promise.
+const _: () = assert!(PROMISED_FOR.as_millis() >= RECLAIM_AFTER.as_millis() + HOLD_FOR.as_millis());
 
 /// The owners of parts, and which of them this node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,12 +96,17 @@ pub struct Sums {
     pub lent: u64,
     /// Of others, held here.
     pub held: u64,
+    /// Of owners that are gone, used here meanwhile.
+    pub taken_over: u64,
 }
 
 /// The slots of one node.
 pub struct Capacity {
     owners: Owners,
     begun: Moment,
+    trust: Trust,
+    /// Slots of owners that are gone, as it was when it was last looked.
+    taken_over: u64,
     accounts: BTreeMap<u64, Account>,
     number: u64,
     output: BTreeMap<Arc<str>, Vec<Word>>,
@@ -111,10 +129,21 @@ impl Owners {
 
     /// This node's own part of a maximum.
     fn part(&self, max: u32) -> u32 {
-        match self.mine {
-            Some(mine) => max / self.count + u32::from(mine < max % self.count),
-            None => 0,
-        }
+        self.mine.map_or(0, |mine| self.part_of(mine, max))
+    }
+
+    fn part_of(&self, owner: u32, max: u32) -> u32 {
+        max / self.count + u32::from(owner < max % self.count)
+    }
+
+    /// What the loose halves of these owners come to.
+    fn loose(&self, halves: &[u32], max: u32) -> u32 {
+        let each = halves.iter().map(|owner| self.part_of(*owner, max) / 2);
+        each.sum()
+    }
+
+    fn number_of(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|owner| **owner == *name)
     }
 }
 
@@ -123,8 +152,10 @@ impl Capacity {
     #[must_use]
     pub fn new(owners: Owners, now: Moment) -> Capacity {
         Capacity {
+            trust: Trust::new(&owners, now),
             owners,
             begun: now,
+            taken_over: 0,
             accounts: BTreeMap::new(),
             number: 0,
             output: BTreeMap::new(),
@@ -139,15 +170,15 @@ impl Capacity {
             let account = self.accounts.entry(*key).or_default();
             account.adopt(*max, part);
         }
-        let settled = self.is_settled(now);
+        let halves = self.halves(now);
         for (key, account) in &self.accounts {
-            slots.set(*key, account.limit(settled));
+            let loose = self.owners.loose(&halves, account.max());
+            slots.set(*key, account.limit(loose));
         }
     }
 
     /// Takes in what another node has said.
     pub fn handle(&mut self, from: &Member, words: Words, now: Moment, slots: &mut dyn Slots) {
-        let settled = self.is_settled(now);
         for word in words.0 {
             match word {
                 Word::Ask {
@@ -156,30 +187,21 @@ impl Capacity {
                     holding,
                     want,
                 } => {
-                    let Some(account) = self.accounts.get_mut(&key) else {
-                        continue;
-                    };
                     let asked = account::Asked {
                         number,
                         holding,
                         want,
                     };
-                    let mut own = account::Own {
-                        key,
-                        settled,
-                        now,
-                        slots,
-                    };
-                    if let Some(amount) = account.asked(from, asked, &mut own) {
+                    let answer = self.with(key, now, slots, |account, own| {
+                        account.asked(from, asked, own)
+                    });
+                    if let Some(amount) = answer.flatten() {
                         let grant = Word::Grant {
                             key,
                             number,
                             amount,
                         };
-                        self.output
-                            .entry(Arc::clone(&from.name))
-                            .or_default()
-                            .push(grant);
+                        self.say(&from.name, grant);
                     }
                 }
                 Word::Grant {
@@ -187,30 +209,58 @@ impl Capacity {
                     number,
                     amount,
                 } => {
-                    if let Some(account) = self.accounts.get_mut(&key) {
-                        let mut own = account::Own {
-                            key,
-                            settled,
-                            now,
-                            slots,
-                        };
-                        account.granted(&from.name, number, amount, &mut own);
+                    self.with(key, now, slots, |account, own| {
+                        account.granted(&from.name, number, amount, own);
+                    });
+                }
+                Word::Claim { key, number } => {
+                    let known = self.owners.number_of(&from.name).is_some();
+                    if known && self.trust.asked(&from.name, key, now) {
+                        self.say(&from.name, Word::Promise { key, number });
                     }
+                }
+                Word::Promise { key, number } => {
+                    let from = self.owners.number_of(&from.name);
+                    self.trust.promised(from, key, number);
                 }
             }
         }
     }
 
+    /// Does something to one account.
+    fn with<T>(
+        &mut self,
+        key: u64,
+        now: Moment,
+        slots: &mut dyn Slots,
+        does: impl FnOnce(&mut Account, &mut account::Own<'_>) -> T,
+    ) -> Option<T> {
+        let halves = self.halves(now);
+        let account = self.accounts.get_mut(&key)?;
+        let mut own = account::Own {
+            key,
+            loose: self.owners.loose(&halves, account.max()),
+            now,
+            slots,
+        };
+        Some(does(account, &mut own))
+    }
+
+    fn say(&mut self, to: &Arc<str>, word: Word) {
+        self.output.entry(Arc::clone(to)).or_default().push(word);
+    }
+
     /// Looks at what is needed: asks, gives back, and lets go of loans that have ended. `there`
     /// are the other nodes that can be asked.
     pub fn step(&mut self, there: &[Arc<str>], now: Moment, slots: &mut dyn Slots) {
-        let settled = self.is_settled(now);
         let lenders = there.iter().filter(|name| self.owners.names.contains(name));
         let lenders: Vec<Arc<str>> = lenders.cloned().collect();
+        self.claim(&lenders, now);
+        let halves = self.halves(now);
         for (key, account) in &mut self.accounts {
             let mut own = account::Own {
                 key: *key,
-                settled,
+                loose: self.owners.loose(&halves, account.max()),
                 now,
                 slots,
             };
@@ -226,6 +276,41 @@ impl Capacity {
                 self.output.entry(lender).or_default().push(ask);
             }
         }
+        self.taken_over = self.sum_taken_over(&halves);
+    }
+
+    /// Asks the other owners for the halves that are this node's to use.
+    fn claim(&mut self, others: &[Arc<str>], now: Moment) {
+        if self.owners.count < TRUST_LEAST {
+            return;
+        }
+        let settled = self.is_settled(now);
+        let number = &mut self.number;
+        let questions = self.trust.step(&self.owners, others, settled, number, now);
+        for (key, number) in questions {
+            for other in others {
+                self.say(other, Word::Claim { key, number });
+            }
+        }
+    }
+
+    /// The owners whose loose halves this node may use.
+    fn halves(&self, now: Moment) -> Vec<u32> {
+        if self.owners.count >= TRUST_LEAST {
+            return self.trust.holds(now);
+        }
+        let mine = self.owners.mine.filter(|_| self.is_settled(now));
+        mine.into_iter().collect()
+    }
+
+    fn sum_taken_over(&self, halves: &[u32]) -> u64 {
+        let others = halves.iter().copied();
+        let others: Vec<u32> = others
+            .filter(|half| Some(*half) != self.owners.mine)
+            .collect();
+        let accounts = self.accounts.values();
+        let each = accounts.map(|account| self.owners.loose(&others, account.max()));
+        each.map(u64::from).sum()
     }
 
     /// What is to be said to another node, as the body of one datagram.
@@ -248,12 +333,14 @@ impl Capacity {
             owned: sums.owned + one.owned,
             lent: sums.lent + one.lent,
             held: sums.held + one.held,
+            taken_over: self.taken_over,
         })
     }
 
     /// That what it holds is sound.
     pub fn check(&self) {
         assert!(self.accounts.len() <= SHARED_MAX);
+        self.trust.check();
         self.accounts.values().for_each(Account::check);
     }
 

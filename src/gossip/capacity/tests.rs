@@ -23,6 +23,9 @@ const CALM: Weather = Weather {
 /// Requests last at most this, so that none outlives a loan by what lies between the two times.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// When nodes that begin together have all that is theirs: promises are made, and have come.
+const READY_AFTER: Duration = Duration::from_secs(PROMISED_FOR.as_secs() + 2);
+
 struct Node {
     capacity: Capacity,
     backend: Backend,
@@ -38,6 +41,8 @@ struct World {
     nodes: Vec<Option<Node>>,
     now: Moment,
     network: Network<(Member, Vec<u8>)>,
+    /// Nodes that are there and that others take for gone, a bit for each.
+    missed: u64,
     refused: u64,
 }
 
@@ -51,6 +56,7 @@ impl World {
             nodes: (0..count).map(|_| None).collect(),
             now: Duration::ZERO,
             network: Network::new(count, CALM),
+            missed: 0,
             refused: 0,
         };
         for node in 0..count {
@@ -106,6 +112,7 @@ impl World {
         let now = self.now;
         let lasts = Duration::from_millis(self.draw(LONGEST.as_millis() as u64));
         let short = Duration::from_millis(20 + self.draw(200));
+        let there = self.seen_by(index);
         let Some(node) = &mut self.nodes[index] else {
             return;
         };
@@ -119,11 +126,6 @@ impl World {
                 self.refused += 1;
             }
         }
-        let there: Vec<Arc<str>> = names
-            .iter()
-            .filter(|name| **name != node.member.name)
-            .cloned()
-            .collect();
         node.capacity.step(&there, now, &mut node.backend);
         node.capacity.check();
         let mut said = Vec::new();
@@ -137,6 +139,16 @@ impl World {
             self.network
                 .send(&mut self.chance, (index, to), message, now);
         }
+    }
+
+    /// Who is there, as one of them sees it.
+    fn seen_by(&self, index: usize) -> Vec<Arc<str>> {
+        let is_there = |other: &usize| {
+            let alive = self.nodes[*other].is_some() && self.missed >> other & 1 == 0;
+            alive && *other != index && self.network.are_together(index, *other)
+        };
+        let there = (0..self.nodes.len()).filter(is_there);
+        there.map(|other| Arc::clone(&self.owners[other])).collect()
     }
 
     fn count(&self) {
@@ -182,7 +194,7 @@ fn what_one_needs_and_others_do_not_moves_and_comes_back() {
         30,
         "half at first"
     );
-    world.run(RECLAIM_AFTER);
+    world.run(READY_AFTER);
     assert_eq!(
         (0..3).map(|node| world.limit(node)).collect::<Vec<_>>(),
         [20; 3]
@@ -214,26 +226,82 @@ fn a_lender_that_is_short_gets_back_what_is_its_own() {
 
 #[test]
 fn there_are_never_more_than_the_maximum_whatever_happens() {
-    let (moved, seeds) = (Cell::new(0), Cell::new(0));
+    let (all, seeds) = (Cell::new(Seen::default()), Cell::new(0));
     for_seeds("gossip::capacity", 24, |seed| {
-        moved.set(moved.get() + storm(seed));
+        let (one, before) = (storm(seed), all.get());
+        all.set(Seen {
+            borrowed: before.borrowed + one.borrowed,
+            taken_over: before.taken_over + one.taken_over,
+        });
         seeds.set(seeds.get() + 1);
     });
-    let (moved, seeds) = (moved.get(), seeds.get());
-    assert!(
-        moved > 5 * seeds,
-        "slots moved: {moved} times in {seeds} seeds"
+    let (
+        Seen {
+            borrowed,
+            taken_over,
+        },
+        seeds,
+    ) = (all.get(), seeds.get());
+    eprintln!("more than the own part {borrowed} times, a dead one's {taken_over} times");
+    assert!(borrowed > 5 * seeds, "{borrowed} in {seeds} seeds");
+    assert!(taken_over > seeds, "{taken_over} in {seeds} seeds");
+}
+
+#[test]
+fn half_of_the_part_of_one_that_is_gone_is_used_by_another_until_it_is_back() {
+    let mut world = World::new(3, 60, 5);
+    world.run(READY_AFTER);
+    world.nodes[2] = None;
+    let limits = |world: &World| [world.limit(0), world.limit(1)];
+    world.run(PROMISED_FOR - Duration::from_secs(2));
+    assert_eq!(limits(&world), [20, 20], "it may only be cut off");
+    world.run(Duration::from_secs(4));
+    assert_eq!(limits(&world), [30, 20], "and is not");
+    // What was taken over is lent like what is owned.
+    world.demand(1, 20);
+    world.run(Duration::from_secs(10));
+    assert!(world.limit(1) >= 36, "{}", world.limit(1));
+    world.demand(1, 0);
+    world.start(2, 2);
+    world.run(Duration::from_secs(1));
+    assert!(world.limit(0) <= 20 && world.limit(2) == 10);
+    world.run(READY_AFTER + RECLAIM_AFTER);
+    assert_eq!((0..3).map(|node| world.limit(node)).sum::<u32>(), 60);
+    assert_eq!(world.limit(2), 20);
+}
+
+#[test]
+fn who_is_cut_off_from_most_keeps_half_and_the_others_have_the_rest() {
+    let mut world = World::new(3, 60, 7);
+    world.run(READY_AFTER);
+    world.network.part(vec![0, 0, 1]);
+    world.run(HOLD_FOR + RENEW_EVERY);
+    assert_eq!(world.limit(2), 10);
+    assert_eq!(world.limit(0), 20, "not yet");
+    world.run(PROMISED_FOR);
+    assert_eq!((0..3).map(|node| world.limit(node)).sum::<u32>(), 60);
+    world.network.heal();
+    world.run(READY_AFTER);
+    assert_eq!(
+        (0..3).map(|node| world.limit(node)).collect::<Vec<_>>(),
+        [20; 3]
     );
 }
 
-/// Five minutes of everything: one node is busy at a time, so that slots move, and then another.
-/// Answers how often a node was seen to have more than its own part.
-fn storm(seed: u64) -> usize {
+/// How often a node was seen to have more than its own part, and what was a dead one's.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    borrowed: usize,
+    taken_over: usize,
+}
+
+/// Eight minutes of everything: one node is busy at a time, so that slots move, and then another.
+fn storm(seed: u64) -> Seen {
     let count = 2 + seed as usize % 4;
     let mut world = World::new(count, 7 + 13 * (seed as u32 % 5), seed);
     let mut generation = 1;
-    world.run(RECLAIM_AFTER);
-    let mut borrowed = 0;
+    world.run(READY_AFTER);
+    let mut seen = Seen::default();
     for _ in 0..100 {
         match world.draw(12) {
             0 => world.network.weather.lost_percent = world.draw(60),
@@ -244,7 +312,7 @@ fn storm(seed: u64) -> usize {
             }
             4..7 => {
                 world.network.heal();
-                world.network.weather = CALM;
+                (world.network.weather, world.missed) = (CALM, 0);
             }
             7 => {
                 let node = world.draw(count as u64) as usize;
@@ -254,6 +322,7 @@ fn storm(seed: u64) -> usize {
                     false => world.start(node, generation),
                 }
             }
+            8 => world.missed = world.draw(1 << count),
             _ => {}
         }
         let busy = world.draw(count as u64) as usize;
@@ -261,12 +330,17 @@ fn storm(seed: u64) -> usize {
             let demand = if node == busy { 30 } else { world.draw(2) };
             world.demand(node, demand);
         }
-        let time = Duration::from_millis(500 + world.draw(5000));
+        // Now and then so long that what was promised ends.
+        let long = PROMISED_FOR.as_millis() as u64 * u64::from(world.draw(16) == 0);
+        let time = Duration::from_millis(500 + world.draw(5000) + long);
         world.run(time);
         let part = world.max.div_ceil(count as u32);
         let more = |node: &usize| world.nodes[*node].is_some() && world.limit(*node) > part;
-        borrowed += (0..count).filter(more).count();
+        seen.borrowed += (0..count).filter(more).count();
+        let lives = world.nodes.iter().flatten();
+        let taken = lives.filter(|node| node.capacity.sums().taken_over > 0);
+        seen.taken_over += taken.count();
     }
     assert!(world.refused > 0, "there was more demand than there may be");
-    borrowed
+    seen
 }

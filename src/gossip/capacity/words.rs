@@ -28,6 +28,20 @@ pub enum Word {
         /// So many.
         amount: u32,
     },
+    /// The sender asks to be the only one who uses the loose half of an owner's part.
+    Claim {
+        /// Of which owner.
+        key: u64,
+        /// Of the question.
+        number: u64,
+    },
+    /// The receiver says yes to nobody else for a while.
+    Promise {
+        /// Of which owner.
+        key: u64,
+        /// Of the question.
+        number: u64,
+    },
 }
 
 /// Several of them.
@@ -41,6 +55,8 @@ impl Words {
             let (kind, key, number) = match word {
                 Word::Ask { key, number, .. } => (0, key, number),
                 Word::Grant { key, number, .. } => (1, key, number),
+                Word::Claim { key, number } => (2, key, number),
+                Word::Promise { key, number } => (3, key, number),
             };
             to.push(kind);
             to.extend_from_slice(&key.to_be_bytes());
@@ -51,6 +67,7 @@ impl Words {
                     to.extend_from_slice(&want.to_be_bytes());
                 }
                 Word::Grant { amount, .. } => to.extend_from_slice(&amount.to_be_bytes()),
+                Word::Claim { .. } | Word::Promise { .. } => {}
             }
         }
         to
@@ -75,6 +92,8 @@ impl Words {
                     number,
                     amount: from.u32()?,
                 },
+                2 => Word::Claim { key, number },
+                3 => Word::Promise { key, number },
                 _ => return Err(Malformed),
             });
         }

@@ -12,7 +12,7 @@ pub struct ClusterFacts<'a> {
     /// Nodes that are there with this one's revision and another configuration.
     pub differing: u64,
     /// Slots of limits that nodes share: the node's own, of those lent, and held of others.
-    pub slots: Option<[(&'static str, u64); 3]>,
+    pub slots: Option<[(&'static str, u64); 4]>,
     /// Backends this node checks.
     pub checked: u64,
     /// Of how many backends each observer finds something else than the others, for long.
@@ -113,11 +113,11 @@ fn contradicting(page: &mut Page, nodes: &[(String, u64)]) {
     }
 }
 
-fn slots(page: &mut Page, slots: [(&'static str, u64); 3]) {
+fn slots(page: &mut Page, slots: [(&'static str, u64); 4]) {
     page.family(
         "weir_cluster_slots",
         Kind::Gauge,
-        "Slots of requests_max that nodes share: owned, of those lent, and held of others.",
+        "Slots of requests_max nodes share: owned, of those lent, held of others, taken over.",
     );
     for (which, count) in slots {
         page.sample_by("", "which", which, count);

@@ -147,7 +147,7 @@ fn page_of(world: &World, detail: Detail, dialect: Dialect) -> String {
             differing: 0,
             checked: 3,
             contradicting: vec![("n2".to_owned(), 1)],
-            slots: Some([("owned", 4), ("lent", 1), ("held", 0)]),
+            slots: Some([("owned", 4), ("lent", 1), ("held", 0), ("taken_over", 0)]),
             stats: &world.cluster,
         }),
         listeners: vec![ListenerFacts {
