@@ -20,7 +20,7 @@ pub struct Size {
     /// Within which a backend that failed must be out because of traffic. A busy machine is late
     /// with everything, and at few requests a second it takes a while until there are three.
     pub noticed: Duration,
-    /// What the machine may be late with a check; at full size what is promised holds to the letter.
+    /// What the machine may be late with a check; at full size a promise holds to the letter.
     pub late_check: Duration,
     /// What the machine may be late with anything else.
     pub late: Duration,

@@ -9,7 +9,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::tool::run;
-use crate::support::{Answer, Api, Ending, Proxy, Settings, Upstream, eventually, from_env};
+use crate::support::{
+    Answer, Api, Ending, PATIENCE, Proxy, Settings, Upstream, eventually, eventually_within,
+    from_env,
+};
 use crate::upgrade::load::Load;
 
 /// A backend that takes up to 12 ms, now and then 40.
@@ -45,11 +48,16 @@ fn change(api: &Api, stop: &AtomicBool) {
                 json!({"policy": policies[number % 3]}),
             ),
             api.ask("POST", &format!("{backend}/drain"), None),
-            api.ask("POST", &format!("{backend}/ready"), None),
         ];
         for reply in replies {
             assert!([200, 201, 503].contains(&reply.status()), "{reply:?}");
         }
+        // Until it is accepted: nobody would be left when the other one drains.
+        eventually_within(5 * PATIENCE, "it is ready again", || {
+            let reply = api.ask("POST", &format!("{backend}/ready"), None);
+            assert!([200, 503].contains(&reply.status()), "{reply:?}");
+            reply.status() == 200
+        });
         sleep(Duration::from_millis(20));
     }
 }

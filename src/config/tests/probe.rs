@@ -96,7 +96,8 @@ fn mistakes_are_named() {
     );
     check_error(
         "jitter_percent = 51\n",
-        "9:18: group[app].check.jitter_percent: 51 is out of range; fix: write a value from 0 to 50",
+        "9:18: group[app].check.jitter_percent: 51 is out of range; fix: write a value from 0 to \
+         50",
     );
     check_error(
         "interval = \"1s\"\ninterval_fast = \"2s\"\n",

@@ -167,8 +167,14 @@ fn the_jitter_is_what_is_asked_for() {
         });
         let (least, most) = (waits.clone().min().unwrap(), waits.max().unwrap());
         let shortest = pace.interval * (100 - jitter_percent) / 100;
-        assert!(least >= shortest && least < shortest + MILLI * 10, "{least:?}");
-        assert!(most <= pace.interval && most > pace.interval - MILLI * 10, "{most:?}");
+        assert!(
+            least >= shortest && least < shortest + MILLI * 10,
+            "{least:?}"
+        );
+        assert!(
+            most <= pace.interval && most > pace.interval - MILLI * 10,
+            "{most:?}"
+        );
     }
 }
 
