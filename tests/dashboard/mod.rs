@@ -128,5 +128,5 @@ fn nodes_of_a_cluster_are_shown_with_the_epoch_of_each_core() {
         said.push('\n');
     }
     assert!(child.wait().unwrap().success(), "{said}");
-    assert_eq!(steps(&said), 5, "{said}");
+    assert_eq!(steps(&said), 6, "{said}");
 }
