@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
+use crate::base::fault::Fault;
+use crate::base::id::CoreId;
 use crate::routing::sources::Sources;
 use crate::routing::table::Backend;
 use crate::runtime::net;
@@ -33,5 +35,18 @@ pub(super) fn connect(
     match sources.count(is_v4) {
         0 => net::connect(&backend.address, None),
         _ => Err(Errno::ADDRNOTAVAIL),
+    }
+}
+
+/// Counts that this node could not open a connection to `backend`, which is no fault of that one.
+///
+/// # Errors
+/// What was lacking is needed for every other, too: ports are of each, the rest is of all.
+pub(super) fn note_lack(backend: &Backend, core: CoreId, error: Errno) -> Result<(), Fault> {
+    tracing::debug!(%error, backend = %backend.id, "not connected");
+    backend.stats.of(core).connect_failures.inc();
+    match error {
+        Errno::ADDRNOTAVAIL => Ok(()),
+        _ => Err(Fault::Overload),
     }
 }

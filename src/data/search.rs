@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId};
-use crate::data::connect::connect;
+use crate::data::connect::{connect, note_lack};
 use crate::data::overload::is_own_lack;
 use crate::data::relay::RelayDown;
 use crate::data::worker::Now;
@@ -92,7 +92,11 @@ impl RelayDown {
                     });
                 }
                 Err(error) if is_own_lack(error) => {
-                    means.note_lack(backend, trial, error)?;
+                    if trial {
+                        backend.standing.give_back_trial();
+                    }
+                    means.lack = Some(error);
+                    note_lack(backend, means.core, error)?;
                 }
                 Err(error) => {
                     stats.connect_failures.inc();
@@ -142,22 +146,6 @@ fn permits_at(group: &Group, backend: &Backend) -> Option<[Option<Permit>; 3]> {
 }
 
 impl Means<'_> {
-    /// This node could not open a connection to a backend, which is no fault of that one.
-    ///
-    /// # Errors
-    /// What was lacking is needed for every other, too: ports are of each, the rest is of all.
-    fn note_lack(&mut self, backend: &Backend, trial: bool, error: Errno) -> Result<(), Fault> {
-        backend.stats.of(self.core).connect_failures.inc();
-        if trial {
-            backend.standing.give_back_trial();
-        }
-        self.lack = Some(error);
-        match error {
-            Errno::ADDRNOTAVAIL => Ok(()),
-            _ => Err(Fault::Overload),
-        }
-    }
-
     fn affords_retry(&mut self, group: &Group) -> bool {
         self.budget.take(self.now.second(), group.retry.allowance)
     }

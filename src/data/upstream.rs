@@ -12,7 +12,7 @@ use crate::base::id::{BackendIndex, BackendSlot};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::conn::{Conn, NEVER, Role};
-use crate::data::connect::connect;
+use crate::data::connect::{connect, note_lack};
 use crate::data::health::fault_of;
 use crate::data::overload::is_own_lack;
 use crate::data::place::Affinity;
@@ -103,6 +103,12 @@ impl Search {
         if std::mem::take(&mut self.trial) {
             backend.standing.give_back_trial();
         }
+    }
+
+    /// Does without all it has taken at `backend`.
+    fn give_back(&mut self, backend: &Backend) {
+        self.drop_trial(backend);
+        self.permit = None;
     }
 }
 
@@ -209,10 +215,8 @@ impl<D: Driver> Worker<D> {
             let backend = &group.backends[index.index()];
             passed.insert(index);
             let fresh = matches!(search.again, Some(Again::Fresh(_)));
-            let Some(trial) = (match fresh {
-                true => Some(false),
-                false => group.may_enter(backend),
-            }) else {
+            let may = fresh.then_some(false);
+            let Some(trial) = may.or_else(|| group.may_enter(backend)) else {
                 continue;
             };
             search.trial |= trial;
@@ -241,7 +245,8 @@ impl<D: Driver> Worker<D> {
                 Ok(upstream) => return Ok((upstream, index)),
                 Err(error) if is_own_lack(error) => {
                     lacking = true;
-                    self.note_lack(backend, search, error)?;
+                    search.give_back(backend);
+                    note_lack(backend, self.core, error).inspect_err(|_| self.ran_out(error))?;
                 }
                 Err(error) => {
                     tracing::debug!(%error, backend = %backend.id, "connect failed");
@@ -254,27 +259,6 @@ impl<D: Driver> Worker<D> {
                 }
             }
         }
-    }
-
-    /// This node could not open a connection to `backend`, which is no fault of that one.
-    ///
-    /// # Errors
-    /// What was lacking is needed for every other, too: ports are of each, the rest is of all.
-    fn note_lack(
-        &mut self,
-        backend: &Backend,
-        search: &mut Search,
-        error: Errno,
-    ) -> Result<(), Fault> {
-        tracing::debug!(%error, backend = %backend.id, "not connected");
-        backend.stats.of(self.core).connect_failures.inc();
-        search.drop_trial(backend);
-        search.permit = None;
-        if error == Errno::ADDRNOTAVAIL {
-            return Ok(());
-        }
-        self.ran_out(error);
-        Err(Fault::Overload)
     }
 
     pub(super) fn connect_upstream(

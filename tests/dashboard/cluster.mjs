@@ -45,6 +45,18 @@ await step("all nodes are there, each with the epoch of each core", async () => 
   assert.equal(await page.locator("#cluster .trouble").count(), 0);
 });
 
+await step("any node tells the past of each", async () => {
+  const node = page.locator("#history select[name=node]");
+  assert.deepEqual(await node.locator("option").allTextContents(), ["this one", "n1", "n2"]);
+  const drawn = () => page.locator("#history path.series").first().getAttribute("d");
+  await eventually("what this one was like", async () => (await drawn())?.includes("L"));
+  const asked = page.waitForResponse((response) => response.url().includes("/v1/monitor?node=n1"));
+  await node.selectOption("n1");
+  const { nodes: told, backends } = await (await asked).json();
+  assert.deepEqual([told.map((each) => each.node), backends], [["n1"], []]);
+  await eventually("what the other was like", async () => (await drawn())?.includes("L"));
+});
+
 await step("who serves by an older epoch is behind, and who differs is told", async () => {
   await retries(1, 3);
   await eventually("the others are behind", async () => {

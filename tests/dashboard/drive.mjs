@@ -204,6 +204,38 @@ await step("details say who says what, and the history", async () => {
   await page.locator("#detail").waitFor({ state: "hidden" });
 });
 
+await step("the past of a node and of a backend is drawn, and read by keys", async () => {
+  const drawn = async (place) => {
+    await eventually("lines of the past", async () => {
+      const paths = await page.locator(`${place} path.series`).evaluateAll((all) => all.map((each) => each.getAttribute("d")));
+      return paths.filter((path) => path?.includes("L")).length >= 3;
+    });
+    const moment = page.locator(`${place} input[type=range]`);
+    assert.match(await moment.getAttribute("aria-valuetext"), /^now: /);
+    await moment.focus();
+    await page.keyboard.press("Home");
+    // Whoever hears the page hears the moment and all that is drawn of it.
+    assert.match(await moment.getAttribute("aria-valuetext"), /^\d+:\d\d:\d\d: .*answers \d+.*in flight \d+/);
+    assert.equal(await page.locator(`${place} line.cursor`).first().getAttribute("visibility"), "visible");
+    assert.match(await page.locator(`${place} figure svg`).first().getAttribute("aria-label"), /, \d+:\d\d:\d\d: /);
+    await page.keyboard.press("End");
+    assert.match(await moment.getAttribute("aria-valuetext"), /^now: /);
+  };
+  await drawn("#history");
+  const told = await page.locator("#history input[type=range]").getAttribute("aria-valuetext");
+  assert.match(told, /CPU [0-9.<]+ %, memory [0-9.<]+ %/);
+  const asked = page.waitForRequest((request) => request.url().includes("/v1/monitor") && request.url().includes("seconds=3600"));
+  await page.locator("#history").getByLabel("Back").selectOption("3600");
+  await asked;
+  await page.locator("#history").getByText("1 h ago").first().waitFor();
+  await row("two").getByRole("button").click();
+  await drawn("#detail-history");
+  // It has told nobody of its CPU, so there is no chart of it.
+  assert.equal(await page.locator("#detail-history figure").last().isVisible(), false);
+  await page.keyboard.press("Escape");
+  await page.locator("#detail").waitFor({ state: "hidden" });
+});
+
 await step("sorting, finding and filtering", async () => {
   const names = () => page.locator("#backends tbody tr td:first-child").allTextContents();
   await page.locator("#find").fill("TWO");

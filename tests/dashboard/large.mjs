@@ -10,6 +10,10 @@ import { eventually, start } from "./browser.mjs";
 const { admin, backends, refresh_ms } = JSON.parse(process.argv[2]);
 const { browser, open, complaints } = await start();
 const page = await open(`${admin}/`);
+const pasts = [];
+page.on("response", async (response) => {
+  if (response.url().includes("/v1/monitor")) pasts.push({ url: new URL(response.url()), bytes: (await response.text()).length });
+});
 const names = () => page.locator("#backends tbody tr td:first-child").allTextContents();
 
 async function step(name, what) {
@@ -67,6 +71,19 @@ await step("the focus stays where it is while figures change", async () => {
   const before = await page.evaluate(() => document.activeElement.textContent);
   await page.waitForTimeout(2500);
   assert.equal(await page.evaluate(() => document.activeElement.textContent), before);
+});
+
+await step("of the past only what is shown is asked for", async () => {
+  await page.locator("#find").fill("b0");
+  await page.getByRole("button", { name: "b0", exact: true }).click();
+  await eventually("the past of a backend", () => pasts.some(({ url }) => url.searchParams.get("backend") === "b0"));
+  await page.keyboard.press("Escape");
+  await eventually("the past of the node", () => pasts.some(({ url }) => url.searchParams.get("node")));
+  for (const { url, bytes } of pasts) {
+    const of = ["node", "backend"].filter((name) => url.searchParams.get(name) !== "");
+    assert.equal(of.length, 1, url.search);
+    assert.ok(bytes < 40_000, `${url.search}: ${bytes} bytes`);
+  }
 });
 
 await step("it complains of nothing", async () => assert.deepEqual(complaints, []));

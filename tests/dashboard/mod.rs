@@ -24,7 +24,7 @@ fn script(name: &str) -> String {
 fn the_arithmetic_of_the_page_is_right() {
     let said = run("node", &["--test", &script("rates.test.mjs")]);
     assert!(
-        said.contains("# pass 11") && said.contains("# fail 0"),
+        said.contains("# pass 13") && said.contains("# fail 0"),
         "{said}"
     );
 }
@@ -53,7 +53,7 @@ fn every_action_of_the_page_has_its_effect_on_traffic() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}{errors}");
-    assert_eq!(steps(&said), 19, "{said}");
+    assert_eq!(steps(&said), 20, "{said}");
 }
 
 fn steps(said: &str) -> usize {
@@ -95,7 +95,7 @@ fn a_thousand_backends_are_fast_and_need_no_mouse() {
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
     assert!(output.status.success(), "{said}{output:?}");
-    assert_eq!(steps(&said), 5, "{said}");
+    assert_eq!(steps(&said), 6, "{said}");
 }
 
 #[test]
@@ -128,5 +128,5 @@ fn nodes_of_a_cluster_are_shown_with_the_epoch_of_each_core() {
         said.push('\n');
     }
     assert!(child.wait().unwrap().success(), "{said}");
-    assert_eq!(steps(&said), 5, "{said}");
+    assert_eq!(steps(&said), 6, "{said}");
 }

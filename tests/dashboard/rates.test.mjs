@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as rates from "../../src/control/admin/dashboard/rates.js";
+import { joined, Past } from "../../src/control/admin/dashboard/past.js";
 import * as format from "../../src/control/admin/dashboard/format.js";
 
 const listener = (over) => ({
@@ -116,4 +117,34 @@ test("figures have three digits and a unit", () => {
   assert.equal(format.percent(0.5), "50.0 %");
   assert.equal(format.percent(0.00001), "<0.01 %");
   assert.equal(format.span(61_000), "1 min");
+});
+
+const told = (at, seconds) => ({ at, interval: 5, now: {}, history: { at: seconds, samples: seconds.map((cpu) => ({ cpu })) } });
+
+test("samples are joined by time, once each, and old ones leave", () => {
+  const known = joined([], told(0, [5, 10, 15]).history, 0);
+  const more = joined(known, told(0, [10, 15, 20]).history, 10);
+  assert.deepEqual(more, [{ cpu: 10, at: 10 }, { cpu: 15, at: 15 }, { cpu: 20, at: 20 }]);
+});
+
+test("the past is asked for once in whole, then only what is new, and not more often than there is something", async () => {
+  const asked = [];
+  const answers = [told(1000, [700, 990, 995, 1000]), told(1005, [995, 1000, 1005]), told(1010, [100, 1010])];
+  const past = new Past(async (seconds) => {
+    asked.push(seconds);
+    return answers[asked.length - 1];
+  }, 300);
+  assert.equal(await past.follow(0), true);
+  assert.equal(await past.follow(4999), false);
+  assert.equal(await past.follow(5000), true);
+  assert.deepEqual(asked, [300, 25]);
+  // 700 is older than the span by now; what is far apart is not joined by a line.
+  assert.deepEqual(past.points().map((point) => point?.at), [990, 995, 1000, 1005]);
+  past.look(3600);
+  assert.equal(await past.follow(5001), true);
+  assert.equal(asked[2], 3600);
+  assert.deepEqual(past.points().map((point) => point?.at), [100, undefined, 1010]);
+  past.look(300);
+  assert.equal(await past.follow(5002), false, "less is known already");
+  assert.deepEqual(past.points().map((point) => point?.at), [1010]);
 });

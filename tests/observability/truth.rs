@@ -2,6 +2,7 @@
 //! of every request, while tables change, backends drain and processes take over from each other.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
@@ -15,10 +16,13 @@ use crate::support::{
 };
 use crate::upgrade::load::Load;
 
-/// A backend that takes up to 12 ms, now and then 40.
-fn upstream() -> Upstream {
-    let asked = AtomicU64::new(0);
-    Upstream::http(move |_| {
+/// A backend that takes up to 12 ms, now and then 40; for `/held` it waits for a word.
+fn upstream(word: &Arc<Mutex<mpsc::Receiver<()>>>) -> Upstream {
+    let (asked, word) = (AtomicU64::new(0), Arc::clone(word));
+    Upstream::http(move |request| {
+        if request.target() == "/held" {
+            let _ = word.lock().unwrap().recv_timeout(PATIENCE);
+        }
         let number = asked.fetch_add(1, Relaxed);
         let millis = match number % 50 {
             0 => 40,
@@ -62,16 +66,29 @@ fn change(api: &Api, stop: &AtomicBool) {
     }
 }
 
-/// The log of every request: microseconds, bytes received, bytes sent.
-fn trace(proxy: &Proxy, count: usize) -> Vec<(u64, u64, u64)> {
+/// What the log says of a request.
+struct Logged {
+    micros: u64,
+    upstream_micros: u64,
+    backend: String,
+    received: u64,
+    sent: u64,
+}
+
+/// The log of every request.
+fn trace(proxy: &Proxy, count: usize) -> Vec<Logged> {
     let lines = proxy.wait_for_log_lines(count);
-    assert_eq!(lines.len(), count, "a line for each request");
     let read = |line: &String| {
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["status"], 200, "{line}");
-        let millis = line["duration_ms"].as_f64().unwrap();
-        let bytes = ["bytes_received", "bytes_sent"].map(|key| line[key].as_u64().unwrap());
-        ((millis * 1e3).round() as u64, bytes[0], bytes[1])
+        let micros = |key: &str| (line[key].as_f64().unwrap() * 1e3).round() as u64;
+        Logged {
+            micros: micros("duration_ms"),
+            upstream_micros: micros("upstream_ms"),
+            backend: line["backend"].as_str().unwrap().to_owned(),
+            received: line["bytes_received"].as_u64().unwrap(),
+            sent: line["bytes_sent"].as_u64().unwrap(),
+        }
     };
     lines.iter().map(read).collect()
 }
@@ -104,29 +121,69 @@ fn of_buckets(buckets: &[u64], share: f64) -> f64 {
     panic!("{share} of nothing")
 }
 
+const SHARES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+
+/// Asserts that all that is told of latencies is what the log says, for clients and each backend.
 #[track_caller]
-fn assert_percentiles(proxy: &Proxy, sorted: &[u64]) {
+fn assert_percentiles(proxy: &Proxy, trace: &[Logged]) {
+    let sorted = |of: &mut dyn Iterator<Item = u64>| {
+        let mut micros: Vec<u64> = of.collect();
+        micros.sort_unstable();
+        micros
+    };
     let get = |target: &str| -> Value { proxy.api().get(target).expect(200) };
     let (overview, status) = (get("/v1/overview"), get("/v1/status"));
-    let buckets: Vec<u64> = overview["listeners"][0]["latency"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|number| number.as_u64().unwrap())
-        .collect();
-    let told = &status["listeners"][0]["duration_ms"];
-    for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)] {
-        assert_percentile(sorted, share, of_buckets(&buckets, share));
+    let whole = sorted(&mut trace.iter().map(|line| line.micros));
+    let buckets = overview["listeners"][0]["latency"].as_array().unwrap();
+    let buckets: Vec<u64> = buckets.iter().map(|one| one.as_u64().unwrap()).collect();
+    for (_, share) in SHARES {
+        assert_percentile(&whole, share, of_buckets(&buckets, share));
+    }
+    assert_quantiles(&status["listeners"][0]["duration_ms"], &whole);
+    let family = "weir_listener_request_duration_seconds_bucket";
+    assert_bounds(proxy, family, &[], (9..27).collect(), &whole);
+
+    let backends = status["groups"][0]["backends"].as_array().unwrap();
+    for id in ["b0", "b1"] {
+        let mine = trace.iter().filter(|line| line.backend == id);
+        let mine = sorted(&mut mine.map(|line| line.upstream_micros));
+        let told = backends.iter().find(|backend| backend["name"] == id);
+        assert_quantiles(&told.unwrap()["response_ms"], &mine);
+        let family = "weir_backend_response_duration_seconds_bucket";
+        let bounds = (10..27).step_by(2).collect();
+        assert_bounds(proxy, family, &[("backend", id)], bounds, &mine);
+    }
+}
+
+/// Asserts percentiles as `/v1/status` tells them.
+#[track_caller]
+fn assert_quantiles(told: &Value, sorted: &[u64]) {
+    assert_eq!(told["count"], sorted.len());
+    for (name, share) in SHARES {
         assert_percentile(sorted, share, told[name].as_f64().unwrap() * 1e3);
     }
+}
+
+/// Asserts how many are below each of these powers of two, exactly.
+#[track_caller]
+fn assert_bounds(
+    proxy: &Proxy,
+    family: &str,
+    labels: &[(&str, &str)],
+    exponents: Vec<u32>,
+    sorted: &[u64],
+) {
     let metrics = proxy.metrics();
-    let name = "weir_listener_request_duration_seconds_bucket";
-    for exponent in 9..27 {
+    for exponent in exponents {
         let bound = 1_u64 << exponent;
         let le = format!("{}.{:06}", bound / 1_000_000, bound % 1_000_000);
         let below = sorted.partition_point(|micros| *micros < bound);
-        let told = metrics.sum(name, &[("le", &le)]);
-        assert_eq!(told, Some(below as f64), "below {le} s");
+        let labels = [labels, &[("le", &*le)]].concat();
+        assert_eq!(
+            metrics.sum(family, &labels),
+            Some(below as f64),
+            "{labels:?}"
+        );
     }
 }
 
@@ -136,16 +193,18 @@ fn figures_are_the_truth_while_tables_change_and_processes_take_over() {
         from_env("WEIR_TEST_UPGRADES", 3),
         from_env("WEIR_TEST_REQUESTS", 2500),
     );
-    let upstreams = [upstream(), upstream()];
-    let mut proxy = Settings::http_to(&[])
+    let (word, heard) = mpsc::channel();
+    let heard = Arc::new(Mutex::new(heard));
+    let upstreams = [upstream(&heard), upstream(&heard)];
+    let mut settings = Settings::http_to(&[])
         .member(&upstreams[0], "id = \"b0\"")
         .member(&upstreams[1], "id = \"b1\"")
         .route("name = \"all\"\npath_prefix = \"/\"\ngroup = \"app\"")
         .ejecting_nobody()
         .access_log("json")
         .workers("2")
-        .with_store()
-        .start();
+        .with_store();
+    let mut proxy = settings.start();
     let (load, stop) = (Load::default(), AtomicBool::new(false));
     let api = proxy.api();
     scope(|scope| {
@@ -154,6 +213,9 @@ fn figures_are_the_truth_while_tables_change_and_processes_take_over() {
         let ending = Ending(&stop);
         for upgrade in 1..=upgrades {
             load.wait_for(upgrade * requests / (upgrades + 1));
+            // Cores go and come with processes.
+            settings.workers = (2 - upgrade % 2).to_string();
+            proxy.rewrite(settings.clone());
             proxy.upgrade();
         }
         load.wait_for(requests);
@@ -169,21 +231,19 @@ fn figures_are_the_truth_while_tables_change_and_processes_take_over() {
 
     let trace = assert_counts(&proxy, &load, &upstreams);
     assert_percentiles(&proxy, &trace);
-    let served = load.served.load(Relaxed);
-    counts_go_on_while_the_node_drains(&mut proxy, served as f64);
+    figures_go_on_while_the_node_drains(&proxy, trace.len(), word);
 }
 
-/// Asserts that every count is that of the clients, the backends and the log; gives the sorted
-/// durations of the log.
+/// Asserts that every count is that of the clients, the backends and the log; gives the log.
 #[track_caller]
-fn assert_counts(proxy: &Proxy, load: &Load, upstreams: &[Upstream]) -> Vec<u64> {
+fn assert_counts(proxy: &Proxy, load: &Load, upstreams: &[Upstream]) -> Vec<Logged> {
     let served = load.served.load(Relaxed) as f64;
     proxy.wait_for_metric("weir_listener_requests_total", &[], served);
     let trace = trace(proxy, served as usize);
     let metrics = proxy.metrics();
     let opened = load.connections.load(Relaxed) as f64;
-    let received = trace.iter().map(|line| line.1).sum::<u64>() as f64;
-    let sent = trace.iter().map(|line| line.2).sum::<u64>() as f64;
+    let received = trace.iter().map(|line| line.received).sum::<u64>() as f64;
+    let sent = trace.iter().map(|line| line.sent).sum::<u64>() as f64;
     let asked = upstreams.iter().map(Upstream::request_count).sum::<usize>() as f64;
     let connected = upstreams.iter().map(Upstream::accepted).sum::<usize>() as f64;
     let by_route = [("route", "all"), ("code", "200")];
@@ -202,22 +262,27 @@ fn assert_counts(proxy: &Proxy, load: &Load, upstreams: &[Upstream]) -> Vec<u64>
     ] {
         assert_eq!(metrics.count(name, labels), count, "{name}{labels:?}");
     }
-    let mut durations: Vec<u64> = trace.iter().map(|line| line.0).collect();
-    durations.sort_unstable();
-    durations
+    trace
 }
 
-/// The last process is told to end while a request is under way.
-fn counts_go_on_while_the_node_drains(proxy: &mut Proxy, served: f64) {
-    let mut clients = [proxy.client(), proxy.client()];
-    for client in &mut clients {
-        client.get("/");
+/// The last process is told to end while two requests are under way: one is answered while it
+/// drains, and is counted; for the other one it stays.
+fn figures_go_on_while_the_node_drains(proxy: &Proxy, served: usize, word: mpsc::Sender<()>) {
+    let mut held = [proxy.client(), proxy.client()];
+    for client in &mut held {
+        client.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
     }
-    proxy.wait_for_metric("weir_listener_requests_total", &[], served + 2.0);
+    proxy.wait_for_metric("weir_backend_in_flight", &[], 2.0);
     proxy.signal(Signal::TERM);
     eventually("the drain", || proxy.admin("/ready").status() == 503);
-    clients[0].get("/");
-    proxy.wait_for_metric("weir_listener_requests_total", &[], served + 3.0);
+    word.send(()).unwrap();
+    let now = served as f64 + 1.0;
+    proxy.wait_for_metric("weir_listener_requests_total", &[], now);
+    assert_percentiles(proxy, &trace(proxy, served + 1));
+    drop(word);
+    for client in &mut held {
+        assert_eq!(client.response().status(), 200);
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! the proxy binds it. So the port stays bound here by a socket that never listens: with
 //! SO_REUSEADDR and SO_REUSEPORT the proxy may bind it too, and nobody else gets it by chance.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -85,12 +87,16 @@ pub fn full_backlog() -> FullBacklog {
     }
 }
 
-/// Whether somebody listens at `address`, asked of the kernel so that nobody has to accept.
+/// Whether somebody listens at `address`, asked of the kernel so that nobody has to accept. It
+/// tells of those who listen first; of the rest there may be a hundred thousand.
 pub fn listens(address: SocketAddr) -> bool {
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let table = BufReader::new(File::open("/proc/net/tcp").unwrap());
     let port = format!(":{:04X}", address.port());
-    table.lines().any(|line| {
+    let lines = table.lines().skip(1).map(Result::unwrap);
+    let mut listening = lines.map_while(|line| {
         let mut words = line.split_whitespace().skip(1);
-        words.next().is_some_and(|local| local.ends_with(&port)) && words.nth(1) == Some("0A")
-    })
+        let local = words.next()?.to_owned();
+        (words.nth(1) == Some("0A")).then_some(local)
+    });
+    listening.any(|local| local.ends_with(&port))
 }

@@ -319,17 +319,20 @@ fn an_address_that_is_taken_fails_the_start_and_ends_the_workers() {
     drop(taken);
 }
 
+/// A control loop of this file that a test takes step by step, and its workers.
+async fn by_steps(dir: &Path, text: &str) -> (Control, Vec<WorkerEnd>) {
+    let config = crate::config::load(text, "weir.toml").unwrap();
+    let truth = crate::control::truth::establish(text, &config, Epoch(0));
+    let (setup, workers) = setup(dir, text, truth.await.unwrap());
+    (Control::start(setup).await.unwrap(), workers)
+}
+
 #[tokio::test]
 async fn new_addresses_of_a_name_make_an_epoch_and_a_failure_to_resolve_does_not() {
     let (admin, web) = (free_address(), free_address());
     let dir = tempfile::tempdir().unwrap();
     let text = text(admin, &[("web", web)], "");
-    let config = crate::config::load(&text, "weir.toml").unwrap();
-    let truth = crate::control::truth::establish(&text, &config, Epoch(0))
-        .await
-        .unwrap();
-    let (setup, _workers) = setup(dir.path(), &text, truth);
-    let mut control = Control::start(setup).await.unwrap();
+    let (mut control, _workers) = by_steps(dir.path(), &text).await;
     let localhost = || resolver::Question::Host("localhost".into(), 9);
     fn tell(control: &mut Control, round: resolver::Round) -> String {
         control.found(&round);
@@ -382,12 +385,7 @@ async fn a_change_that_comes_when_all_is_handed_over_is_told_to_ask_again() {
     let (admin, web) = (free_address(), free_address());
     let dir = tempfile::tempdir().unwrap();
     let text = text(admin, &[("web", web)], "");
-    let config = crate::config::load(&text, "weir.toml").unwrap();
-    let truth = crate::control::truth::establish(&text, &config, Epoch(0))
-        .await
-        .unwrap();
-    let (setup, _workers) = setup(dir.path(), &text, truth);
-    let mut control = Control::start(setup).await.unwrap();
+    let (mut control, _workers) = by_steps(dir.path(), &text).await;
     let asking = tokio::task::spawn_blocking(move || change(admin));
     let start = Instant::now();
     while control.changes.is_empty() {

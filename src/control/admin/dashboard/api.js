@@ -51,6 +51,18 @@ export async function backend(group, name) {
   return (await ask("GET", path)).items;
 }
 
+/** What was, of one node or one backend: whoever is not asked for is named by nothing. */
+async function past(kind, { node = "", group = "", backend = "" }, seconds, isIt) {
+  const asked = new URLSearchParams({ node, group, backend, seconds: String(Math.min(3600, seconds)) });
+  const page = await ask("GET", `/v1/monitor?${asked}`);
+  const part = page[kind].find(isIt);
+  return part && { at: page.at, interval: page.interval, now: part, history: part.history };
+}
+
+export const pastOfNode = (node) => (seconds) => past("nodes", { node }, seconds, () => true);
+export const pastOfBackend = ({ group, name, address }) => (seconds) =>
+  past("backends", { group, backend: name }, seconds, (part) => part.address === address);
+
 /** What operations would do. */
 export const plan = (operations) => ask("POST", "/v1/plan", { operations });
 

@@ -9,12 +9,19 @@ const HEIGHT = 100;
 const SPANS = [[60, "1 min ago"], [120, "2 min ago"], [FRAMES_MAX, "5 min ago"]];
 const spanOf = (frames) => SPANS.find(([most]) => frames.length <= most);
 
-/** A chart of lines over the last frames. `series` are {name, label, kind, value(frame)}. */
+/** The last frames, one beside the other. */
+const recent = (frames) => {
+  const [most, ago] = spanOf(frames);
+  return { width: most - 1, ago, when: "now", mark: null, x: (index) => most - frames.length + index };
+};
+
+/** A chart of lines over frames, up to `least` at least. `series` are {name, label, kind, value(frame)}. */
 export class Lines {
-  constructor(figure, title, series, { format, log = false }) {
+  constructor(figure, title, series, { format, log = false, least = log ? 1000 : 1 }) {
     this.series = series;
     this.format = format;
     this.log = log;
+    this.least = least;
     this.top = el("span", { class: "mark" });
     this.bottom = el("span", { class: "mark" });
     this.top.style.top = "0";
@@ -22,10 +29,11 @@ export class Lines {
     this.key = el("span", { class: "key" }, ...series.map((each) => el("i", { class: each.kind ?? "" })));
     this.area = svg("path", { class: "area" });
     this.paths = series.map((each) => svg("path", { class: `series ${each.kind ?? ""}` }));
+    this.cursor = svg("line", { class: "cursor", y1: 0, y2: HEIGHT });
     this.ago = el("span");
     this.picture = svg("svg", { preserveAspectRatio: "none", role: "img", "aria-label": title },
-      ...[0.5, 50, 99.5].map((y) => svg("line", { class: "grid", x1: 0, x2: FRAMES_MAX, y1: y, y2: y })),
-      this.area, ...this.paths);
+      ...[0.5, 50, 99.5].map((y) => svg("line", { class: "grid", x1: 0, x2: "100%", y1: y, y2: y })),
+      this.area, ...this.paths, this.cursor);
     figure.append(
       el("figcaption", {}, el("b", {}, title), this.key),
       el("div", { class: "plot" }, this.picture, this.top, this.bottom),
@@ -33,34 +41,42 @@ export class Lines {
     this.title = title;
   }
 
-  draw(frames) {
+  /** Draws frames, each where the view says; at its mark they are told in words, or else the last. */
+  draw(frames, view = recent(frames)) {
     const values = this.series.map((each) => frames.map((frame) => (frame ? each.value(frame) : null)));
     const known = values.flat().filter((value) => value !== null && (!this.log || value > 0));
-    const high = nice(Math.max(...known, this.log ? 1000 : 1), this.log);
+    const high = nice(Math.max(...known, this.least), this.log);
     const low = this.log ? Math.min(high / 10, 10 ** Math.floor(Math.log10(Math.min(...known, high)))) : 0;
     const y = (value) => {
       const share = this.log ? Math.log(Math.max(value, low) / low) / Math.log(high / low) : value / high;
       return (HEIGHT - 1 - share * (HEIGHT - 2)).toFixed(1);
     };
-    const [most, ago] = spanOf(frames);
-    put(this.ago, ago);
-    set(this.picture, "viewBox", `0 0 ${most - 1} ${HEIGHT}`);
-    const first = most - frames.length;
+    const { x, mark } = view;
+    put(this.ago, view.ago);
+    set(this.picture, "viewBox", `0 0 ${view.width} ${HEIGHT}`);
     values.forEach((line, index) => {
-      const path = trace(line, first, y);
+      const path = trace(line, x, y);
       set(this.paths[index], "d", path);
-      if (index === 0) set(this.area, "d", this.log || !path ? "" : below(line, first, y));
-      const last = line.at(-1) ?? null;
-      put(this.key.children[index], `${this.series[index].label} ${this.format(last)}`);
+      if (index === 0) set(this.area, "d", this.log || !path ? "" : below(line, x, y));
+      const told = line.at(mark ?? -1) ?? null;
+      put(this.key.children[index], `${this.series[index].label} ${this.format(told)}`);
     });
+    set(this.cursor, "visibility", mark === null ? "hidden" : "visible");
+    const at = mark === null ? 0 : x(mark);
+    set(this.cursor, "x1", String(at));
+    set(this.cursor, "x2", String(at));
     put(this.top, this.format(high));
     put(this.bottom, this.format(low));
-    const now = [...this.key.children].map((each) => each.textContent).join(", ");
-    set(this.picture, "aria-label", `${this.title}, now: ${now}`);
+    set(this.picture, "aria-label", `${this.title}, ${view.when}: ${this.words()}`);
+  }
+
+  /** What the key says. */
+  words() {
+    return [...this.key.children].map((each) => each.textContent).join(", ");
   }
 }
 
-function trace(line, first, y) {
+function trace(line, x, y) {
   let path = "";
   let isOn = false;
   line.forEach((value, index) => {
@@ -68,16 +84,19 @@ function trace(line, first, y) {
       isOn = false;
       return;
     }
-    path += `${isOn ? "L" : "M"}${first + index} ${y(value)}`;
+    path += `${isOn ? "L" : "M"}${x(index)} ${y(value)}`;
     isOn = true;
   });
   return path;
 }
 
-function below(line, first, y) {
-  const start = line.findIndex((value) => value !== null);
-  const points = line.map((value, index) => `L${first + index} ${y(value ?? 0)}`).slice(start);
-  return `M${first + start} ${HEIGHT}${points.join("")}L${first + line.length - 1} ${HEIGHT}Z`;
+/** The ground under a line, of each part of it. */
+function below(line, x, y) {
+  const parts = trace(line, x, y).split("M").slice(1);
+  return parts.map((part) => {
+    const places = part.split("L").map((point) => point.split(" ")[0]);
+    return `M${places[0]} ${HEIGHT}L${part}L${places.at(-1)} ${HEIGHT}Z`;
+  }).join("");
 }
 
 /** The next value above that is easy to read. */

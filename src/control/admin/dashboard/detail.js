@@ -1,11 +1,14 @@
 // One backend in full: who says what of it, its history, and what can be done.
 
-import { backend } from "./api.js";
+import { backend, pastOfBackend } from "./api.js";
 import { actions } from "./change.js";
 import { byId, el, put } from "./dom.js";
 import { bytes, clock, count, percent, span, time } from "./format.js";
+import { History, OF_BACKEND } from "./history.js";
 
 let open = null;
+const history = new History(OF_BACKEND, "the backend");
+byId("detail-history").append(history.node);
 
 /** Opens the dialog of a row. */
 export function show(row) {
@@ -14,6 +17,7 @@ export function show(row) {
   byId("detail-body").replaceChildren();
   draw(row);
   byId("detail").showModal();
+  history.of(pastOfBackend(open));
   tell();
 }
 
@@ -46,6 +50,7 @@ function draw(row) {
 /** Asks what is known of it, and shows that. */
 async function tell() {
   const asked = open;
+  history.follow();
   let known = [];
   try {
     known = await backend(asked.group, asked.name);

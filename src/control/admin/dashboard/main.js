@@ -1,11 +1,12 @@
 // The page: asks once a second, and shows what happened since the last answer.
 
-import { dropToken, hasToken, keepToken, overview } from "./api.js";
+import { dropToken, hasToken, keepToken, overview, pastOfNode } from "./api.js";
 import { addBackend } from "./change.js";
 import { Heat, Lines } from "./chart.js";
 import { refresh, show as showDetail } from "./detail.js";
-import { byId, el, put, say, set } from "./dom.js";
+import { byId, choice, el, put, say, set } from "./dom.js";
 import { clock, count, span, time } from "./format.js";
+import { History, OF_NODE } from "./history.js";
 import { backendsTable, Cluster, Events, Faults, groupsTable, Nodes, Shards, Tiles } from "./panels.js";
 import * as rates from "./rates.js";
 
@@ -41,6 +42,9 @@ const nodes = new Nodes(byId("nodes"));
 const shards = new Shards(byId("shards"));
 const events = new Events(byId("events"));
 const groups = groupsTable(byId("groups"), (name) => choose("group", name), () => last.policies);
+const ofNode = choice("Node", "node", [["", "this one"]], "");
+const history = new History(OF_NODE, "the node", [ofNode]);
+byId("history").append(history.node);
 const backends = backendsTable(byId("backends"), showDetail);
 
 async function tick() {
@@ -65,6 +69,7 @@ function refreshed(answer) {
   take(answer);
   performance.measure("weir-refresh", "weir-answer");
   performance.clearMarks("weir-answer");
+  history.follow();
 }
 
 /** Takes an answer in. */
@@ -83,6 +88,10 @@ function take(answer) {
   document.title = `${node.name} \u2013 weir`;
   offer(byId("listener"), answer.listeners.filter((each) => each.live).map((each) => each.name));
   offer(byId("of-group"), answer.groups.map((group) => group.name));
+  const select = ofNode.querySelector("select");
+  const { value } = select;
+  offer(select, answer.cluster.filter((each) => !each.this).map((each) => each.node));
+  if (!history.past || select.value !== value) showPast();
   draw();
   groups.show(byGroup);
   showBackends();
@@ -105,6 +114,13 @@ function addPercentiles(answer) {
     row.p50 = rates.quantile(buckets, 0.5);
     row.p99 = rates.quantile(buckets, 0.99);
   }
+}
+
+/** The past of the node that is chosen, from now on. */
+function showPast() {
+  const mine = last.cluster.find((each) => each.this)?.node ?? last.nodes[0].name;
+  history.of(pastOfNode(ofNode.querySelector("select").value || mine));
+  history.follow();
 }
 
 function draw() {
@@ -206,6 +222,7 @@ byId("listener").addEventListener("change", (event) => {
   frames = [];
   draw();
 });
+ofNode.addEventListener("change", showPast);
 byId("filter").addEventListener("submit", (event) => event.preventDefault());
 byId("find").addEventListener("input", (event) => choose("find", event.target.value));
 byId("of-group").addEventListener("change", (event) => choose("group", event.target.value));

@@ -33,6 +33,7 @@ assets! {
     "/ui/" HTML "index.html",
     "/ui/style.css" CSS "style.css",
     "/ui/icon.svg" SVG "icon.svg",
+    "/ui/history.js" JS "history.js",
     "/ui/main.js" JS "main.js",
     "/ui/api.js" JS "api.js",
     "/ui/change.js" JS "change.js",
@@ -41,6 +42,7 @@ assets! {
     "/ui/dom.js" JS "dom.js",
     "/ui/format.js" JS "format.js",
     "/ui/panels.js" JS "panels.js",
+    "/ui/past.js" JS "past.js",
     "/ui/rates.js" JS "rates.js",
     "/ui/table.js" JS "table.js",
 }

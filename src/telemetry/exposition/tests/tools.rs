@@ -192,27 +192,25 @@ fn promtool_finds_nothing_to_criticise() {
 
 #[test]
 fn promtool_understands_the_alerts() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tuning/alerts.yml");
-    let checked = promtool().args(["check", "rules", file]).output();
-    let checked = checked.expect("promtool is needed for this test");
-    let said = String::from_utf8_lossy(&checked.stdout);
-    assert!(
-        checked.status.success() && said.contains("SUCCESS"),
-        "{said}"
-    );
+    succeeds(&["check", "rules"], "tuning/alerts.yml");
 }
 
 /// Figures that alarm, and figures that look alike and do not.
 #[test]
 fn alerts_alarm_when_they_should() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tuning/alerts.test.yml");
-    let tested = promtool().args(["test", "rules", file]).output();
-    let tested = tested.expect("promtool is needed for this test");
-    let said = String::from_utf8_lossy(&tested.stdout);
+    succeeds(&["test", "rules"], "tests/tuning/alerts.test.yml");
+}
+
+#[track_caller]
+fn succeeds(order: &[&str], file: &str) {
+    let file = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+    let output = promtool().args(order).arg(file).output();
+    let output = output.expect("promtool is needed for this test");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
     assert!(
-        tested.status.success() && said.contains("SUCCESS"),
-        "{said}{}",
-        String::from_utf8_lossy(&tested.stderr)
+        output.status.success() && said.contains("SUCCESS"),
+        "{said}"
     );
 }
 
