@@ -35,7 +35,11 @@ use crate::telemetry::overload::{Resource, Shed};
 const LOOK_TICKS: u64 = 100 / TICK_MILLIS;
 
 /// Memory is read at every look from this pressure on, in thousandths, else once a second.
-const MEMORY_IS_NEAR: u32 = 700;
+const MEMORY_IS_NEAR: u32 = 500;
+
+/// And at the next look with so many more connections: each may take as much as a head is long, and
+/// a limit of a few dozen MiB is soon reached.
+const MEMORY_CONNECTIONS: usize = 64;
 
 /// Ticks between two words of one worker in the log.
 const WORD_TICKS: u64 = 1000 / TICK_MILLIS;
@@ -53,8 +57,9 @@ pub(super) struct Pressed {
     reading: Reading,
     /// When it looks next.
     tick: u64,
-    /// When it reads memory next.
+    /// When it reads memory next, and with how many connections if that is sooner.
     memory_tick: u64,
+    memory_conns: usize,
     /// When it next says something in the log.
     word_tick: u64,
     /// Completions until it looked last.
@@ -88,6 +93,7 @@ impl Pressed {
             reading: Reading::default(),
             tick: 0,
             memory_tick: 0,
+            memory_conns: 0,
             word_tick: 0,
             completions: 0,
             own_max: usize::MAX,
@@ -150,14 +156,16 @@ impl<D: Driver> Worker<D> {
     /// Reads the gauges and judges by them.
     fn look(&mut self, table: &Table) {
         let terms = &table.overload;
+        let conns = self.conns.len();
         let pressed = &mut self.pressed;
+        let memory_is_due = self.now.tick >= pressed.memory_tick || conns >= pressed.memory_conns;
         let (descriptors, descriptors_max) = pressed.gauges.descriptors();
         pressed.reading.descriptors = descriptors;
         pressed.reading.descriptors_max = descriptors_max;
         if terms.connections_max.is_some() {
             pressed.reading.connections = connections_of(table);
         }
-        if self.now.tick >= pressed.memory_tick {
+        if memory_is_due {
             let memory = pressed.gauges.memory();
             pressed.reading.memory = memory.resident;
             pressed.reading.cgroup = memory.cgroup;
@@ -165,10 +173,11 @@ impl<D: Driver> Worker<D> {
         }
         let pressures = terms.pressures(&pressed.reading);
         let memory = pressures[Resource::Memory as usize].max(pressures[Resource::Stall as usize]);
-        if self.now.tick >= pressed.memory_tick {
+        if memory_is_due {
             let near = memory >= MEMORY_IS_NEAR;
             let until = if near { LOOK_TICKS } else { HOUSEKEEPING_TICKS };
             pressed.memory_tick = self.now.tick + until;
+            pressed.memory_conns = conns + MEMORY_CONNECTIONS;
         }
         self.judge(table, 0);
     }
