@@ -6,6 +6,10 @@
 //! [`LOOK_EVERY`]. Nobody who comes later on this core overtakes. Between cores there is no order:
 //! a core whose own requests end is the first to know.
 //!
+//! A request that failed at one backend and may be sent again waits here, too, when those it has
+//! not had are full: who fails at once always has room, and would otherwise be the end of all that
+//! comes while the others are busy.
+//!
 //! What is to be sent is kept as it will be sent. A client that has not sent all of its request is
 //! not read from meanwhile, so a waiting request is worth what one receive brings at most.
 
@@ -16,10 +20,13 @@ use crate::base::fault::Fault;
 use crate::base::id::GroupSlot;
 use crate::base::slab::Key;
 use crate::data::client::Input;
+use crate::data::exchange::Exchange;
 use crate::data::ticks::ticks;
+use crate::data::upstream::Again;
 use crate::data::worker::Worker;
-use crate::routing::breaker::Overflow;
+use crate::routing::breaker::{Overflow, Rights};
 use crate::routing::limit::Place;
+use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
 
 /// Longest sleep of a core on which somebody waits: room that another core makes is not told.
@@ -31,6 +38,8 @@ pub(super) struct Waiting {
     _place: Place,
     /// What its backend will be sent.
     bytes: Vec<u8>,
+    /// It has failed somewhere.
+    again: Option<Again>,
     /// Since when it waits.
     pub(super) since_micros: u64,
 }
@@ -82,11 +91,41 @@ impl<D: Driver> Worker<D> {
         exchange.waiting = Some(Box::new(Waiting {
             _place: place,
             bytes: Vec::new(),
+            again: None,
             since_micros,
         }));
         self.queues.0.entry(slot).or_default().push_back(key);
         self.set_deadline(key, self.now.tick + ticks(timeout));
         Ok(())
+    }
+
+    /// Lets the exchange of client `key`, which is done with a backend that failed, wait for another
+    /// one; false if there is no place, or more of the request is to come. What is to be sent is kept
+    /// by [`Worker::park_segment`].
+    pub(super) fn wait_to_go_again(&mut self, key: Key) -> bool {
+        let whole = |exchange: &mut Exchange| exchange.has_request();
+        if !self.exchange(key).is_some_and(whole) || self.begin_waiting(key).is_err() {
+            return false;
+        }
+        if let Some(conn) = self.conns.at_mut(key) {
+            conn.peer = None;
+        }
+        if let Some(exchange) = self.exchange(key) {
+            exchange.backend = None;
+            exchange.rights = Rights::default();
+        }
+        if let Some(waiting) = self.waiting(key) {
+            waiting.again = Some(Again::Elsewhere);
+        }
+        true
+    }
+
+    /// Keeps a part of a request that waits.
+    pub(super) fn park_segment(&mut self, key: Key, segment: Segment) {
+        if let Some(waiting) = self.waiting(key) {
+            waiting.bytes.extend_from_slice(segment.bytes());
+        }
+        self.driver.buffers().give(segment);
     }
 
     /// Whether the exchange of client `key` waits.
@@ -156,7 +195,8 @@ impl<D: Driver> Worker<D> {
 
     /// Sends what waits if there is room for it now; false if it must go on waiting.
     fn serve(&mut self, key: Key) -> bool {
-        match self.attach_upstream(key, None) {
+        let again = self.waiting(key).and_then(|waiting| waiting.again);
+        match self.attach_upstream(key, again) {
             Err(Fault::GroupFull) => return false,
             Err(fault) => self.answer_fault(key, fault),
             Ok(()) => {

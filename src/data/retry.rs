@@ -15,7 +15,7 @@ use crate::base::fault::Fault;
 use crate::base::id::{BackendIndex, CoreId, GroupIndex};
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
-use crate::data::conn::Role;
+use crate::data::conn::{OutQueue, Role};
 use crate::data::exchange::{Answered, Exchange};
 use crate::data::upstream::{Again, Upstream, UpstreamState};
 use crate::data::worker::Worker;
@@ -178,12 +178,10 @@ impl<D: Driver> Worker<D> {
         if let Some(segment) = replay {
             out.push_front(segment);
         }
-        let attached = again.is_some_and(|again| {
-            self.attach_upstream(client, Some(again)).is_ok() || self.attach_to_former(client)
-        });
+        let found = again.map(|again| self.attach_upstream(client, Some(again)));
+        let attached = found == Some(Ok(())) || found.is_some() && self.attach_to_former(client);
         if !attached {
-            self.give_queue(out);
-            return self.answer_fault(client, fault);
+            return self.end_or_wait(client, out, (again, found), fault);
         }
         let upstream = self.exchange(client).and_then(|exchange| exchange.upstream);
         while let Some(segment) = out.pop() {
@@ -193,6 +191,24 @@ impl<D: Driver> Worker<D> {
             }
         }
         self.request_progress(client);
+    }
+
+    /// Lets an exchange wait that found all others full, or answers it.
+    fn end_or_wait(
+        &mut self,
+        client: Key,
+        mut out: OutQueue,
+        (again, found): (Option<Again>, Option<Result<(), Fault>>),
+        fault: Fault,
+    ) {
+        let full = again == Some(Again::Elsewhere) && found == Some(Err(Fault::GroupFull));
+        if !full || !self.wait_to_go_again(client) {
+            self.give_queue(out);
+            return self.answer_fault(client, fault);
+        }
+        while let Some(segment) = out.pop() {
+            self.park_segment(client, segment);
+        }
     }
 
     /// Tries the exchange of `client` elsewhere because of the status its backend answered with;
@@ -291,7 +307,7 @@ impl<D: Driver> Worker<D> {
 
     /// Hands the exchange of `client`, which could go again, to another backend, and ends the
     /// connection to the one it was at, which showed this outcome. That one is answered; `None`,
-    /// and nothing has changed, when there is no other.
+    /// and nothing has changed, when there is no other. If all others are full it waits for one.
     fn go_elsewhere(&mut self, client: Key, outcome: Outcome) -> Option<Left> {
         let core = self.core;
         let exchange = self.exchange(client)?;
@@ -299,9 +315,10 @@ impl<D: Driver> Worker<D> {
         let (group, index) = (exchange.group?, exchange.backend?);
         let (permit, upstream) = (exchange.permit.take(), exchange.upstream.take());
         let trial = std::mem::take(&mut exchange.trial);
-        let attached = self.attach_upstream(client, Some(Again::Elsewhere)).is_ok();
+        let found = self.attach_upstream(client, Some(Again::Elsewhere));
+        let waits = found == Err(Fault::GroupFull) && self.wait_to_go_again(client);
         let exchange = self.exchange(client)?;
-        if !attached {
+        if found.is_err() && !waits {
             exchange.permit = permit;
             exchange.upstream = upstream;
             exchange.trial = trial;
@@ -321,11 +338,14 @@ impl<D: Driver> Worker<D> {
         }
         match (fresh, replay) {
             (Some(fresh), Some(segment)) => self.enqueue(fresh, segment),
+            (None, Some(segment)) if waits => self.park_segment(client, segment),
             (_, segment) => segment
                 .into_iter()
                 .for_each(|segment| self.driver.buffers().give(segment)),
         }
-        self.request_progress(client);
+        if !waits {
+            self.request_progress(client);
+        }
         Some((table, group, index))
     }
 }

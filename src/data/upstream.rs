@@ -126,7 +126,7 @@ impl<D: Driver> Worker<D> {
         let Some(group) = exchange.group.map(|index| table.group(index)) else {
             return Err(Fault::NoRoute);
         };
-        if again.is_none() {
+        if again.is_none() || exchange.waiting.is_some() {
             let rights = group.breaker.admit(&group.standing);
             exchange.rights = rights.map_err(fault_of)?;
         }
@@ -146,8 +146,9 @@ impl<D: Driver> Worker<D> {
         if let Some(exchange) = self.exchange(key) {
             exchange.tried = search.tried;
             exchange.retries = search.retries;
-            // Who goes to wait holds nothing meanwhile.
-            if !matches!(found, Err(Fault::GroupFull)) {
+            // Who goes to wait holds nothing meanwhile; who failed may still be answered with that.
+            let waits = again.is_none() || exchange.waiting.is_some();
+            if !(waits && matches!(found, Err(Fault::GroupFull))) {
                 exchange.rights = search.rights;
             }
         }
@@ -208,7 +209,9 @@ impl<D: Driver> Worker<D> {
             let index = match self.pick_upstream(group, search, &passed) {
                 Ok(index) => index,
                 Err(_) if lacking => return Err(Fault::Overload),
-                Err(_) if refused => return Err(Fault::ConnectFailed),
+                Err(NoPick::Nobody) if why == NoPick::Nobody && refused => {
+                    return Err(Fault::ConnectFailed);
+                }
                 Err(NoPick::Nobody) if why == NoPick::Nobody => return Err(Fault::NoBackend),
                 Err(_) => return Err(Fault::GroupFull),
             };

@@ -56,6 +56,11 @@ impl Size {
 /// How many backends there are.
 pub const BACKENDS: usize = 10;
 
+/// Requests a backend may have at one time; the rest wait. Who lets a try take 50 ms must not hand
+/// over more than is answered within that: when the machine stood still for a moment, all that came
+/// meanwhile would be late, be tried again on fresh connections, and never be done with.
+const UNDER_WAY_MAX: usize = 50;
+
 /// The backends, and what is before them.
 pub struct Fleet {
     /// They are `b0`, `b1` and so on.
@@ -75,14 +80,16 @@ impl Fleet {
             .collect();
         let before = |number: &usize| (*number, Between::before(servers[*number].address()));
         let between: BTreeMap<_, _> = behind.iter().map(before).collect();
-        let mut settings = settings.workers("2");
+        let queue = "{ requests_max = 16384, timeout = \"5s\" }";
+        let mut settings = settings.workers("2").group_with("queue", queue);
         for (key, value) in keys {
             settings = settings.group_with(key, value.as_ref());
         }
         for (number, server) in servers.iter().enumerate() {
             let proxied = between.get(&number).map(Between::address);
             let address = proxied.unwrap_or(server.address());
-            settings = settings.member(&address, &format!("id = \"b{number}\""));
+            let keys = format!("id = \"b{number}\"\nrequests_max = {UNDER_WAY_MAX}");
+            settings = settings.member(&address, &keys);
         }
         Fleet {
             proxy: settings.start(),

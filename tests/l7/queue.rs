@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Client, Message, Settings, Upstream};
+use crate::support::settings::Backend;
+use crate::support::{Answer, Client, Message, Settings, Upstream, closed_port};
 
 /// A backend that takes one request at a time, each for `pause`, and answers with its body.
 fn one_at_a_time(pause: Duration) -> (Upstream, Arc<AtomicUsize>) {
@@ -64,6 +65,36 @@ fn occupy(proxy: &crate::support::Proxy, upstream: &Upstream) -> Client {
     first.send(post("/", b"first"));
     upstream.wait_for_requests(1);
     first
+}
+
+/// Asks through a group of one that fails at once and one that is busy: whoever has failed waits.
+fn failed_ones_are_served(failing: &dyn Backend, keys: &str) {
+    let (upstream, most) = one_at_a_time(Duration::from_millis(100));
+    let proxy = settings(&upstream, "{ timeout = \"30s\" }")
+        .member(failing, "")
+        .group_with("retry", keys)
+        .ejecting_nobody()
+        .start();
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| assert_eq!(proxy.client().get("/").status(), 200));
+        }
+    });
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+    let retries = proxy.metrics().count("weir_backend_retries_total", &[]);
+    assert!(retries >= 3.0, "{retries}: else the test shows nothing");
+    proxy.wait_for_metric("weir_backend_in_flight", &[], 0.0);
+}
+
+#[test]
+fn who_could_not_connect_elsewhere_waits_for_one_that_is_full() {
+    failed_ones_are_served(&closed_port(), "{ on = [\"connect-failure\"] }");
+}
+
+#[test]
+fn who_was_refused_elsewhere_waits_for_one_that_is_full() {
+    let failing = Upstream::http(|_| Answer::new(500, "", b"no"));
+    failed_ones_are_served(&failing, "{ on = [\"5xx\"] }");
 }
 
 #[test]
