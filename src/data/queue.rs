@@ -99,9 +99,9 @@ impl<D: Driver> Worker<D> {
         Ok(())
     }
 
-    /// Lets the exchange of client `key`, which is done with a backend that failed, wait for another
-    /// one; false if there is no place, or more of the request is to come. What is to be sent is kept
-    /// by [`Worker::park_segment`].
+    /// Lets the exchange of client `key`, which is done with a backend that failed, wait for
+    /// another one; false if there is no place, or more of the request is to come. What is to be
+    /// sent is kept by [`Worker::park_segment`].
     pub(super) fn wait_to_go_again(&mut self, key: Key) -> bool {
         let whole = |exchange: &mut Exchange| exchange.has_request();
         if !self.exchange(key).is_some_and(whole) || self.begin_waiting(key).is_err() {

@@ -12,8 +12,8 @@ use crate::support::{Etcd, Nodes, PATIENCE, Proxy, Settings, eventually_within};
 const BACKENDS: usize = 40;
 const LASTS: Duration = Duration::from_secs(6);
 
-/// Says it until it is acknowledged, as monitors do: with 503 the store had no answer in time, which
-/// says nothing of whether it was stored. Answers how often it was said.
+/// Says it until it is acknowledged, as monitors do: with 503 the store had no answer in time,
+/// which says nothing of whether it was stored. Answers how often it was said.
 fn tell(node: &Proxy, call: &str, backend: usize) -> usize {
     let body = json!({"group": "app", "server_id": format!("b{backend}")});
     for said in 1..=20 {
