@@ -363,10 +363,11 @@ fn equals_have_equal_shares_near_saturation() {
     let (mut model, mut state) = (Model::new(ADAPTIVE, &[1.0; 20]), seeded(5));
     let rate = 20.0 / WORK * 0.9;
     model.run(rate, 0.0, 5.0, &mut state);
-    model.run(rate, 5.0, 15.0, &mut state);
+    // Long enough for the chance in which arrivals come to be small beside the bound.
+    model.run(rate, 5.0, 25.0, &mut state);
     for server in 0..20 {
         let share = model.share(server);
-        assert!((0.88..1.12).contains(&share), "{server}: {share}");
+        assert!((0.9..1.1).contains(&share), "{server}: {share}");
     }
 }
 
