@@ -17,6 +17,7 @@ use crate::data::bulk::is_bulk;
 use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange};
 use crate::data::place::{By, Gather, Placed};
+use crate::data::stash::Stash;
 use crate::data::ticks::ticks;
 use crate::data::worker::Worker;
 use crate::http::{FieldStorage, HeadLimits, Parsed, RequestHead, parse_request};
@@ -55,7 +56,7 @@ pub(super) struct Client {
     /// When the head in `stash` began to come in; none if it came at once.
     began_micros: Option<NonZeroU64>,
     /// Bytes received and not understood yet.
-    pub(super) stash: Vec<u8>,
+    pub(super) stash: Stash,
     /// What is known of the request in `stash`, when its body decides where it goes.
     pub(super) gather: Option<Box<Gather>>,
     pub(super) exchange: Option<Box<Exchange>>,
@@ -70,7 +71,7 @@ impl Client {
             refused: false,
             address: None,
             began_micros: None,
-            stash: Vec::new(),
+            stash: Stash::default(),
             gather: None,
             exchange: None,
         }
@@ -115,7 +116,7 @@ impl<D: Driver> Worker<D> {
                 self.client_head(key, Input::Received(segment));
             }
             Phase::Head => {
-                let mut bytes = std::mem::take(&mut client.stash);
+                let mut bytes = client.stash.take();
                 bytes.extend_from_slice(segment.bytes());
                 self.driver.buffers().give(segment);
                 self.client_head(key, Input::Gathered(bytes));
@@ -212,7 +213,7 @@ impl<D: Driver> Worker<D> {
         let Some(client) = self.client(key) else {
             return;
         };
-        client.stash = bytes;
+        client.stash = Stash::of(bytes);
         client.began_micros = client.began_micros.or(NonZeroU64::new(now));
         if client.gather.is_some() {
             self.await_body(key);
@@ -244,7 +245,7 @@ impl<D: Driver> Worker<D> {
         let Some(client) = self.client(key) else {
             return;
         };
-        client.stash.extend_from_slice(rest);
+        client.stash.append(rest);
         if client.stash.len() > STASH_MAX {
             self.hold(key);
         }
@@ -371,7 +372,7 @@ impl<D: Driver> Worker<D> {
         let Role::Client(client) = &mut conn.role else {
             return;
         };
-        let stash = std::mem::take(&mut client.stash);
+        let stash = client.stash.take();
         if !stash.is_empty() {
             self.client_head(key, Input::Gathered(stash));
         } else if self.leaves_when_idle(key) {
@@ -389,7 +390,7 @@ impl<D: Driver> Worker<D> {
         conn.finished = true;
         if let Role::Client(client) = &mut conn.role {
             client.phase = Phase::Lingering;
-            client.stash = Vec::new();
+            client.stash = Stash::default();
             client.gather = None;
         }
         self.set_deadline(

@@ -198,7 +198,7 @@ mod tests {
         let entry = size_of::<Conn>() + 8;
         let relay = 2 * entry + size_of::<RelayDown>();
         eprintln!("{entry} bytes for HTTP, {relay} for TCP");
-        assert!(entry <= 224, "{entry}");
-        assert!(relay <= 488, "{relay}");
+        assert!(entry <= 152, "{entry}");
+        assert!(relay <= 472, "{relay}");
     }
 }

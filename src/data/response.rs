@@ -14,6 +14,7 @@ use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange, response_limits};
 use crate::data::marks::{self, Marks};
 use crate::data::request::request_id_text;
+use crate::data::stash::Stash;
 use crate::data::ticks::ticks;
 use crate::data::upstream::UpstreamState;
 use crate::data::worker::Worker;
@@ -76,7 +77,7 @@ impl<D: Driver> Worker<D> {
             }
             _ => return self.driver.buffers().give(segment),
         };
-        let mut stash = std::mem::take(&mut upstream.stash);
+        let mut stash = upstream.stash.take();
         let seen = self.exchange(client);
         let seen = seen.map(|exchange| (exchange.answered, exchange.rival.is_some()));
         if let Some((_, true)) = seen {
@@ -106,7 +107,7 @@ impl<D: Driver> Worker<D> {
                     let rest = input.bytes()[used..].to_vec();
                     self.drop_input(input);
                     if let Some(Role::Upstream(up)) = self.conns.at_mut(key).map(|c| &mut c.role) {
-                        up.stash = rest;
+                        up.stash = Stash::of(rest);
                     }
                     return;
                 }

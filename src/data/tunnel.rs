@@ -21,7 +21,7 @@ impl<D: Driver> Worker<D> {
             return;
         };
         let (slot, address) = (state.listener, state.address.take());
-        let ahead = std::mem::take(&mut state.stash);
+        let ahead = state.stash.take();
         let Some(mut exchange) = state.exchange.take() else {
             return;
         };

@@ -16,6 +16,7 @@ use crate::data::connect::{connect, note_lack};
 use crate::data::health::fault_of;
 use crate::data::overload::is_own_lack;
 use crate::data::place::Affinity;
+use crate::data::stash::Stash;
 use crate::data::ticks::ticks;
 use crate::data::worker::Worker;
 use crate::routing::breaker::Rights;
@@ -49,7 +50,7 @@ pub(super) struct Upstream {
     /// The backend will keep it open after this response.
     pub(super) keeps_alive: bool,
     /// Begin of a response head that came in pieces.
-    pub(super) stash: Vec<u8>,
+    pub(super) stash: Stash,
     /// The rights to the connection, where backend or group limit these.
     pub(super) permits: [Option<Permit>; 2],
 }
@@ -281,7 +282,7 @@ impl<D: Driver> Worker<D> {
                 reused: false,
                 untouched: true,
                 keeps_alive: false,
-                stash: Vec::new(),
+                stash: Stash::default(),
                 permits,
             }),
         ));
