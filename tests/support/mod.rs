@@ -15,6 +15,7 @@ pub mod ctl;
 pub mod dns;
 #[allow(dead_code, reason = "tests/chaos uses more of it")]
 pub mod etcd;
+pub mod handover;
 pub mod message;
 pub mod metrics;
 pub mod nodes;
