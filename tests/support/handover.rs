@@ -15,7 +15,7 @@ pub struct World {
 
 impl World {
     /// Behind a listener of this name and protocol, by this rule.
-    pub fn start((name, protocol): (&str, &str), rule: &str, old: Upstream) -> World {
+    pub fn start((name, protocol): (&str, &'static str), rule: &str, old: Upstream) -> World {
         let place = Port::fresh();
         let settings = Settings::new()
             .listener(name, protocol)

@@ -17,7 +17,7 @@ use crate::engine::planner::{Resolved, plan};
 use crate::engine::registry::Registry;
 use crate::gossip::capacity::counted::Backend;
 use crate::gossip::capacity::{Capacity, Owners, Slots};
-use crate::gossip::observers::{Finding, Observers, Present};
+use crate::gossip::observers::{Finding, Observers, Present, Subject};
 use crate::gossip::{Circle, Keys, Member, Moment, Phase, Setting, State};
 use crate::link::ToWorker;
 use crate::link::control_side::ControlSide;
@@ -94,7 +94,7 @@ impl Node {
         let maxima = [(KEY, birth.max)].into_iter().collect();
         capacity.adopt(&maxima, Moment::ZERO, &mut backend);
         let mut observers = Observers::new(Arc::clone(&birth.name), SEATS);
-        let checked = (0..CHECKED).map(|key| (key, Duration::from_secs(2)));
+        let checked = (0..CHECKED).map(|key| (key, Subject::Backend(Duration::from_secs(2))));
         observers.adopt(&checked.collect(), Moment::ZERO);
         let kick = Kick::new().unwrap();
         let links = (0..CORES).map(|_| crate::link::link(&kick).unwrap());

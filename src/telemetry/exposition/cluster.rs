@@ -13,6 +13,8 @@ pub struct ClusterFacts<'a> {
     pub differing: u64,
     /// Slots of limits that nodes share: the node's own, of those lent, and held of others.
     pub slots: Option<[(&'static str, u64); 4]>,
+    /// Agents this node asks.
+    pub asked: u64,
     /// Backends this node checks.
     pub checked: u64,
     /// Of how many backends each observer finds something else than the others, for long.
@@ -43,6 +45,12 @@ pub(super) fn cluster(page: &mut Page, facts: &ClusterFacts<'_>) {
             Kind::Gauge,
             "Other nodes that have this revision with another content: never above zero.",
             facts.differing,
+        ),
+        (
+            "weir_cluster_agents_asked",
+            Kind::Gauge,
+            "Agents of backends that this node asks.",
+            facts.asked,
         ),
         (
             "weir_cluster_backends_checked",
