@@ -16,15 +16,16 @@
 //! **Who contradicts is flagged**: an observer whose finding is another one than the verdict for
 //! longer than the checks of that backend take to find out. What it says counts all the same.
 //!
-//! **Agents have seats too.** Who sits there asks the agent of a backend, and what an agent has said
-//! (`word`) is found like the outcome of checks; but nothing is voted on: each answer says what is
-//! so, and the newest counts, whoever heard it. Who has a seat has noted the newest word it knows,
-//! so that it outlives whoever heard it and is told to who comes.
+//! **Agents have seats too.** Who sits there asks the agent of a backend, and what an agent has
+//! said (`word`) is found like the outcome of checks; but nothing is voted on: each answer says
+//! what is so, and the newest counts, whoever heard it. Who has a seat has noted the newest word it
+//! knows, so that it outlives whoever heard it and is told to who comes.
 //!
 //! What a node has found are versions (`ledger`): news goes to everybody at once, at most every
 //! [`PUSH_EVERY`], every report of a node names its newest version, and who lacks something asks
 //! for it. Pure: findings, words and moments in; verdicts, duties and words out.
 
+mod backend;
 mod choice;
 mod finding;
 mod heard;
@@ -41,6 +42,7 @@ use std::time::Duration;
 
 use super::Moment;
 use super::member::Member;
+use backend::Backend;
 use choice::{Bidders, bidder, ranked};
 use finding::newest;
 pub use finding::{Finding, Subject};
@@ -136,41 +138,6 @@ pub struct Observers {
     lenient_until: Moment,
     push_at: Moment,
     forget_at: Moment,
-}
-
-#[derive(Debug)]
-struct Backend {
-    subject: Subject,
-    verdict: Finding,
-    mine: bool,
-    look: bool,
-    seats: Vec<Arc<str>>,
-    /// Nodes that have not taken their seat, and since when.
-    expected: Vec<(Arc<str>, Moment)>,
-    /// Observers that found something else than the verdict, and since when.
-    against: Vec<(Arc<str>, Moment)>,
-}
-
-impl Backend {
-    fn new(subject: Subject) -> Backend {
-        Backend {
-            subject,
-            verdict: Finding::Unknown,
-            mine: false,
-            look: false,
-            seats: Vec::new(),
-            expected: Vec::new(),
-            against: Vec::new(),
-        }
-    }
-
-    /// Whether who found something else since then has had the time to find out better.
-    fn is_late(&self, since: Moment, now: Moment) -> bool {
-        match self.subject {
-            Subject::Agent => false,
-            Subject::Backend(patience) => now >= since + patience,
-        }
-    }
 }
 
 impl Observers {
