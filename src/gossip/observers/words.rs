@@ -155,6 +155,20 @@ mod tests {
         }
 
         #[test]
+        fn hostile_bytes_are_refused_or_mean_what_they_are(
+            entries in prop::collection::vec((any::<u64>(), finding()), 0..6),
+            at: prop::sample::Index, byte: u8, cut in 0_usize..9,
+        ) {
+            let mut bytes = Words::Page { from: 1, to: 9, entries }.bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes.truncate(bytes.len() - cut);
+            if let Ok(words) = Words::read(&mut Reader(&bytes)) {
+                prop_assert_eq!(words.bytes(), bytes);
+            }
+        }
+
+        #[test]
         fn an_entry_has_the_bytes_it_is_said_to_have(finding in finding()) {
             let mut bytes = Vec::new();
             put(finding.as_ref(), &mut bytes);

@@ -146,22 +146,29 @@ fn all_go_by_what_an_agent_says_whatever_the_network_does() {
 #[test]
 fn what_an_agent_has_said_outlives_whoever_heard_it() {
     for_seeds(|seed| {
-        let mut world = World::with_agents(5, 0, vec!["drain"], 2, seed);
-        world.until("heard", seconds(20), World::hear_all);
-        world.run(seconds(4));
-        for round in 0..6 {
-            (0..5).for_each(|node| world.cut(node, true));
-            let asker = world.askers(0)[0];
-            world.nodes[asker] = None;
-            let died = world.now;
-            while world.askers(0).len() < 2 {
-                world.tick();
-                assert!(world.hear_all(), "nobody forgets it");
-                let bound = SILENT_AFTER + 3 * TICK;
-                assert!(world.now <= died + bound, "not taken over within {bound:?}");
+        for seats in [1, 2, 5] {
+            let mut world = World::with_agents(5, 0, vec!["ready"], seats, seed);
+            world.until("heard", seconds(20), World::hear_all);
+            world.run(seconds(4));
+            world.says[0] = "drain";
+            world.until("heard", WITHIN, World::hear_all);
+            world.run(seconds(1));
+            for round in 0..8 {
+                (0..5).for_each(|node| world.cut(node, true));
+                let askers = world.askers(0);
+                let dies = askers[round as usize % askers.len()];
+                world.nodes[dies] = None;
+                let died = world.now;
+                while world.askers(0).len() < seats.min(4) {
+                    world.tick();
+                    assert!(world.hear_all(), "nobody forgets it");
+                    let bound = SILENT_AFTER + 3 * TICK;
+                    assert!(world.now <= died + bound, "not taken over within {bound:?}");
+                }
+                world.start(dies, 2 + round);
+                world.cut(dies, true);
+                world.until("the new one knows it", seconds(3), World::hear_all);
             }
-            world.start(asker, 2 + round);
-            world.until("the new one knows it", seconds(3), World::hear_all);
         }
     });
 }

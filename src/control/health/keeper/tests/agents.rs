@@ -85,6 +85,30 @@ fn what_others_have_heard_is_done_here_and_who_takes_over_begins_with_it() {
 }
 
 #[test]
+fn who_takes_over_asks_within_a_second_however_rarely_it_is_asked() {
+    let rarely = AGENT.replace("100ms", "30s");
+    let (mut world, observing) = World::sharing_of(1, &format!("{THREE}{rarely}"));
+    let others: Vec<Node> = (0..30).map(|number| node(&format!("n{number}"))).collect();
+    let keys = world.agent_keys();
+    let words: Vec<_> = others
+        .iter()
+        .map(|_| says(&keys, &said(5, "drain")))
+        .collect();
+    observing.hear_in_test(&others, &words);
+    world.pass(SECOND / 10, |_| true);
+    let of_others = world.questions;
+    observing.hear_in_test(&[], &[]);
+    world.pass(SECOND, |_| true);
+    assert_eq!(world.questions - of_others, 3);
+    world.pass(20 * SECOND, |_| true);
+    assert_eq!(
+        world.questions - of_others,
+        3,
+        "and then as rarely as before"
+    );
+}
+
+#[test]
 fn an_answer_to_a_question_from_before_the_newest_word_does_not_undo_it() {
     let (mut world, observing) = World::asking(3);
     let others = [node("a"), node("b")];
