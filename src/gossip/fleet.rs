@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::observers::{Finding, Observers, Present};
+use super::observers::{Finding, Observers, Present, Subject};
 use super::{Circle, Keys, Member, Moment, Phase, Setting, Standing, State};
 use crate::base::epoch::Epoch;
 
@@ -52,8 +52,8 @@ fn address(node: usize) -> SocketAddr {
 
 impl Fleet {
     fn new() -> Fleet {
-        let keys: BTreeMap<u64, Duration> = (0..BACKENDS)
-            .map(|key| (key, Duration::from_secs(2)))
+        let keys: BTreeMap<u64, Subject> = (0..BACKENDS)
+            .map(|key| (key, Subject::Backend(Duration::from_secs(2))))
             .collect();
         let node = |node: usize| {
             let name: Arc<str> = format!("n{node}").into();

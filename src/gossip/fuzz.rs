@@ -63,6 +63,12 @@ mod tests {
         page.extend_from_slice(&[0; 15]);
         page.push(1);
         page.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 7, 3, 2, b'n', b'o']);
+        let mut said = page.clone();
+        said.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 8, 4]);
+        for text in [&b"drain"[..], b"down#disk", b"75%", b""] {
+            said.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 3, text.len() as u8]);
+            said.extend_from_slice(text);
+        }
         for (kind, body) in [
             (0, &[][..]),
             (1, &[0; 25]),
@@ -72,6 +78,7 @@ mod tests {
             (5, &[]),
             (6, &pull),
             (6, &page),
+            (6, &said),
         ] {
             let mut bytes = Vec::new();
             put_member(&member("you"), &mut bytes);

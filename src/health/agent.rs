@@ -12,6 +12,7 @@ use std::time::Duration;
 
 pub use line::{LINE_BYTES_MAX, Line, NotALine, Share, parse};
 
+use super::probe::TAKE_OVER_WITHIN;
 use super::verdict::{Opinion, Reason, Wish};
 use super::{Moment, scattered, share};
 
@@ -29,6 +30,35 @@ pub struct Said {
 }
 
 impl Said {
+    /// What these words of an agent come to, one after the other; one that says nothing is passed
+    /// over.
+    pub fn by<'a>(words: impl IntoIterator<Item = &'a str>) -> Said {
+        let mut said = Said::default();
+        for line in words
+            .into_iter()
+            .filter_map(|word| parse(word.as_bytes()).ok())
+        {
+            said.hear(&line);
+        }
+        said
+    }
+
+    /// It as words: those that bring it about.
+    #[must_use]
+    pub fn words(&self) -> [Option<String>; 4] {
+        let line = Line {
+            wish: (self.wish != Wish::Ready).then_some(self.wish),
+            serves: match &self.opinion {
+                Opinion::Down(why) => Some(Err(why.clone())),
+                Opinion::Unknown => None,
+                Opinion::Up => Some(Ok(())),
+            },
+            share: self.share,
+            capacity: self.capacity,
+        };
+        line.words()
+    }
+
     /// What the backend may be given: one without a share drains, as at HAProxy.
     #[must_use]
     pub fn wish(&self) -> Wish {
@@ -121,18 +151,33 @@ impl Agent {
         self.trouble.as_ref()
     }
 
-    /// It was asked, and answered this line or could not be understood.
-    pub fn record(&mut self, answer: Result<&Line, Reason>, interval: Duration, now: Moment) {
+    /// It was asked, and answered or could not be understood.
+    pub fn record(&mut self, answer: Result<(), Reason>, interval: Duration, now: Moment) {
         self.asked += 1;
         self.due = now + self.wavering(interval);
         match answer {
-            Ok(line) => {
-                self.said.hear(line);
+            Ok(()) => {
                 self.heard = Some(now);
                 self.trouble = None;
             }
             Err(trouble) => self.trouble = Some(trouble),
         }
+    }
+
+    /// It has answered this line to this node, where no others ask.
+    pub fn hear(&mut self, line: &Line) {
+        self.said.hear(line);
+    }
+
+    /// It has said this to somebody.
+    pub fn go_by(&mut self, said: Said) {
+        self.said = said;
+    }
+
+    /// It is asked here from now on, and was elsewhere: soon.
+    pub fn take_over(&mut self, interval: Duration, now: Moment) {
+        let within = interval.min(TAKE_OVER_WITHIN);
+        self.due = now + within.mul_f64(share(self.seed, self.asked));
     }
 
     /// It is asked at another interval from now on.
@@ -158,9 +203,13 @@ mod tests {
         let mut agent = Agent::new(7, INTERVAL, Moment::ZERO);
         for line in lines {
             let line = parse(line.as_bytes()).unwrap();
-            agent.record(Ok(&line), INTERVAL, Moment::ZERO);
+            agent.record(Ok(()), INTERVAL, Moment::ZERO);
+            agent.hear(&line);
         }
-        agent.said().clone()
+        let said = agent.said().clone();
+        let words = said.words();
+        assert_eq!(Said::by(words.iter().flatten().map(String::as_str)), said);
+        said
     }
 
     #[test]
@@ -194,7 +243,8 @@ mod tests {
     fn one_that_cannot_be_reached_has_said_what_it_said() {
         let mut agent = Agent::new(1, INTERVAL, Moment::ZERO);
         let down = parse(b"down\n").unwrap();
-        agent.record(Ok(&down), INTERVAL, INTERVAL);
+        agent.record(Ok(()), INTERVAL, INTERVAL);
+        agent.hear(&down);
         let said = agent.said().clone();
         agent.record(Err("connection refused".into()), INTERVAL, 2 * INTERVAL);
         assert_eq!((agent.said(), agent.heard()), (&said, Some(INTERVAL)));
@@ -202,7 +252,7 @@ mod tests {
             agent.trouble().map(|why| &**why),
             Some("connection refused")
         );
-        agent.record(Ok(&down), INTERVAL, 3 * INTERVAL);
+        agent.record(Ok(()), INTERVAL, 3 * INTERVAL);
         assert_eq!(agent.trouble(), None);
     }
 
@@ -225,6 +275,8 @@ mod tests {
             let soon = interval / 4;
             agent.change_interval(soon, now);
             prop_assert!(agent.due() <= now + soon.mul_f64(1.11));
+            agent.take_over(interval, now);
+            prop_assert!(agent.due() >= now && agent.due() <= now + interval.min(TAKE_OVER_WITHIN));
         }
     }
 }

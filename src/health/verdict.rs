@@ -16,7 +16,7 @@ use super::Moment;
 /// Where an opinion comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// Its agent, which this node asks.
+    /// Its agent, by what it has said to whichever node asked it.
     Agent,
     /// Active checks of this node.
     Check,

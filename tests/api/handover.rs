@@ -6,35 +6,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::port::Port;
-use crate::support::{Proxy, Settings, Upstream, eventually};
+use crate::support::handover::World;
+use crate::support::{Upstream, eventually};
 
 /// A rule over the keys x, y and z, of which all are of the group `old`.
 const RULE: &str = "name = \"s\"\nkey = { header = \"x-key\" }\n\
                     map = [{ key = [\"x\", \"y\", \"z\"], group = \"old\" }]";
 
-struct World {
-    proxy: Proxy,
-    old: Upstream,
-    /// Where the new owner will be.
-    place: Port,
-}
-
 fn world() -> World {
-    let (old, place) = (Upstream::named("old"), Port::fresh());
-    let settings = Settings::new()
-        .listener("web", "http")
-        .with("shard", "\"s\"")
-        .shard(RULE)
-        .group("old", &[&old])
-        .group("new", &[])
-        .backend(&format!("address = \"{}\"", place.address()))
-        .ejecting_nobody();
-    World {
-        proxy: settings.start(),
-        old,
-        place,
-    }
+    World::start(("web", "http"), RULE, Upstream::named("old"))
 }
 
 /// What gives x and y to the group `new`.
@@ -53,11 +33,6 @@ impl World {
             200 => answer.text(),
             status => status.to_string(),
         }
-    }
-
-    fn progress(&self) -> Value {
-        let target = "/v1/shards/s/handover";
-        self.proxy.api().get(target).expect(200)
     }
 }
 
@@ -79,16 +54,7 @@ fn the_new_owner_comes_first_and_the_former_one_is_there_for_what_it_cannot_take
     // Nobody is at the new owner's place yet.
     assert_eq!(world.owner("x"), "old");
     assert_eq!(world.owner("z"), "old");
-    let progress = world.progress();
-    assert_eq!(
-        (
-            &progress["open"],
-            &progress["requests_moved"],
-            &progress["requests_to_former"]
-        ),
-        (&json!(true), &json!(1), &json!(1)),
-        "{progress}"
-    );
+    let progress = world.one_was_taken_by_the_former();
     let moves = &progress["moves"];
     assert_eq!(
         moves[0],

@@ -1,57 +1,17 @@
 //! Agents in HAProxy's protocol: what they say is done, and only they take it back.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::json;
 
 use super::{becomes, thought_of};
-use crate::support::{Proxy, Settings, Upstream, eventually};
-
-/// An agent that says the same until it is told to say something else, and keeps what it was sent.
-struct Agent {
-    port: u16,
-    line: Arc<Mutex<String>>,
-    sent: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Agent {
-    fn saying(line: &str) -> Agent {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let agent = Agent {
-            port: listener.local_addr().unwrap().port(),
-            line: Arc::new(Mutex::new(line.to_owned())),
-            sent: Arc::default(),
-        };
-        let (line, sent) = (Arc::clone(&agent.line), Arc::clone(&agent.sent));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { continue };
-                let line = line.lock().unwrap().clone();
-                let mut room = [0; 64];
-                let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
-                if let Ok(count) = stream.read(&mut room) {
-                    *sent.lock().unwrap() = room[..count].to_vec();
-                }
-                let _ = stream.write_all(line.as_bytes());
-            }
-        });
-        agent
-    }
-
-    fn says(&self, line: &str) {
-        line.clone_into(&mut self.line.lock().unwrap());
-    }
-}
+use crate::support::{Agent, Proxy, Settings, Upstream, eventually};
 
 /// `one` with an agent, `two` without.
 fn settings(one: &Upstream, two: &Upstream, agent: &Agent) -> Settings {
     Settings::http_to(&[])
         .group_with("agent", "{ interval = \"100ms\", send = \"who\\n\" }")
-        .member(one, &format!("id = \"one\"\nagent_port = {}", agent.port))
+        .member(one, &format!("id = \"one\"\nagent_port = {}", agent.port()))
         .member(two, "id = \"two\"")
 }
 
@@ -71,7 +31,7 @@ fn what_an_agent_says_is_done_and_shown() {
     let agent = Agent::saying("up\n");
     let proxy = settings(&one, &two, &agent).start();
     eventually("it was asked", || asked(&proxy, "answered") >= 1.0);
-    assert_eq!(*agent.sent.lock().unwrap(), b"who\n");
+    assert_eq!(agent.sent(), b"who\n");
     assert_eq!(thought_of(&proxy, "one")["sources"][3]["says"], "up");
     assert_eq!(thought_of(&proxy, "two")["agent"], json!(null));
     agent.says("down # disk full\r\n");
@@ -120,12 +80,7 @@ fn a_share_and_a_limit_are_kept_to() {
 #[test]
 fn an_agent_that_is_gone_has_said_what_it_said_and_is_no_failure() {
     let (one, two) = (Upstream::named("one"), Upstream::named("two"));
-    let gone = Agent {
-        port: 1,
-        line: Arc::default(),
-        sent: Arc::default(),
-    };
-    let settings = settings(&one, &two, &gone);
+    let settings = settings(&one, &two, &Agent::gone());
     let with = |agent: &str| {
         let mut other = settings.clone();
         other.groups[0].members[0] =
@@ -140,7 +95,7 @@ fn an_agent_that_is_gone_has_said_what_it_said_and_is_no_failure() {
     assert_eq!(thought["status"], "up");
     assert_eq!(thought["agent"]["trouble"], "connection refused");
     let agent = Agent::saying("down");
-    proxy.reload(with(&format!("agent_port = {}", agent.port)));
+    proxy.reload(with(&format!("agent_port = {}", agent.port())));
     becomes(&proxy, "one", "down");
     agent.says("GET / HTTP/1.1 nonsense");
     eventually("nothing is understood", || {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::placing::connect_from;
 use super::sni::hello;
-use crate::support::port::Port;
+use crate::support::handover::World;
 use crate::support::upstream::Connection;
-use crate::support::{Client, Proxy, Settings, Upstream, Wire, eventually};
+use crate::support::{Client, Upstream, Wire, eventually};
 
 /// Says a name once it has a hello, and then whatever it hears.
 fn named(name: &'static str, hello_bytes: usize) -> impl Fn(Connection) + Send + Sync + 'static {
@@ -26,37 +26,13 @@ fn named(name: &'static str, hello_bytes: usize) -> impl Fn(Connection) + Send +
     }
 }
 
-struct World {
-    proxy: Proxy,
-    old: Upstream,
-    /// Where the new owner will be.
-    place: Port,
-}
-
 /// A rule by which all keys are of the group `old`.
 fn world(rule: &str, hello_bytes: usize) -> World {
-    let (old, place) = (Upstream::scripted(named("old", hello_bytes)), Port::fresh());
-    let settings = Settings::new()
-        .listener("relay", "tcp")
-        .with("shard", "\"s\"")
-        .shard(&format!("name = \"s\"\n{rule}"))
-        .group("old", &[&old])
-        .group("new", &[])
-        .backend(&format!("address = \"{}\"", place.address()))
-        .ejecting_nobody();
-    World {
-        proxy: settings.start(),
-        old,
-        place,
-    }
+    let old = Upstream::scripted(named("old", hello_bytes));
+    World::start(("relay", "tcp"), &format!("name = \"s\"\n{rule}"), old)
 }
 
 impl World {
-    fn progress(&self) -> Value {
-        let target = "/v1/shards/s/handover";
-        self.proxy.api().get(target).expect(200)
-    }
-
     fn hand_over(&self, change: Value) {
         let target = "/v1/shards/s?wait=node";
         self.proxy.api().patch(target, change).expect(200);
@@ -101,16 +77,7 @@ fn names_move_with_new_connections_and_come_back_when_it_is_aborted() {
     // Nobody is at the new owner's place yet.
     assert_eq!(ask("x.org").0, "old");
     assert_eq!(ask("z.org").0, "old");
-    let progress = world.progress();
-    assert_eq!(
-        (
-            &progress["open"],
-            &progress["requests_moved"],
-            &progress["requests_to_former"]
-        ),
-        (&json!(true), &json!(1), &json!(1)),
-        "{progress}"
-    );
+    world.one_was_taken_by_the_former();
     let new = Upstream::scripted_at(world.place.clone(), named("new", length));
     eventually("the new owner takes what is its own", || {
         ask("y.org").0 == "new"

@@ -4,6 +4,7 @@
 //! Waiting is always for a condition with a generous deadline ([`eventually`]), never for a time
 //! to pass, except where the absence of something is the point ([`Wire::stays_silent`]).
 
+pub mod agent;
 pub mod api;
 pub mod bulk;
 /// The judge the unit tests and the fuzz targets use as well.
@@ -15,6 +16,7 @@ pub mod ctl;
 pub mod dns;
 #[allow(dead_code, reason = "tests/chaos uses more of it")]
 pub mod etcd;
+pub mod handover;
 pub mod message;
 pub mod metrics;
 pub mod nodes;
@@ -28,6 +30,7 @@ pub mod upstream;
 pub mod websocket;
 pub mod wire;
 
+pub use agent::Agent;
 pub use api::{Api, Reply};
 pub use client::Client;
 pub use dns::Dns;

@@ -7,7 +7,7 @@ use std::thread::scope;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Ending, Proxy, Settings, Upstream, closed_port, eventually, from_env,
+    Agent, Answer, Ending, Proxy, Settings, Upstream, closed_port, eventually, from_env,
 };
 
 fn settings(upstream: &Upstream) -> Settings {
@@ -187,4 +187,34 @@ fn what_is_known_against_backends_is_known_to_the_new_process() {
     }
     let again = heartbeat(&proxy);
     assert!(again.text.contains("replayed"), "{again:?}");
+}
+
+#[test]
+fn what_an_agent_has_said_is_known_to_the_new_process_though_it_says_nothing_more() {
+    let (one, two) = (Upstream::named("one"), Upstream::named("two"));
+    let agent = Agent::saying("drain 40% maxconn:9\n");
+    let mut proxy = Settings::http_to(&[])
+        .section("[upgrade]\nsocket = \"DIRECTORY/up.sock\"")
+        .group_with("agent", "{ interval = \"100ms\" }")
+        .member(
+            &one,
+            &format!("id = \"one\"\nagent_port = {}", agent.port()),
+        )
+        .member(&two, "id = \"two\"")
+        .start();
+    let said = |proxy: &Proxy| {
+        let shown = &thought_of(proxy, "one")["agent"];
+        ["state", "weight", "capacity"].map(|key| shown[key].clone())
+    };
+    let expected = [json!("drain"), json!("40%"), json!(9)];
+    eventually("it was heard", || said(&proxy) == expected);
+    agent.says("nothing that is known\n");
+    assert_eq!(proxy.take_over().wait().unwrap().code(), Some(0));
+    for _ in 0..20 {
+        assert_eq!(proxy.client().get("/").text(), "two");
+    }
+    assert_eq!(thought_of(&proxy, "one")["status"], "drain");
+    assert_eq!(said(&proxy), expected);
+    agent.says("ready\n");
+    eventually("it is asked as before", || said(&proxy)[0] == "ready");
 }

@@ -21,7 +21,7 @@ pub struct Cluster {
     pub seeds: Vec<BackendAddress>,
     /// Nodes that own parts of hard limits of backends; without any, limits hold on each node.
     pub limit_owners: Vec<Arc<str>>,
-    /// Nodes that check each backend.
+    /// Nodes that check each backend, and ask each agent.
     pub observers: u32,
     /// The file of the keys all nodes share.
     pub key_file: PathBuf,

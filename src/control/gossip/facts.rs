@@ -35,6 +35,7 @@ impl Cluster {
         let seats = self.observing.sums();
         let contradicting = seats.contradicting.iter();
         ClusterFacts {
+            asked: seats.asked,
             checked: seats.held,
             contradicting: contradicting
                 .map(|(node, count)| (node.to_string(), *count))

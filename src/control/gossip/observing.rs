@@ -14,7 +14,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::name_of;
 use crate::config::checked;
-use crate::gossip::observers::{Case, Finding, Observer, Observers, Present, Sums, Words};
+use crate::gossip::observers::{
+    Case, Finding, Observer, Observers, Present, Subject, Sums, Word, Words,
+};
 use crate::gossip::{Circle, Member, Moment, Phase};
 
 /// The observers as this node knows them; clones are the same.
@@ -58,10 +60,10 @@ impl Observing {
         self.0.salt
     }
 
-    /// Which backends are checked, and how long it takes to find something out of each.
-    pub(in crate::control) fn adopt(&self, patience: &BTreeMap<u64, Duration>) {
+    /// What is looked after.
+    pub(in crate::control) fn adopt(&self, subjects: &BTreeMap<u64, Subject>) {
         let now = self.now();
-        self.observers().adopt(patience, now);
+        self.observers().adopt(subjects, now);
         self.0.found.notify_one();
     }
 
@@ -71,7 +73,7 @@ impl Observing {
         self.observers().recall(key, verdict, now);
     }
 
-    /// What the own checks of a backend come to.
+    /// What the own checks of a backend come to, or what its agent has said here.
     pub(in crate::control) fn found(&self, key: u64, finding: Finding) {
         let now = self.now();
         self.observers().found(key, finding, now);
@@ -81,6 +83,13 @@ impl Observing {
     /// What the own checks of a backend came to.
     pub(in crate::control) fn own(&self, key: u64) -> Finding {
         self.observers().own(key)
+    }
+
+    /// The newest that is known of what an agent has said.
+    pub(in crate::control) fn word(&self, key: u64) -> Arc<Word> {
+        let verdict = self.case(key).map(|case| case.verdict);
+        let word = verdict.as_ref().and_then(Finding::word);
+        word.map_or_else(Arc::default, Arc::clone)
     }
 
     pub(in crate::control) fn case(&self, key: u64) -> Option<Case> {

@@ -1,9 +1,13 @@
 //! Agents: asks them, as HAProxy does, and keeps what they say for their backends.
 //!
+//! Nodes ask an agent together, as they check a backend: who has a seat asks, and each answer goes
+//! into the word that all nodes go by (`crate::gossip::observers`).
+//!
 //! A connection, what is to be sent, one line back. That an agent cannot be reached, or is not
 //! understood, is counted and shown and changes nothing else.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,13 +15,16 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::base::id::BackendSlot;
+use crate::control::gossip::Observing;
 use crate::control::health::checks::not_connected;
 use crate::control::health::due::{Due, What};
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::{Member, Scene};
+use crate::control::health::observed::Seat;
 use crate::control::health::rules::Rules;
+use crate::gossip::observers::{Case, Finding, Word};
 use crate::health::Moment;
-use crate::health::agent::{Agent, LINE_BYTES_MAX, Line, parse};
+use crate::health::agent::{Agent, LINE_BYTES_MAX, Line, Said, parse};
 use crate::health::verdict::{Opinion, Reason, Source, Wish};
 use crate::routing::table::{Backend, BackendState};
 
@@ -52,15 +59,34 @@ pub(super) struct Asked {
     pub(super) machine: Agent,
     /// It is being asked.
     pub(super) asking: bool,
+    /// Its place among those that nodes ask together.
+    pub(super) seat: Option<Seat>,
+    /// What was known of what it has said when the last question was sent.
+    known: Arc<Word>,
 }
 
 impl Asked {
     pub(super) fn of(backend: &Backend, rules: &Rules, now: Moment) -> Option<Asked> {
         Some(Asked {
             port: backend.agent_port.or(rules.agent.port)?,
-            machine: Agent::new(backend.identity, rules.agent.interval, now),
+            machine: Agent::new(backend.identity ^ rules.salt, rules.agent.interval, now),
             asking: false,
+            seat: None,
+            known: Arc::default(),
         })
+    }
+
+    /// Whether this node asks it.
+    pub(super) fn is_asked_here(&self) -> bool {
+        self.seat.is_none_or(|seat| seat.mine)
+    }
+
+    /// What it has said, as nodes tell each other.
+    pub(super) fn word(&self, observing: Option<&Observing>) -> Arc<Word> {
+        match (observing, self.seat) {
+            (Some(observing), Some(seat)) => observing.word(seat.key),
+            _ => Arc::new(word_of(self.machine.said())),
+        }
     }
 }
 
@@ -68,7 +94,7 @@ impl Member {
     /// When its agent is to be asked next, if it has one that is not being asked.
     pub(super) fn question_due(&self) -> Option<Moment> {
         let asked = self.agent.as_ref().filter(|asked| !asked.asking)?;
-        Some(asked.machine.due())
+        asked.is_asked_here().then(|| asked.machine.due())
     }
 
     /// Another table has it: its agent may listen elsewhere, which makes it another agent.
@@ -114,10 +140,9 @@ impl Member {
         self.agent.as_ref()?.machine.said().capacity
     }
 
-    fn answered(&mut self, answer: Answer, rules: &Rules, scene: Scene<'_>) {
-        let Some(asked) = &mut self.agent else {
-            return;
-        };
+    /// A question has come to an end; answers the line, if there is one.
+    fn answered(&mut self, answer: Answer, rules: &Rules, scene: Scene<'_>) -> Option<Line> {
+        let asked = self.agent.as_mut()?;
         asked.asking = false;
         let (result, read): (_, Result<Line, Reason>) = match answer {
             Err(why) => ("unreachable", Err(why)),
@@ -127,18 +152,61 @@ impl Member {
             },
         };
         scene.stats.agents.inc(result);
-        let interval = rules.agent.interval;
-        asked
-            .machine
-            .record(read.as_ref().map_err(Clone::clone), interval, scene.now);
-        if read.is_err() {
-            return;
+        let (interval, now) = (rules.agent.interval, scene.now);
+        let outcome = read.as_ref().map(|_| ()).map_err(Clone::clone);
+        asked.machine.record(outcome, interval, now);
+        let line = read.ok()?;
+        if asked.seat.is_none() {
+            asked.machine.hear(&line);
+            self.follow_agent(rules, scene);
         }
-        let said = asked.machine.said();
-        self.opinions.agent = said.opinion.clone();
-        self.opinions.agent_wish = said.wish();
+        Some(line)
+    }
+
+    /// What its agent has said to whichever node, and whether this node asks it.
+    pub(super) fn agent_said(&mut self, case: &Case, rules: &Rules, scene: Scene<'_>) {
+        let Some(asked) = &mut self.agent else {
+            return;
+        };
+        if let Some(seat) = &mut asked.seat
+            && std::mem::replace(&mut seat.mine, case.mine) != case.mine
+            && case.mine
+        {
+            asked.machine.take_over(rules.agent.interval, scene.now);
+        }
+        let said = case.verdict.word().map(|word| Said::by(word.texts()));
+        if let Some(said) = said.filter(|said| said != asked.machine.said()) {
+            asked.machine.go_by(said);
+            self.follow_agent(rules, scene);
+        }
+    }
+
+    /// Takes over what its agent has said to another process of this node.
+    pub(super) fn recall_agent(&mut self, word: &Word) {
+        if let Some(asked) = &mut self.agent {
+            asked.machine.go_by(Said::by(word.texts()));
+            self.take_agents_word();
+        }
+    }
+
+    fn follow_agent(&mut self, rules: &Rules, scene: Scene<'_>) {
+        self.take_agents_word();
         self.settle(Source::Agent, "its agent says so".into(), rules, scene);
     }
+
+    fn take_agents_word(&mut self) {
+        if let Some(asked) = &self.agent {
+            let said = asked.machine.said();
+            self.opinions.agent = said.opinion.clone();
+            self.opinions.agent_wish = said.wish();
+        }
+    }
+}
+
+/// What an agent has said, of which nobody has counted how often it changed its mind.
+fn word_of(said: &Said) -> Word {
+    let nothing = Word::default();
+    nothing.after(&nothing, &said.words())
 }
 
 impl Keeper {
@@ -147,6 +215,7 @@ impl Keeper {
         let rules = self.groups.get(&member.group)?;
         let asked = member.agent.as_mut()?;
         asked.asking = true;
+        asked.known = asked.word(self.observing.as_ref());
         self.running += 1;
         Some(Due {
             slot,
@@ -173,11 +242,49 @@ impl Keeper {
             same_agent && member.address == address
         };
         if self.members.get(&slot).is_some_and(same) {
-            self.with(slot, now, |member, rules, scene| {
-                member.answered(answer, rules, scene);
+            let line = self.with(slot, now, |member, rules, scene| {
+                member.answered(answer, rules, scene)
             });
+            if let Some(line) = line.flatten() {
+                self.tell_word(slot, &line, now);
+            }
             self.queue_question(slot);
             self.judge_panic();
+        }
+    }
+
+    /// Tells the other nodes what an agent has said here that was not known.
+    fn tell_word(&mut self, slot: BackendSlot, line: &Line, now: Moment) {
+        let agent = self
+            .members
+            .get(&slot)
+            .and_then(|member| member.agent.as_ref());
+        let (Some(observing), Some(asked)) = (&self.observing, agent) else {
+            return;
+        };
+        let Some(seat) = asked.seat else {
+            return;
+        };
+        let before = observing.word(seat.key);
+        let word = before.after(&asked.known, &line.words());
+        if word != *before {
+            observing.found(seat.key, Finding::Said(Arc::new(word)));
+            self.follow_observers(now);
+        }
+    }
+
+    /// What an agent has said before it was one that nodes ask together, or was asked this.
+    pub(super) fn recall_said(&self, slot: BackendSlot, observing: &Observing) {
+        let agent = self
+            .members
+            .get(&slot)
+            .and_then(|member| member.agent.as_ref());
+        if let Some(asked) = agent
+            && let Some(seat) = asked.seat
+            && *asked.machine.said() != Said::default()
+        {
+            let word = Arc::new(word_of(asked.machine.said()));
+            observing.recall(seat.key, Finding::Said(word));
         }
     }
 }

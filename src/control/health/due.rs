@@ -29,7 +29,7 @@ pub(super) enum What {
 }
 
 /// Who is asked.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Whom {
     Agent(BackendSlot),
     Backend(BackendSlot),
@@ -62,10 +62,16 @@ impl Keeper {
         }
     }
 
-    pub(super) fn unqueue(&mut self, slot: BackendSlot) {
+    /// Takes what is queued of a backend, or of its agent, out: its due time changes.
+    pub(super) fn unqueue(&mut self, whom: Whom) {
+        let (Whom::Agent(slot) | Whom::Backend(slot)) = whom;
         let member = self.members.get(&slot);
-        if let Some(probe) = member.and_then(|member| member.probe.as_ref()) {
-            self.due.remove(&(probe.due(), Whom::Backend(slot)));
+        let due = member.and_then(|member| match whom {
+            Whom::Agent(_) => Some(member.agent.as_ref()?.machine.due()),
+            Whom::Backend(_) => Some(member.probe.as_ref()?.due()),
+        });
+        if let Some(due) = due {
+            self.due.remove(&(due, whom));
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::control::health::due::{Due, What, Whom};
 use crate::control::health::member::{Member, Scene};
 use crate::control::health::rules::Rules;
 use crate::engine::judging::{Opened, suspend_outliers};
+use crate::gossip::observers::Subject;
 use crate::health::Moment;
 use crate::health::verdict::{Opinion, Opinions, Reason, Source, Wish};
 use crate::link::Report;
@@ -33,8 +34,8 @@ pub(super) struct Keeper {
     pub(super) unix: Duration,
     /// Checks that nodes share, where there are others.
     pub(super) observing: Option<Observing>,
-    /// Who has which key there, and how long it takes to find something out.
-    pub(super) seats: BTreeMap<u64, (BackendSlot, Duration)>,
+    /// Who has which key there.
+    pub(super) seats: BTreeMap<u64, (Whom, Subject)>,
     pub(super) members: BTreeMap<BackendSlot, Member>,
     pub(super) groups: BTreeMap<GroupSlot, Rules>,
     pub(super) table: Option<Arc<Table>>,
@@ -376,7 +377,7 @@ impl Keeper {
         opened: Opened,
         now: Moment,
     ) {
-        self.unqueue(backend);
+        self.unqueue(Whom::Backend(backend));
         self.with(backend, now, |member, rules, scene| {
             member.eject(cause, opened, rules, scene);
         });

@@ -6,15 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::gossip::Observing;
+use crate::control::health::agents::Asked;
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::{Member, Scene};
 use crate::control::health::rules::Rules;
 use crate::engine::judging::Opened;
-use crate::gossip::observers::Finding;
+use crate::gossip::observers::{Finding, Word};
 use crate::health::Moment;
 use crate::health::breaker::Breaker;
 use crate::health::heartbeat::{Heard, Heartbeat, Report};
@@ -32,6 +35,8 @@ pub struct Known {
     check: Option<String>,
     ejection: Option<Ejected>,
     heartbeat: Option<Spoken>,
+    #[serde(default)]
+    agent: Option<AgentSaid>,
     /// Since when its operator has it drained, after 1970.
     #[serde(default)]
     drained_since: Option<Duration>,
@@ -47,6 +52,13 @@ struct Ejected {
     until: Option<Moment>,
     cause: String,
     opened: Opened,
+}
+
+/// What the agent at a port has said, and not taken back: of each topic its count and its text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct AgentSaid {
+    port: u16,
+    topics: Vec<(u64, String)>,
 }
 
 /// The last heartbeat that was believed.
@@ -79,7 +91,8 @@ impl Keeper {
     /// Every backend of which there is something to say.
     pub(super) fn known(&self) -> Vec<Known> {
         let members = self.members.values();
-        members.filter_map(Member::known).collect()
+        let known = members.filter_map(|member| member.known(self.observing.as_ref()));
+        known.collect()
     }
 
     /// Goes by what another process knew of the backends that are still there.
@@ -102,6 +115,15 @@ impl Keeper {
             {
                 observing.recall(seat.key, Finding::Down((&**why).into()));
             }
+            let agent = self
+                .members
+                .get(&slot)
+                .and_then(|member| member.agent.as_ref());
+            if let (Some(observing), Some(asked)) = (&self.observing, agent)
+                && let (Some(seat), Some(word)) = (asked.seat, known.word_of(asked.port))
+            {
+                observing.recall(seat.key, Finding::Said(Arc::new(word)));
+            }
         }
         self.follow_observers(now);
         self.queue_checks();
@@ -109,8 +131,28 @@ impl Keeper {
     }
 }
 
+impl Known {
+    /// What the agent at this port has said.
+    fn word_of(&self, port: u16) -> Option<Word> {
+        let said = self.agent.as_ref().filter(|said| said.port == port)?;
+        let topics = said.topics.iter();
+        Some(Word::of(topics.map(|(count, text)| (*count, &**text))))
+    }
+}
+
+impl AgentSaid {
+    fn of(asked: &Asked, observing: Option<&Observing>) -> Option<AgentSaid> {
+        let word = asked.word(observing);
+        let topics = word.topics().map(|(count, text)| (count, text.to_owned()));
+        (*word != Word::default()).then(|| AgentSaid {
+            port: asked.port,
+            topics: topics.collect(),
+        })
+    }
+}
+
 impl Member {
-    fn known(&self) -> Option<Known> {
+    fn known(&self, observing: Option<&Observing>) -> Option<Known> {
         let reason = |opinion: &Opinion| match opinion {
             Opinion::Down(reason) => Some(reason.clone().into_owned()),
             Opinion::Unknown | Opinion::Up => None,
@@ -133,6 +175,10 @@ impl Member {
             check: reason(&self.opinions.check),
             ejection,
             heartbeat: self.heartbeat.heard().map(Spoken::of),
+            agent: self
+                .agent
+                .as_ref()
+                .and_then(|asked| AgentSaid::of(asked, observing)),
             drained_since: self.drains.operator.map(|drain| drain.since),
             since: self.record.since(),
             history: self.record.history().map(Changed::of).collect(),
@@ -140,6 +186,7 @@ impl Member {
         let says_something = known.check.is_some()
             || known.ejection.is_some()
             || known.heartbeat.is_some()
+            || known.agent.is_some()
             || known.drained_since.is_some()
             || !known.history.is_empty();
         says_something.then_some(known)
@@ -166,6 +213,10 @@ impl Member {
         }
         if let Some(spoken) = &known.heartbeat {
             self.heartbeat = Heartbeat::after(spoken.heard());
+        }
+        let port = self.agent.as_ref().map(|asked| asked.port);
+        if let Some(word) = port.and_then(|port| known.word_of(port)) {
+            self.recall_agent(&word);
         }
         self.listen(rules, scene);
         let history = known.history.iter().filter_map(Changed::transition);

@@ -1,29 +1,31 @@
-//! Checks that nodes share: which of them are made here, and what all of them come to.
+//! Checks and questions to agents that nodes share: which of them are made here, and what all of
+//! them come to.
 //!
-//! A backend of a group with checks has a seat here or not, and the verdict of its observers takes
-//! the place of what this node's own checks alone say. Without other nodes both are the same.
+//! A backend of a group with checks has a seat here or not, and so has its agent. The verdict of
+//! its observers takes the place of what this node's own checks alone say, and the newest word of
+//! its agent the place of what this node has heard. Without other nodes both are the same.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use super::due::Whom;
 use super::keeper::Keeper;
 use super::member::{Member, Scene};
 use super::rules::Rules;
 use crate::base::id::BackendSlot;
 use crate::control::gossip::key_of;
-use crate::gossip::observers::{Case, Finding};
+use crate::gossip::observers::{Case, Finding, Subject};
 use crate::health::Moment;
 use crate::health::probe::{Found, Probe};
 use crate::health::verdict::{Opinion, Source};
 
-/// A backend among those that nodes check together.
+/// A backend, or its agent, among those that nodes look after together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seat {
     /// What it is known by.
     pub(super) key: u64,
     /// What is asked.
     asked: u64,
-    /// It is checked here.
+    /// It is asked here.
     pub(super) mine: bool,
 }
 
@@ -33,37 +35,41 @@ impl Keeper {
         let Some(observing) = self.observing.clone() else {
             return;
         };
-        let mut new: Vec<BackendSlot> = Vec::new();
+        let mut new: Vec<(Whom, Seat)> = Vec::new();
+        let mut seats = BTreeMap::new();
         for (slot, member) in &mut self.members {
-            let asked = self.groups.get(&member.group).and_then(|rules| rules.asked);
-            let Some(asked) = asked else {
-                member.seat = None;
+            let Some(rules) = self.groups.get(&member.group) else {
                 continue;
             };
-            if member.seat.is_none_or(|seat| seat.asked != asked) {
-                member.seat = Some(Seat {
-                    key: member.key(asked),
-                    asked,
-                    mine: false,
-                });
-                new.push(*slot);
+            member.seat = rules.asked.map(|asked| {
+                let (seat, is_new) = member.seated(member.seat, asked);
+                new.extend(is_new.then_some((Whom::Backend(*slot), seat)));
+                let subject = Subject::Backend(rules.patience());
+                seats.insert(seat.key, (Whom::Backend(*slot), subject));
+                seat
+            });
+            let agent = member.agent.as_ref().map(|asked| {
+                let (seat, is_new) = member.seated(asked.seat, rules.asked_of_agent(asked.port));
+                new.extend(is_new.then_some((Whom::Agent(*slot), seat)));
+                seats.insert(seat.key, (Whom::Agent(*slot), Subject::Agent));
+                seat
+            });
+            if let Some(asked) = &mut member.agent {
+                asked.seat = agent;
             }
         }
-        let seats = self.members.values().filter_map(|member| {
-            let rules = self.groups.get(&member.group)?;
-            Some((member.seat?.key, (member.slot, rules.patience())))
-        });
-        let seats: BTreeMap<u64, (BackendSlot, Duration)> = seats.collect();
         if new.is_empty() && seats == self.seats {
             return;
         }
-        let patience = seats.iter().map(|(key, (_, patience))| (*key, *patience));
-        observing.adopt(&patience.collect());
+        let subjects = seats.iter().map(|(key, (_, subject))| (*key, *subject));
+        observing.adopt(&subjects.collect());
         self.seats = seats;
-        for slot in new {
-            let seat = self.members.get(&slot).and_then(|member| member.seat);
-            if let Some(case) = seat.and_then(|seat| observing.case(seat.key)) {
-                self.observed(slot, &case, now);
+        for (whom, seat) in new {
+            if let Whom::Agent(slot) = whom {
+                self.recall_said(slot, &observing);
+            }
+            if let Some(case) = observing.case(seat.key) {
+                self.observed(whom, &case, now);
             }
         }
     }
@@ -75,8 +81,8 @@ impl Keeper {
         };
         let mut any = false;
         while let Some((key, case)) = observing.poll_change() {
-            if let Some((slot, _)) = self.seats.get(&key).copied() {
-                self.observed(slot, &case, now);
+            if let Some((whom, _)) = self.seats.get(&key).copied() {
+                self.observed(whom, &case, now);
                 any = true;
             }
         }
@@ -103,12 +109,22 @@ impl Keeper {
         self.follow_observers(now);
     }
 
-    fn observed(&mut self, slot: BackendSlot, case: &Case, now: Moment) {
-        self.unqueue(slot);
-        self.with(slot, now, |member, rules, scene| {
-            member.observed(case, rules, scene);
-        });
-        self.queue_check(slot);
+    fn observed(&mut self, whom: Whom, case: &Case, now: Moment) {
+        self.unqueue(whom);
+        match whom {
+            Whom::Agent(slot) => {
+                self.with(slot, now, |member, rules, scene| {
+                    member.agent_said(case, rules, scene);
+                });
+                self.queue_question(slot);
+            }
+            Whom::Backend(slot) => {
+                self.with(slot, now, |member, rules, scene| {
+                    member.observed(case, rules, scene);
+                });
+                self.queue_check(slot);
+            }
+        }
     }
 }
 
@@ -118,10 +134,18 @@ impl Member {
         self.probe.is_some() && self.seat.is_none_or(|seat| seat.mine)
     }
 
-    fn key(&self, asked: u64) -> u64 {
-        let address = self.address.to_string();
-        let asked = format!("{asked:016x}");
-        key_of(&[&self.group_name, &self.id, &address, &asked])
+    /// The seat of who is asked this, and whether it is another one than before.
+    fn seated(&self, before: Option<Seat>, asked: u64) -> (Seat, bool) {
+        if let Some(seat) = before.filter(|seat| seat.asked == asked) {
+            return (seat, false);
+        }
+        let (address, number) = (self.address.to_string(), format!("{asked:016x}"));
+        let seat = Seat {
+            key: key_of(&[&self.group_name, &self.id, &address, &number]),
+            asked,
+            mine: false,
+        };
+        (seat, true)
     }
 
     /// What this node's own checks come to; nothing where that is what they came to before.
@@ -144,7 +168,7 @@ impl Member {
         if std::mem::replace(&mut seat.mine, case.mine) != case.mine && case.mine {
             let known = match &case.verdict {
                 Finding::Down(_) => Found::Down,
-                Finding::Unknown => Found::Unknown,
+                Finding::Said(_) | Finding::Unknown => Found::Unknown,
                 Finding::Up => Found::Up,
             };
             let seed = self.identity ^ rules.salt;
@@ -158,7 +182,7 @@ impl Member {
         }
         let opinion = match &case.verdict {
             Finding::Down(reason) => Opinion::Down(reason.to_string().into()),
-            Finding::Unknown => Opinion::Unknown,
+            Finding::Said(_) | Finding::Unknown => Opinion::Unknown,
             Finding::Up => Opinion::Up,
         };
         if opinion != self.opinions.check {

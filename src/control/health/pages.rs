@@ -176,7 +176,7 @@ impl Keeper {
                 "next_ms": member.is_checked_here().then(|| clock.at(probe.due())),
             })),
             "observers": self.observers(member),
-            "agent": member.agent.as_ref().map(|asked| agent(asked, clock)),
+            "agent": member.agent.as_ref().map(|asked| self.agent(asked, clock)),
             "breaker": breaker(member, rules),
             "ejection": {
                 "breaker": word_of_breaker(member.rotation.breaker()),
@@ -209,7 +209,7 @@ impl Keeper {
         let items = seats.into_iter().map(|(observer, against)| {
             let reason = match &observer.finding {
                 Finding::Down(reason) => &**reason,
-                Finding::Unknown | Finding::Up => "",
+                Finding::Said(_) | Finding::Unknown | Finding::Up => "",
             };
             json!({
                 "node": &*observer.node,
@@ -221,6 +221,40 @@ impl Keeper {
         });
         let items: Vec<Value> = items.collect();
         json!({"here": seat.mine, "quorum": quorum, "items": items})
+    }
+}
+
+impl Keeper {
+    /// What its agent has said to whichever node, and who asks it.
+    fn agent(&self, asked: &Asked, clock: Clock) -> Value {
+        let said = asked.machine.said();
+        json!({
+            "port": asked.port,
+            "at_ms": asked.machine.heard().map(|at| clock.at(at)),
+            "trouble": asked.machine.trouble().map(|why| &**why),
+            "state": word_of(said.wish()),
+            "weight": match said.share {
+                None => Value::Null,
+                Some(Share::Percent(percent)) => format!("{percent}%").into(),
+                Some(Share::Weight(weight)) => weight.into(),
+            },
+            "capacity": said.capacity,
+            "next_ms": asked.is_asked_here().then(|| clock.at(asked.machine.due())),
+            "askers": self.askers(asked),
+        })
+    }
+
+    /// The nodes that ask it, with what each knows it to have said; null where no others are known.
+    pub(super) fn askers(&self, asked: &Asked) -> Value {
+        let (Some(observing), Some(seat)) = (&self.observing, asked.seat) else {
+            return Value::Null;
+        };
+        let items = observing.seats(seat.key).into_iter().map(|(asker, _)| {
+            let word = asker.finding.word();
+            let said: Vec<&str> = word.into_iter().flat_map(|word| word.texts()).collect();
+            json!({"node": &*asker.node, "heard": said})
+        });
+        json!({"here": seat.mine, "items": items.collect::<Vec<_>>()})
     }
 }
 
@@ -267,23 +301,6 @@ fn word_of(wish: Wish) -> &'static str {
         Wish::Maint => "maint",
         Wish::Ready => "ready",
     }
-}
-
-fn agent(asked: &Asked, clock: Clock) -> Value {
-    let said = asked.machine.said();
-    json!({
-        "port": asked.port,
-        "at_ms": asked.machine.heard().map(|at| clock.at(at)),
-        "trouble": asked.machine.trouble().map(|why| &**why),
-        "state": word_of(said.wish()),
-        "weight": match said.share {
-            None => Value::Null,
-            Some(Share::Percent(percent)) => format!("{percent}%").into(),
-            Some(Share::Weight(weight)) => weight.into(),
-        },
-        "capacity": said.capacity,
-        "next_ms": clock.at(asked.machine.due()),
-    })
 }
 
 /// The breakers of a backend and of its group; null where failures open none.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::base::id::GroupSlot;
 use crate::config::checked::{Agent, Check, CheckKind, Group as Meant};
@@ -87,6 +87,12 @@ impl Rules {
     pub(super) fn patience(&self) -> Duration {
         let results = self.pace.rise.max(self.pace.fall) + 1;
         self.pace.interval * results + self.check.timeout
+    }
+
+    /// A number of what is asked of the agent that listens at this port.
+    pub(super) fn asked_of_agent(&self, port: u16) -> u64 {
+        let sent = self.agent.send.as_deref().unwrap_or_default();
+        xxh3_64_with_seed(sent.as_bytes(), 1 << 16 | u64::from(port))
     }
 
     /// For how long a backend is out, and how many trials it must pass.

@@ -17,7 +17,7 @@ use crate::engine::planner::{Resolved, plan};
 use crate::engine::registry::Registry;
 use crate::gossip::capacity::counted::Backend;
 use crate::gossip::capacity::{Capacity, Owners, Slots};
-use crate::gossip::observers::{Finding, Observers, Present};
+use crate::gossip::observers::{Finding, Observers, Present, Subject};
 use crate::gossip::{Circle, Keys, Member, Moment, Phase, Setting, State};
 use crate::link::ToWorker;
 use crate::link::control_side::ControlSide;
@@ -73,6 +73,16 @@ pub(super) struct Birth<'b> {
     pub(super) known: Known,
 }
 
+/// The agent of a backend.
+pub(super) const fn agent_of(backend: u64) -> u64 {
+    backend + CHECKED
+}
+
+/// What the agent of a backend says that is up or not.
+pub(super) const fn agent_says(up: bool) -> &'static str {
+    if up { "ready" } else { "drain" }
+}
+
 impl Node {
     pub(super) fn new(birth: Birth<'_>, chance: &mut Chance) -> Node {
         let keys = Keys::parse(&"0f".repeat(32), "test").unwrap();
@@ -94,8 +104,9 @@ impl Node {
         let maxima = [(KEY, birth.max)].into_iter().collect();
         capacity.adopt(&maxima, Moment::ZERO, &mut backend);
         let mut observers = Observers::new(Arc::clone(&birth.name), SEATS);
-        let checked = (0..CHECKED).map(|key| (key, Duration::from_secs(2)));
-        observers.adopt(&checked.collect(), Moment::ZERO);
+        let checked = (0..CHECKED).map(|key| (key, Subject::Backend(Duration::from_secs(2))));
+        let asked = (0..CHECKED).map(|key| (agent_of(key), Subject::Agent));
+        observers.adopt(&checked.chain(asked).collect(), Moment::ZERO);
         let kick = Kick::new().unwrap();
         let links = (0..CORES).map(|_| crate::link::link(&kick).unwrap());
         let (ends, workers): (Vec<_>, Vec<_>) = links.unzip();
@@ -260,6 +271,14 @@ impl Node {
                 };
                 self.observers.found(key, found, now);
             }
+            if self.checks(agent_of(key)) {
+                let before = self.thinks(agent_of(key));
+                let before = before.word().map(Arc::clone).unwrap_or_default();
+                let said = [Some(agent_says(*up).to_owned()), None, None, None];
+                let word = Arc::new(before.after(&before, &said));
+                self.observers
+                    .found(agent_of(key), Finding::Said(word), now);
+            }
         }
         self.observers.step(now);
         while let Some((to, words)) = self.observers.poll_output() {
@@ -269,12 +288,13 @@ impl Node {
         self.observers.check();
     }
 
-    /// Whether it checks a backend.
+    /// Whether it checks a backend, or asks an agent.
     pub(super) fn checks(&self, key: u64) -> bool {
         self.observers.case(key).is_some_and(|case| case.mine)
     }
 
-    /// What it thinks of a backend, by what all who check it have found.
+    /// What it thinks of a backend, by what all who check it have found, or what it goes by of what
+    /// an agent has said.
     pub(super) fn thinks(&self, key: u64) -> Finding {
         let case = self.observers.case(key);
         case.map(|case| case.verdict).unwrap_or_default()

@@ -45,15 +45,6 @@ impl Ledger {
         self.version
     }
 
-    /// Backends that are checked here.
-    pub(super) fn held(&self) -> usize {
-        let held = self
-            .entries
-            .values()
-            .filter(|noted| noted.finding.is_some());
-        held.count()
-    }
-
     pub(super) fn finding(&self, key: u64) -> Option<&Finding> {
         self.entries.get(&key)?.finding.as_ref()
     }

@@ -16,16 +16,24 @@
 //! **Who contradicts is flagged**: an observer whose finding is another one than the verdict for
 //! longer than the checks of that backend take to find out. What it says counts all the same.
 //!
+//! **Agents have seats too.** Who sits there asks the agent of a backend, and what an agent has
+//! said (`word`) is found like the outcome of checks; but nothing is voted on: each answer says
+//! what is so, and the newest counts, whoever heard it. Who has a seat has noted the newest word it
+//! knows, so that it outlives whoever heard it and is told to who comes.
+//!
 //! What a node has found are versions (`ledger`): news goes to everybody at once, at most every
 //! [`PUSH_EVERY`], every report of a node names its newest version, and who lacks something asks
 //! for it. Pure: findings, words and moments in; verdicts, duties and words out.
 
+mod backend;
 mod choice;
+mod finding;
 mod heard;
 mod ledger;
 mod quorum;
 #[cfg(test)]
 mod tests;
+mod word;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -34,10 +42,14 @@ use std::time::Duration;
 
 use super::Moment;
 use super::member::Member;
+use backend::Backend;
 use choice::{Bidders, bidder, ranked};
+use finding::newest;
+pub use finding::{Finding, Subject};
 use heard::Told;
 use ledger::Ledger;
 pub use quorum::{judge, quorum};
+pub use word::{TOPICS, Word};
 pub use words::Words;
 
 /// A node that was not heard for so long has no seats: three reports.
@@ -60,42 +72,6 @@ const STOPPED_AFTER: Duration = Duration::from_secs(1);
 
 /// Backends of which another node may say something.
 const KEYS_MAX: usize = 65_536;
-
-/// What one node, or all of them, found of a backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Finding {
-    /// It does not serve, because of this.
-    Down(Arc<str>),
-    /// Nothing yet.
-    #[default]
-    Unknown,
-    /// It serves.
-    Up,
-}
-
-impl Finding {
-    /// Whether it says that the backend does not serve.
-    #[must_use]
-    pub const fn is_down(&self) -> bool {
-        matches!(self, Finding::Down(_))
-    }
-
-    /// Its word.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Finding::Down(_) => "down",
-            Finding::Unknown => "unknown",
-            Finding::Up => "up",
-        }
-    }
-
-    /// Whether both say something, and not the same.
-    fn contradicts(&self, other: &Finding) -> bool {
-        let says = |finding: &Finding| *finding != Finding::Unknown;
-        says(self) && says(other) && self.is_down() != other.is_down()
-    }
-}
 
 /// Another node that is there.
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +113,8 @@ pub struct Observer {
 /// Seats, all backends together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
+    /// Agents this node asks.
+    pub asked: u64,
     /// Backends this node checks.
     pub held: u64,
     /// How often each observer contradicts the others.
@@ -162,20 +140,6 @@ pub struct Observers {
     forget_at: Moment,
 }
 
-#[derive(Debug, Default)]
-struct Backend {
-    /// How long it takes to find something out.
-    patience: Duration,
-    verdict: Finding,
-    mine: bool,
-    look: bool,
-    seats: Vec<Arc<str>>,
-    /// Nodes that have not taken their seat, and since when.
-    expected: Vec<(Arc<str>, Moment)>,
-    /// Observers that found something else than the verdict, and since when.
-    against: Vec<(Arc<str>, Moment)>,
-}
-
 impl Observers {
     /// Of a node that knows nobody, where each backend has so many seats.
     #[must_use]
@@ -197,19 +161,20 @@ impl Observers {
         }
     }
 
-    /// Which backends there are from now on, and how long it takes to find something out of each.
-    pub fn adopt(&mut self, patience: &BTreeMap<u64, Duration>, now: Moment) {
+    /// What is looked after from now on.
+    pub fn adopt(&mut self, subjects: &BTreeMap<u64, Subject>, now: Moment) {
         let gone: Vec<u64> = self.backends.keys().copied().collect();
-        for key in gone.into_iter().filter(|key| !patience.contains_key(key)) {
+        for key in gone.into_iter().filter(|key| !subjects.contains_key(key)) {
             self.backends.remove(&key);
             self.changed.remove(&key);
             if self.ledger.finding(key).is_some() {
                 self.ledger.note(key, None, now);
             }
         }
-        for (key, patience) in patience.iter().take(KEYS_MAX) {
+        for (key, subject) in subjects.iter().take(KEYS_MAX) {
             let known = self.backends.contains_key(key);
-            self.backends.entry(*key).or_default().patience = *patience;
+            let backend = self.backends.entry(*key);
+            backend.or_insert_with(|| Backend::new(*subject)).subject = *subject;
             if !known {
                 self.changed.insert(*key);
                 self.refresh(*key, now);
@@ -217,10 +182,13 @@ impl Observers {
         }
     }
 
-    /// What another process of this node knew of a backend.
+    /// What another process of this node knew of a backend, or this one by another key.
     pub fn recall(&mut self, key: u64, verdict: Finding, now: Moment) {
         if let Some(backend) = self.backends.get_mut(&key) {
-            backend.verdict = verdict;
+            backend.verdict = match backend.subject {
+                Subject::Agent => newest([&backend.verdict, &verdict].into_iter()),
+                Subject::Backend(_) => verdict,
+            };
             self.changed.insert(key);
             self.refresh(key, now);
         }
@@ -373,7 +341,7 @@ impl Observers {
                 node: Arc::clone(name),
                 finding: self.finding(name, key).cloned().unwrap_or_default(),
                 against_since: since,
-                contradicts: since.is_some_and(|since| now >= since + backend.patience),
+                contradicts: since.is_some_and(|since| backend.is_late(since, now)),
             }
         });
         seats.collect()
@@ -388,17 +356,18 @@ impl Observers {
     /// Seats, all backends together.
     #[must_use]
     pub fn sums(&self, now: Moment) -> Sums {
-        let mut contradicting = BTreeMap::new();
+        let mut sums = Sums::default();
         for backend in self.backends.values() {
+            match backend.subject {
+                Subject::Agent => sums.asked += u64::from(backend.mine),
+                Subject::Backend(_) => sums.held += u64::from(backend.mine),
+            }
             for (name, since) in &backend.against {
-                let lasts = now >= *since + backend.patience;
-                *contradicting.entry(Arc::clone(name)).or_default() += u64::from(lasts);
+                let of_it = sums.contradicting.entry(Arc::clone(name));
+                *of_it.or_default() += u64::from(backend.is_late(*since, now));
             }
         }
-        Sums {
-            held: self.ledger.held() as u64,
-            contradicting,
-        }
+        sums
     }
 
     /// That what it holds is sound.
@@ -455,16 +424,33 @@ impl Observers {
             self.changed.insert(key);
             self.ledger.note(key, mine.then(Finding::default), now);
         }
-        let unknown = Finding::Unknown;
-        let findings = backend.seats.iter();
-        let findings = findings.map(|name| self.finding(name, key).unwrap_or(&unknown));
-        let verdict = judge(&backend.verdict, &findings.collect::<Vec<_>>());
+        let verdict = self.verdict(key, &backend);
         if backend.verdict != verdict {
             backend.verdict = verdict;
             self.changed.insert(key);
         }
+        if mine && backend.subject == Subject::Agent {
+            self.ledger.note(key, Some(backend.verdict.clone()), now);
+        }
         self.compare(key, &mut backend, now);
         self.backends.insert(key, backend);
+    }
+
+    /// What its observers have found together; of an agent, the newest that anybody has heard.
+    fn verdict(&self, key: u64, backend: &Backend) -> Finding {
+        match backend.subject {
+            Subject::Agent => {
+                let told = self.told.values().filter_map(|told| told.finding(key));
+                let own = self.ledger.finding(key);
+                newest([&backend.verdict].into_iter().chain(own).chain(told))
+            }
+            Subject::Backend(_) => {
+                let unknown = Finding::Unknown;
+                let findings = backend.seats.iter();
+                let findings = findings.map(|name| self.finding(name, key).unwrap_or(&unknown));
+                judge(&backend.verdict, &findings.collect::<Vec<_>>())
+            }
+        }
     }
 
     /// The best bids have the seats, but for those who were given one and have not taken it.

@@ -30,7 +30,7 @@ pub fn judge(before: &Finding, seats: &[&Finding]) -> Finding {
     if by_majority || by_first {
         return match before {
             Finding::Down(_) => before.clone(),
-            Finding::Unknown | Finding::Up => why(seats, downs),
+            Finding::Said(_) | Finding::Unknown | Finding::Up => why(seats, downs),
         };
     }
     let undecided = ups + needed <= seats.len();
@@ -43,7 +43,7 @@ pub fn judge(before: &Finding, seats: &[&Finding]) -> Finding {
 fn why(seats: &[&Finding], downs: usize) -> Finding {
     let reason = seats.iter().find_map(|seat| match seat {
         Finding::Down(reason) => Some(&**reason),
-        Finding::Unknown | Finding::Up => None,
+        Finding::Said(_) | Finding::Unknown | Finding::Up => None,
     });
     let reason = reason.unwrap_or_default();
     Finding::Down(match seats.len() {

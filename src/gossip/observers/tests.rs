@@ -11,6 +11,8 @@ use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 use super::super::wire::Reader;
 use super::*;
 
+mod agents;
+
 const TICK: Duration = Duration::from_millis(50);
 const REPORT: u64 = 20;
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,6 +34,11 @@ struct Node {
     /// It finds the contrary of what is so.
     lies: bool,
     checks: u64,
+    /// Answers of agents that are on their way to it.
+    answers: Vec<agents::Answer>,
+    /// It cannot reach any agent.
+    is_cut: bool,
+    questions: u64,
 }
 
 enum Packet {
@@ -45,6 +52,8 @@ struct World {
     nodes: Vec<Option<Node>>,
     /// What is so of each backend.
     up: Vec<bool>,
+    /// What each agent says.
+    says: Vec<&'static str>,
     now: Moment,
     ticks: u64,
     lost_percent: u64,
@@ -57,11 +66,22 @@ struct World {
 
 impl World {
     fn new(nodes: usize, backends: usize, seats: usize, seed: u64) -> World {
+        World::with_agents(nodes, backends, Vec::new(), seats, seed)
+    }
+
+    fn with_agents(
+        nodes: usize,
+        backends: usize,
+        says: Vec<&'static str>,
+        seats: usize,
+        seed: u64,
+    ) -> World {
         let mut world = World {
             chance: Xoshiro256PlusPlus::seed_from_u64(seed),
             seats,
             nodes: (0..nodes).map(|_| None).collect(),
             up: vec![true; backends],
+            says,
             now: seconds(100),
             ticks: 0,
             lost_percent: 0,
@@ -78,8 +98,10 @@ impl World {
     fn start(&mut self, node: usize, generation: u64) {
         let name: Arc<str> = format!("n{node}").into();
         let mut observers = Observers::new(Arc::clone(&name), self.seats);
-        let keys = (0..self.up.len()).map(|backend| (key(backend), PATIENCE));
-        observers.adopt(&keys.collect(), self.now);
+        let backends = (0..self.up.len()).map(key);
+        let backends = backends.map(|key| (key, Subject::Backend(PATIENCE)));
+        let agents = (0..self.says.len()).map(|agent| (agents::key(agent), Subject::Agent));
+        observers.adopt(&backends.chain(agents).collect(), self.now);
         self.nodes[node] = Some(Node {
             observers,
             member: Member {
@@ -90,6 +112,9 @@ impl World {
             heard: BTreeMap::new(),
             lies: false,
             checks: 0,
+            answers: Vec::new(),
+            is_cut: false,
+            questions: 0,
         });
     }
 
@@ -151,7 +176,8 @@ impl World {
     }
 
     fn live(&mut self, index: usize) {
-        let (now, ticks, up) = (self.now, self.ticks, self.up.clone());
+        let (now, ticks) = (self.now, self.ticks);
+        let (up, says) = (self.up.clone(), self.says.clone());
         let all = self.nodes.len();
         let chance = self.draw(u64::MAX);
         let Some(node) = &mut self.nodes[index] else {
@@ -180,6 +206,7 @@ impl World {
                 node.observers.found(key(backend), finding, now);
             }
         }
+        node.ask(&says, ticks + 7 * index as u64, now);
         node.observers.step(now);
         node.observers.check();
         let version = node.observers.version();

@@ -1,7 +1,10 @@
 //! What nodes say to each other of their findings.
 
+use std::sync::Arc;
+
 use super::super::wire::{Malformed, Reader, put_text};
 use super::Finding;
+use super::word::Word;
 
 /// Bytes of one body, beside what is around it in a datagram.
 pub(super) const BODY_BYTES_MAX: usize = 1200;
@@ -76,6 +79,7 @@ impl Words {
                 1 => Some(Finding::Unknown),
                 2 => Some(Finding::Up),
                 3 => Some(Finding::Down(from.text(REASON_BYTES_MAX)?.into())),
+                4 => Some(Finding::Said(Arc::new(Word::read(from)?))),
                 _ => return Err(Malformed),
             };
             entries.push((key, finding));
@@ -92,6 +96,7 @@ impl Words {
 pub(super) fn size(finding: Option<&Finding>) -> usize {
     match finding {
         Some(Finding::Down(reason)) => 10 + cut(reason).len(),
+        Some(Finding::Said(word)) => 9 + word.size(),
         Some(Finding::Unknown | Finding::Up) | None => 9,
     }
 }
@@ -105,22 +110,23 @@ fn put(finding: Option<&Finding>, to: &mut Vec<u8>) {
             to.push(3);
             put_text(cut(reason), to);
         }
+        Some(Finding::Said(word)) => {
+            to.push(4);
+            word.put(to);
+        }
     }
 }
 
 /// What of a reason is told: a reason may name what a backend has sent.
 fn cut(reason: &str) -> &str {
-    let mut end = reason.len().min(REASON_BYTES_MAX);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    &reason[..end]
+    &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::word::tests::word;
     use super::*;
 
     fn finding() -> impl Strategy<Value = Option<Finding>> {
@@ -129,6 +135,7 @@ mod tests {
             Just(Some(Finding::Unknown)),
             Just(Some(Finding::Up)),
             "\\PC{0,16}".prop_map(|reason| Some(Finding::Down(reason.into()))),
+            word().prop_map(|word| Some(Finding::Said(Arc::new(word)))),
         ]
     }
 
@@ -144,6 +151,20 @@ mod tests {
             ] {
                 let bytes = words.bytes();
                 prop_assert_eq!(Words::read(&mut Reader(&bytes)), Ok(words));
+            }
+        }
+
+        #[test]
+        fn hostile_bytes_are_refused_or_mean_what_they_are(
+            entries in prop::collection::vec((any::<u64>(), finding()), 0..6),
+            at: prop::sample::Index, byte: u8, cut in 0_usize..9,
+        ) {
+            let mut bytes = Words::Page { from: 1, to: 9, entries }.bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes.truncate(bytes.len() - cut);
+            if let Ok(words) = Words::read(&mut Reader(&bytes)) {
+                prop_assert_eq!(words.bytes(), bytes);
             }
         }
 

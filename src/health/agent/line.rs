@@ -62,6 +62,26 @@ pub fn parse(bytes: &[u8]) -> Result<Line, NotALine> {
 }
 
 impl Line {
+    /// It as words, one for each thing an agent can say; [`parse`] understands each of them.
+    #[must_use]
+    pub fn words(&self) -> [Option<String>; 4] {
+        let wish = self.wish.map(|wish| match wish {
+            Wish::Drain => "drain".to_owned(),
+            Wish::Maint => "maint".to_owned(),
+            Wish::Ready => "ready".to_owned(),
+        });
+        let serves = self.serves.as_ref().map(|serves| match serves {
+            Ok(()) => "up".to_owned(),
+            Err(why) => format!("down#{why}"),
+        });
+        let share = self.share.map(|share| match share {
+            Share::Percent(percent) => format!("{percent}%"),
+            Share::Weight(weight) => format!("weight:{weight}"),
+        });
+        let capacity = self.capacity.map(|most| format!("maxconn:{most}"));
+        [wish, serves, share, capacity]
+    }
+
     /// Takes a word in; whether it is known.
     fn take(&mut self, word: &str, why: &str) -> bool {
         match word {
@@ -72,7 +92,10 @@ impl Line {
             "down" | "fail" | "failed" | "stopped" => {
                 self.serves = Some(Err(match why {
                     "" => format!("its agent says {word}").into(),
-                    why => why[..why.len().min(REASON_BYTES_MAX)].to_owned().into(),
+                    why => why[..why.len().min(REASON_BYTES_MAX)]
+                        .trim_end()
+                        .to_owned()
+                        .into(),
                 }));
             }
             _ => return self.take_figure(word).is_some(),
@@ -177,6 +200,24 @@ mod tests {
         #[test]
         fn any_bytes_are_a_line_or_none(bytes: Vec<u8>) {
             super::super::super::fuzz::fuzz_agent(&bytes);
+        }
+
+        #[test]
+        fn a_line_as_words_says_the_same(
+            line in "(ready|maint|up|down|failed|7%|250%|weight:8|maxconn:0|maxconn:9|x| ){1,8}\\
+                     (#[ -~]{0,130})?",
+        ) {
+            if let Ok(line) = parse(line.as_bytes()) {
+                let words: Vec<String> = line.words().into_iter().flatten().collect();
+                let mut said = Line::default();
+                for word in &words {
+                    let (word, why) = word.split_once('#').unwrap_or((word, ""));
+                    prop_assert!(said.take(word, why), "{word}");
+                }
+                prop_assert_eq!(&said, &line);
+                let fits = |word: &String| word.len() <= 128 && parse(word.as_bytes()).is_ok();
+                prop_assert!(words.iter().all(fits));
+            }
         }
 
         #[test]

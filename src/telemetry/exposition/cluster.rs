@@ -13,6 +13,8 @@ pub struct ClusterFacts<'a> {
     pub differing: u64,
     /// Slots of limits that nodes share: the node's own, of those lent, and held of others.
     pub slots: Option<[(&'static str, u64); 4]>,
+    /// Agents this node asks.
+    pub asked: u64,
     /// Backends this node checks.
     pub checked: u64,
     /// Of how many backends each observer finds something else than the others, for long.
@@ -30,65 +32,70 @@ pub(super) fn cluster(page: &mut Page, facts: &ClusterFacts<'_>) {
     for (standing, count) in &facts.nodes {
         page.sample_by("", "standing", standing, *count);
     }
-    let stats = facts.stats;
-    for (name, kind, help, value) in [
+    for (name, help, value) in [
         (
             "weir_cluster_nodes_behind",
-            Kind::Gauge,
             "Other nodes that are there and serve by an older revision.",
             facts.behind,
         ),
         (
             "weir_cluster_nodes_differing",
-            Kind::Gauge,
             "Other nodes that have this revision with another content: never above zero.",
             facts.differing,
         ),
         (
+            "weir_cluster_agents_asked",
+            "Agents of backends that this node asks.",
+            facts.asked,
+        ),
+        (
             "weir_cluster_backends_checked",
-            Kind::Gauge,
             "Backends whose checks this node makes.",
             facts.checked,
         ),
+    ] {
+        page.family(name, Kind::Gauge, help);
+        page.sample("", value);
+    }
+    datagrams(page, facts.stats);
+    contradicting(page, &facts.contradicting);
+    if let Some(held) = facts.slots {
+        slots(page, held);
+    }
+    rejected(page, facts.stats);
+}
+
+fn datagrams(page: &mut Page, stats: &ClusterStats) {
+    for (name, help, value) in [
         (
             "weir_cluster_datagrams_sent_total",
-            Kind::Counter,
             "Datagrams sent to other nodes.",
             stats.sent.read(),
         ),
         (
             "weir_cluster_sent_bytes_total",
-            Kind::Counter,
             "Bytes of datagrams sent to other nodes.",
             stats.sent_bytes.read(),
         ),
         (
             "weir_cluster_datagrams_unsent_total",
-            Kind::Counter,
             "Datagrams to other nodes that the kernel did not take.",
             stats.unsent.read(),
         ),
         (
             "weir_cluster_datagrams_received_total",
-            Kind::Counter,
             "Datagrams of other nodes taken in.",
             stats.received.read(),
         ),
         (
             "weir_cluster_received_bytes_total",
-            Kind::Counter,
             "Bytes of datagrams of other nodes taken in.",
             stats.received_bytes.read(),
         ),
     ] {
-        page.family(name, kind, help);
+        page.family(name, Kind::Counter, help);
         page.sample("", value);
     }
-    contradicting(page, &facts.contradicting);
-    if let Some(held) = facts.slots {
-        slots(page, held);
-    }
-    rejected(page, stats);
 }
 
 fn rejected(page: &mut Page, stats: &ClusterStats) {

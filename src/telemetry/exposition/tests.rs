@@ -145,6 +145,7 @@ fn page_of(world: &World, detail: Detail, dialect: Dialect) -> String {
             nodes: vec![("alive", 2), ("dead", 0)],
             behind: 1,
             differing: 0,
+            asked: 2,
             checked: 3,
             contradicting: vec![("n2".to_owned(), 1)],
             slots: Some([("owned", 4), ("lent", 1), ("held", 0), ("taken_over", 0)]),

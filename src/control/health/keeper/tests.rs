@@ -17,6 +17,7 @@ const LISTENER: &str =
 /// When the moments of a world begin, since 1970.
 const UNIX: Duration = Duration::from_secs(1_000_000);
 
+mod agents;
 mod drains;
 mod observed;
 mod paces;
@@ -31,6 +32,9 @@ struct World {
     table: Option<Arc<Table>>,
     epoch: u64,
     now: Moment,
+    /// What agents answer, and how often they were asked.
+    agents: Option<&'static str>,
+    questions: usize,
 }
 
 impl World {
@@ -41,6 +45,8 @@ impl World {
             table: None,
             epoch: 0,
             now: Moment::ZERO,
+            agents: None,
+            questions: 0,
         };
         world.publish(group);
         world
@@ -85,9 +91,11 @@ impl World {
             self.now = self.keeper.next().max(self.now).min(until);
             for due in self.keeper.turn(self.now) {
                 if let What::Agent(_) = due.what {
-                    let (whom, silence) = ((due.address, due.asked.port()), "no answer in time");
-                    self.keeper
-                        .answered(due.slot, whom, Err(silence.into()), self.now);
+                    self.questions += 1;
+                    let whom = (due.address, due.asked.port());
+                    let answer = self.agents.map(|line| line.as_bytes().to_vec());
+                    let answer = answer.ok_or_else(|| "no answer in time".into());
+                    self.keeper.answered(due.slot, whom, answer, self.now);
                     continue;
                 }
                 checks += 1;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::node::{KEY, Node, SEATS};
+use super::super::node::{KEY, Node, SEATS, agent_of, agent_says};
 use super::{BACKEND, CALM, World};
 use crate::control::document::Document;
 use crate::control::store::Revision;
@@ -101,13 +101,18 @@ impl World {
         for (key, up) in (0..).zip(&self.up) {
             let checking = lives.iter().filter(|node| node.checks(key)).count();
             assert_eq!(checking, SEATS.min(lives.len()), "backend {key}");
+            let asking = lives.iter().filter(|node| node.checks(agent_of(key)));
+            assert_eq!(asking.count(), SEATS.min(lives.len()), "agent of {key}");
             for node in &lives {
                 let right = match node.thinks(key) {
                     Finding::Up => *up,
                     Finding::Down(_) => !*up,
-                    Finding::Unknown => false,
+                    Finding::Said(_) | Finding::Unknown => false,
                 };
                 assert!(right, "backend {key}, which is up: {up}");
+                let word = node.thinks(agent_of(key));
+                let mut said = word.word().into_iter().flat_map(|word| word.texts());
+                assert_eq!(said.next(), Some(agent_says(*up)), "agent of {key}");
             }
         }
     }

@@ -101,7 +101,11 @@ const LEFT_OUT: [(&str, &[&str]); 5] = [
     ),
     (
         "how work is dealt out among nodes; neither more nor less is wrong",
-        &["weir_cluster_backends_checked", "weir_cluster_slots"],
+        &[
+            "weir_cluster_agents_asked",
+            "weir_cluster_backends_checked",
+            "weir_cluster_slots",
+        ],
     ),
 ];
 

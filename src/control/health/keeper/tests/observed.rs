@@ -10,10 +10,15 @@ const CHECK: &str = "[group.check]\nkind = \"tcp\"\ninterval = \"100ms\"\ntimeou
 impl World {
     /// A node `me` that shares checks, with so many observers for each backend.
     fn sharing(seats: usize) -> (World, Observing) {
+        World::sharing_of(seats, &format!("{THREE}{CHECK}"))
+    }
+
+    /// The same with a group of these lines.
+    pub(super) fn sharing_of(seats: usize, group: &str) -> (World, Observing) {
         let observing = Observing::new(&Arc::from("me"), seats);
-        let mut world = World::new(&format!("{THREE}{CHECK}"));
+        let mut world = World::new(group);
         world.keeper = Keeper::new(Arc::default(), UNIX, Some(observing.clone()));
-        world.publish(&format!("{THREE}{CHECK}"));
+        world.publish(group);
         (world, observing)
     }
 
@@ -29,7 +34,7 @@ impl World {
     }
 }
 
-fn node(name: &str) -> Node {
+pub(super) fn node(name: &str) -> Node {
     Node {
         name: name.into(),
         generation: 1,
@@ -38,7 +43,7 @@ fn node(name: &str) -> Node {
 }
 
 /// What a node says of the backends of these keys, first of all.
-fn says(keys: &[u64], finding: &Finding) -> Words {
+pub(super) fn says(keys: &[u64], finding: &Finding) -> Words {
     Words::Page {
         from: 0,
         to: keys.len() as u64,
