@@ -29,6 +29,12 @@ impl Tally {
         }
     }
 
+    /// Those that were over by then.
+    pub fn over_by(mut self, moment: Duration) -> Tally {
+        self.records.retain(|record| record.done < moment);
+        self
+    }
+
     /// How many there were.
     pub fn count(&self) -> usize {
         self.records.len()
