@@ -4,7 +4,6 @@
 //! right before the body bytes that came with it, in the block they were received into, so an
 //! ordinary request is one receive and one send without a copy of its body.
 
-use std::io::Write;
 use std::net::SocketAddr;
 
 use crate::base::fault::Fault;
@@ -23,10 +22,8 @@ use crate::runtime::driver::Driver;
 use crate::runtime::net;
 use crate::telemetry::access_log::encode_texts;
 use crate::telemetry::access_log::frame::Texts;
+use crate::telemetry::access_log::room::{IP_BYTES_MAX, Room, put_ip};
 use crate::telemetry::overload::Shed;
-
-/// Longest text of an address: IPv6 with an embedded IPv4 address, and a scope.
-const ADDRESS_TEXT_MAX: usize = 64;
 
 impl<D: Driver> Worker<D> {
     /// Starts the exchange of a complete head: writes it for the backend to `scratch` and finds a
@@ -121,7 +118,7 @@ impl<D: Driver> Worker<D> {
         head: &RequestHead<'_, '_>,
         (number, trace): (u64, Option<Trace>),
     ) {
-        let mut address = [0_u8; ADDRESS_TEXT_MAX];
+        let mut address = [0_u8; IP_BYTES_MAX];
         let forwarding = forwarding_of(listener.http.forwarded);
         let client = match forwarding {
             Forwarding::None => "",
@@ -147,21 +144,15 @@ impl<D: Driver> Worker<D> {
         http::write_request(&mut self.scratch, head, &edits);
     }
 
-    /// The client's address as text in `room`.
-    fn client_address_text<'a>(
-        &mut self,
-        key: Key,
-        room: &'a mut [u8; ADDRESS_TEXT_MAX],
-    ) -> &'a str {
+    /// The client's address as text in `bytes`.
+    fn client_address_text<'a>(&mut self, key: Key, bytes: &'a mut [u8; IP_BYTES_MAX]) -> &'a str {
         let Some(address) = self.client_address(key) else {
             return "";
         };
-        let mut cursor = &mut room[..];
-        if write!(cursor, "{}", address.ip().to_canonical()).is_err() {
-            return "";
-        }
-        let length = ADDRESS_TEXT_MAX - cursor.len();
-        std::str::from_utf8(&room[..length]).unwrap_or("")
+        let mut room = Room::new(bytes);
+        put_ip(&mut room, address.ip().to_canonical());
+        let length = room.length();
+        std::str::from_utf8(&bytes[..length]).unwrap_or("")
     }
 
     /// The client's address; learned from the kernel once per connection.

@@ -13,7 +13,7 @@ IDLE_BYTES = "anonymous_per_connection"
 PACED_RATE = 10_000
 SHARED_RATE = 3_000
 # A proxied connection takes two descriptors of the proxy, and 20,000 is a usual hard limit: a run
-# lowers this then.
+# lowers this then, to where weir does not close idle ones for want of descriptors yet.
 IDLE_CONNECTIONS_MAX = 10_000
 SHARD_TENANTS = 10_000
 
@@ -138,7 +138,7 @@ QUICK = ("l7-ka-64", "l7-ka-8", "l4-ka-64", "l7-close", "l4-close")
 def within_descriptors(scenario, descriptors):
     if scenario.load != "idle":
         return scenario
-    return replace(scenario, connections=min(scenario.connections, (descriptors - 600) // 2))
+    return replace(scenario, connections=min(scenario.connections, descriptors * 4 // 5 // 2))
 
 
 def choose(names):

@@ -5,18 +5,14 @@
 //! they were made known, and nothing is allocated. A field that has no value is left out of the
 //! JSON object and is `-` in the combined format.
 
-use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::base::epoch::Epoch;
 use crate::telemetry::access_log::frame::Texts;
 use crate::telemetry::access_log::names::LogNames;
-use crate::telemetry::access_log::room::{Put, Room};
+use crate::telemetry::access_log::room::{Put, Room, put_ip};
 use crate::telemetry::access_log::stamp::Stamp;
 use crate::telemetry::access_log::{AccessRecord, escape, httplog, request_id};
-
-/// Longest text of an IPv6 address, with an IPv4 address in it.
-const IPV6_BYTES_MAX: usize = 45;
 
 /// Everything of a line of JSON but names and texts: keys, numbers, times, and an address.
 const JSON_FIXED_BYTES_MAX: usize = 640;
@@ -65,7 +61,7 @@ impl LineWriter {
     }
 
     fn combined(&mut self, out: &mut Vec<u8>, record: &AccessRecord, texts: &Texts<'_>) {
-        ip(out, record.client.ip());
+        put_ip(out, record.client.ip());
         out.extend_from_slice(b" - - [");
         out.extend_from_slice(self.stamp.combined(record.ended_unix_micros));
         out.extend_from_slice(b"] \"");
@@ -235,32 +231,11 @@ fn millis<O: Put>(out: &mut O, micros: u64) {
 pub(super) fn address<O: Put>(out: &mut O, address: SocketAddr) {
     if address.is_ipv6() {
         out.put(b"[");
-        ip(out, address.ip());
+        put_ip(out, address.ip());
         out.put(b"]:");
     } else {
-        ip(out, address.ip());
+        put_ip(out, address.ip());
         out.put(b":");
     }
     number(out, u64::from(address.port()));
-}
-
-fn ip<O: Put>(out: &mut O, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(v4) => {
-            let [a, b, c, d] = v4.octets();
-            number(out, u64::from(a));
-            for octet in [b, c, d] {
-                out.put(b".");
-                number(out, u64::from(octet));
-            }
-        }
-        IpAddr::V6(v6) => {
-            let mut text = [0; IPV6_BYTES_MAX];
-            let mut left = &mut text[..];
-            // There is room for every address.
-            drop(write!(left, "{v6}"));
-            let length = IPV6_BYTES_MAX - left.len();
-            out.put(&text[..length]);
-        }
-    }
 }
