@@ -12,7 +12,7 @@ import time
 BEGINNING = b"GET / HTTP/1.1\r\nHost: slow\r\n"
 FIELD = b"X-Slow: 1\r\n"
 PAUSE = 2
-# Connections begun before the first of them are looked at.
+# Connections begun before the first of them are waited for.
 BURST = 256
 
 
@@ -29,26 +29,30 @@ def connect(source, port):
     return client
 
 
+def begin(client, selector):
+    """Sends the beginning, once connected; whether that went well."""
+    client.settimeout(30)
+    try:
+        client.send(BEGINNING)
+    except OSError:
+        return False
+    client.setblocking(False)
+    selector.register(client, selectors.EVENT_READ)
+    return True
+
+
 def main():
     count, seconds, source = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
     ports = [int(port) for port in sys.argv[4:]]
     selector = selectors.EpollSelector()
-    clients, answered, closed = [], 0, 0
+    connecting, connected, answered, closed = [], 0, 0, 0
     for number in range(count):
-        client = connect(source, ports[number % len(ports)])
-        clients.append(client)
-        if number % BURST == BURST - 1:
+        connecting.append(connect(source, ports[number % len(ports)]))
+        # At once: who has said nothing when the time for a head is over is closed without a word.
+        if len(connecting) == BURST or number == count - 1:
             time.sleep(0.005)
-    connected = 0
-    for client in clients:
-        client.settimeout(30)
-        try:
-            client.send(BEGINNING)
-            connected += 1
-        except OSError:
-            continue
-        client.setblocking(False)
-        selector.register(client, selectors.EVENT_READ)
+            connected += sum(begin(client, selector) for client in connecting)
+            connecting.clear()
     print(f"connected {connected}", flush=True)
     end, next_field = time.monotonic() + seconds, time.monotonic() + PAUSE
     while time.monotonic() < end and selector.get_map():
