@@ -210,12 +210,20 @@ fn word_of(said: &Said) -> Word {
 }
 
 impl Keeper {
+    /// The agent of a backend, if it has one.
+    pub(super) fn agent_of(&self, slot: BackendSlot) -> Option<&Asked> {
+        self.members.get(&slot)?.agent.as_ref()
+    }
+
     pub(super) fn begin_question(&mut self, slot: BackendSlot) -> Option<Due> {
         let member = self.members.get_mut(&slot)?;
         let rules = self.groups.get(&member.group)?;
         let asked = member.agent.as_mut()?;
         asked.asking = true;
-        asked.known = asked.word(self.observing.as_ref());
+        // Alone, nobody else can have heard of it meanwhile.
+        if let (Some(observing), Some(seat)) = (&self.observing, asked.seat) {
+            asked.known = observing.word(seat.key);
+        }
         self.running += 1;
         Some(Due {
             slot,
@@ -255,11 +263,7 @@ impl Keeper {
 
     /// Tells the other nodes what an agent has said here that was not known.
     fn tell_word(&mut self, slot: BackendSlot, line: &Line, now: Moment) {
-        let agent = self
-            .members
-            .get(&slot)
-            .and_then(|member| member.agent.as_ref());
-        let (Some(observing), Some(asked)) = (&self.observing, agent) else {
+        let (Some(observing), Some(asked)) = (&self.observing, self.agent_of(slot)) else {
             return;
         };
         let Some(seat) = asked.seat else {
@@ -275,11 +279,7 @@ impl Keeper {
 
     /// What an agent has said before it was one that nodes ask together, or was asked this.
     pub(super) fn recall_said(&self, slot: BackendSlot, observing: &Observing) {
-        let agent = self
-            .members
-            .get(&slot)
-            .and_then(|member| member.agent.as_ref());
-        if let Some(asked) = agent
+        if let Some(asked) = self.agent_of(slot)
             && let Some(seat) = asked.seat
             && *asked.machine.said() != Said::default()
         {

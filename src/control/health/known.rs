@@ -115,11 +115,7 @@ impl Keeper {
             {
                 observing.recall(seat.key, Finding::Down((&**why).into()));
             }
-            let agent = self
-                .members
-                .get(&slot)
-                .and_then(|member| member.agent.as_ref());
-            if let (Some(observing), Some(asked)) = (&self.observing, agent)
+            if let (Some(observing), Some(asked)) = (&self.observing, self.agent_of(slot))
                 && let (Some(seat), Some(word)) = (asked.seat, known.word_of(asked.port))
             {
                 observing.recall(seat.key, Finding::Said(Arc::new(word)));
