@@ -89,7 +89,8 @@ impl Keeper {
         now: Moment,
     ) {
         let before = std::mem::take(&mut self.groups);
-        let mut members = std::mem::take(&mut self.members);
+        let mut stays = vec![false; table.backend_slots as usize];
+        let mut came = false;
         self.restless.clear();
         self.comparing.clear();
         let stats = Arc::clone(&self.stats);
@@ -115,11 +116,11 @@ impl Keeper {
             rules.carry_watch_over(old, group);
             for backend in &group.backends {
                 let (operator, verdict) = said(document, group, backend);
-                let known = members.remove(&backend.slot);
-                let member = match known.filter(|known| known.is(backend, &rules)) {
-                    Some(mut known) => {
+                let known = self.members.get_mut(&backend.slot);
+                let is_restless = match known.filter(|known| known.is(backend, &rules)) {
+                    Some(known) => {
                         known.carry_over(backend, (old, &rules), (operator, verdict), scene);
-                        known
+                        known.is_restless(&rules)
                     }
                     None => {
                         let opinions = Opinions {
@@ -127,28 +128,43 @@ impl Keeper {
                             verdict,
                             ..Opinions::default()
                         };
-                        Member::new(backend, &rules, opinions, old.is_some(), scene)
+                        let new = Member::new(backend, &rules, opinions, old.is_some(), scene);
+                        let is_restless = new.is_restless(&rules);
+                        self.members.insert(backend.slot, new);
+                        came = true;
+                        is_restless
                     }
                 };
-                if member.is_restless(&rules) {
+                if is_restless {
                     self.restless.insert(backend.slot);
                 }
-                self.members.insert(backend.slot, member);
+                stays[backend.slot.index()] = true;
             }
             self.comparing.extend(rules.compares.then_some(group.slot));
             self.groups.insert(group.slot, rules);
         }
         self.table = Some(Arc::clone(table));
         self.find_wholes(table);
+        self.keep_only(&stays, came);
+        self.unjudged.extend(self.groups.keys());
+        self.share_checks(now);
+        self.queue_checks();
+        self.judge_panic();
+    }
+
+    /// Forgets who has not stayed, and finds by ids who is there if somebody went or came.
+    fn keep_only(&mut self, stays: &[bool], came: bool) {
+        let before = self.members.len();
+        self.members
+            .retain(|slot, _| stays.get(slot.index()) == Some(&true));
+        if !came && self.members.len() == before {
+            return;
+        }
         self.by_id.clear();
         for member in self.members.values() {
             let slots = self.by_id.entry(Arc::clone(&member.id)).or_default();
             slots.push(member.slot);
         }
-        self.unjudged.extend(self.groups.keys());
-        self.share_checks(now);
-        self.queue_checks();
-        self.judge_panic();
     }
 
     /// Brings everything up to `now`; answers the checks to be made.
@@ -407,16 +423,21 @@ impl Keeper {
 /// What the operator and somebody outside say of a backend. The table has one that failed in
 /// maintenance; what its operator says of it is in the document.
 fn said(document: &Document, group: &Group, backend: &Backend) -> (Wish, Opinion) {
+    match backend.state {
+        BackendState::Ready => return (Wish::Ready, Opinion::Unknown),
+        BackendState::Drain => return (Wish::Drain, Opinion::Unknown),
+        BackendState::Maint => {}
+    }
     let family = Family::Backends(Arc::clone(&group.name));
     let value = document.value(&family.member(&backend.id));
     let failed = value.is_some_and(|value| {
         value.get(HEALTH_KEY).and_then(|health| health.as_str()) == Some("failed")
     });
     let state = value.and_then(|value| value.get("state")?.as_str());
-    let operator = match (failed, state, backend.state) {
-        (true, Some("drain"), _) | (false, _, BackendState::Drain) => Wish::Drain,
-        (true, Some("maint"), _) | (false, _, BackendState::Maint) => Wish::Maint,
-        (true, _, _) | (false, _, BackendState::Ready) => Wish::Ready,
+    let operator = match (failed, state) {
+        (true, Some("drain")) => Wish::Drain,
+        (true, Some("maint")) | (false, _) => Wish::Maint,
+        (true, _) => Wish::Ready,
     };
     let verdict = match failed {
         true => Opinion::Down("health_check_failed".into()),

@@ -2,6 +2,7 @@
 //! cores have counted, and its backends, by the counters every answer moves.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::book::{Book, Place};
@@ -12,7 +13,7 @@ use crate::control::gossip::backend_key;
 use crate::engine::judging::Totals;
 use crate::gossip::{Claimed, Moment, NodeFigures};
 use crate::routing::load::Load;
-use crate::routing::table::Table;
+use crate::routing::table::{Backend, Group, Table};
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore};
 
 /// A backend, as this node counts it.
@@ -27,10 +28,40 @@ pub(super) struct Counted {
     pub(super) fed: bool,
 }
 
+impl Counted {
+    /// From now on.
+    fn new(backend: &Backend, place: (usize, BackendIndex), fed: bool) -> Counted {
+        Counted {
+            slot: backend.slot,
+            load: backend.load.clone(),
+            totals: Totals::of(&backend.stats),
+            stats: backend.stats.clone(),
+            place,
+            fed,
+        }
+    }
+}
+
+/// Whom a slot stands for, and what nodes know it by.
+struct Known {
+    group: Arc<str>,
+    id: Arc<str>,
+    address: SocketAddr,
+    key: u64,
+}
+
+impl Known {
+    fn is(&self, group: &Group, backend: &Backend) -> bool {
+        self.address == backend.address && self.id == backend.id && self.group == group.name
+    }
+}
+
 /// What it needs to remember from one second to the next.
 pub(super) struct Measuring {
     cores: usize,
     pub(super) backends: BTreeMap<u64, Counted>,
+    /// What each is known by, which takes a text and its hash to find out.
+    keys: BTreeMap<BackendSlot, Known>,
     pub(super) table: Option<Arc<Table>>,
     listeners: BTreeMap<ListenerSlot, PerCore<ListenerStats>>,
     capacity: u32,
@@ -44,6 +75,7 @@ impl Measuring {
         Measuring {
             cores,
             backends: BTreeMap::new(),
+            keys: BTreeMap::new(),
             table: None,
             listeners: BTreeMap::new(),
             capacity: 0,
@@ -52,47 +84,36 @@ impl Measuring {
         }
     }
 
-    /// Another table; answers its backends.
-    pub(super) fn adopt(
-        &mut self,
-        table: &Arc<Table>,
-        config: &Config,
-    ) -> impl Iterator<Item = (u64, Place)> {
-        let mut before = std::mem::take(&mut self.backends);
-        let mut places = Vec::new();
+    /// Another table; answers whether it has other backends than the one before.
+    pub(super) fn adopt(&mut self, table: &Arc<Table>, config: &Config) -> bool {
+        let mut stays = vec![false; table.backend_slots as usize];
+        let mut others = false;
         for (index, (group, meant)) in table.groups.iter().zip(&config.groups).enumerate() {
             let learns = group.adaptive().is_some() && meant.probe.is_none();
             let fed = learns || meant.dynamic_weights.is_some();
             for (at, backend) in (0..).map(BackendIndex).zip(&group.backends) {
-                let key = backend_key(group, backend);
-                let known = before
-                    .remove(&key)
-                    .filter(|known| known.slot == backend.slot);
+                let key = self.key_of(group, backend);
                 let place = (index, at);
-                let counted = match known {
-                    Some(known) => Counted {
-                        place,
-                        fed,
-                        ..known
-                    },
-                    None => Counted {
-                        slot: backend.slot,
-                        load: backend.load.clone(),
-                        totals: Totals::of(&backend.stats),
-                        stats: backend.stats.clone(),
-                        place,
-                        fed,
-                    },
-                };
-                self.backends.insert(key, counted);
-                let place = Place {
-                    group: Arc::clone(&group.name),
-                    id: Arc::clone(&backend.id),
-                    address: backend.address,
-                };
-                places.push((key, place));
+                match self.backends.get_mut(&key) {
+                    Some(known) if known.slot == backend.slot => {
+                        (known.place, known.fed) = (place, fed);
+                    }
+                    _ => {
+                        self.backends.insert(key, Counted::new(backend, place, fed));
+                        others = true;
+                    }
+                }
+                stays[backend.slot.index()] = true;
             }
         }
+        let before = self.backends.len();
+        let has_stayed = |slot: BackendSlot| stays.get(slot.index()) == Some(&true);
+        self.keys.retain(|slot, _| has_stayed(*slot));
+        let keys = &self.keys;
+        self.backends.retain(|key, counted| {
+            let known = keys.get(&counted.slot);
+            known.is_some_and(|known| known.key == *key)
+        });
         self.table = Some(Arc::clone(table));
         let listeners = table.listeners.iter().flatten();
         self.listeners = listeners
@@ -101,7 +122,39 @@ impl Measuring {
         let listeners = table.listeners.iter().flatten();
         let most = listeners.map(|listener| listener.connections_max);
         self.capacity = most.fold(0, u32::saturating_add);
-        places.into_iter()
+        others || self.backends.len() < before
+    }
+
+    /// The backends of the present table.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u64, Place)> {
+        // Parts of groups have the backends of the whole once more.
+        let groups = self.table.iter().flat_map(|table| &table.groups);
+        let groups = groups.filter(|group| group.required.is_empty());
+        let backends = groups.flat_map(|group| group.backends.iter().map(move |b| (group, b)));
+        backends.filter_map(|(group, backend)| {
+            let place = Place {
+                group: Arc::clone(&group.name),
+                id: Arc::clone(&backend.id),
+                address: backend.address,
+            };
+            Some((self.keys.get(&backend.slot)?.key, place))
+        })
+    }
+
+    fn key_of(&mut self, group: &Group, backend: &Backend) -> u64 {
+        let known = self.keys.get(&backend.slot);
+        if let Some(known) = known.filter(|known| known.is(group, backend)) {
+            return known.key;
+        }
+        let known = Known {
+            group: Arc::clone(&group.name),
+            id: Arc::clone(&backend.id),
+            address: backend.address,
+            key: backend_key(group, backend),
+        };
+        let key = known.key;
+        self.keys.insert(backend.slot, known);
+        key
     }
 
     /// Measures: the backends into the book, and this node.
@@ -177,4 +230,63 @@ fn memory_of_machine() -> u64 {
     let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = total.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::epoch::Epoch;
+    use crate::config;
+    use crate::engine::facts::Resolved;
+    use crate::engine::planner::plan;
+    use crate::engine::registry::Registry;
+
+    /// Backends of a group with a part, by the last digit of their port, and what stands behind.
+    fn group(backends: &[u32], policy: &str) -> Config {
+        let member = |digit: &u32| {
+            format!(
+                "{{ id = \"b{digit}\", address = \"127.0.0.1:900{digit}\", labels = [\"gpu\"] }}"
+            )
+        };
+        let members: Vec<String> = backends.iter().map(member).collect();
+        let text = format!(
+            "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:8101\"\ngroup = \"app\"\n\
+             [[listener.route]]\npath_prefix = \"/x\"\ngroup = \"app\"\nrequire = [\"gpu\"]\n\
+             [[group]]\nname = \"app\"\npolicy = \"{policy}\"\nbackend = [{}]\n",
+            members.join(", ")
+        );
+        config::load(&text, "test.toml").unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    #[test]
+    fn only_other_backends_are_told_of_and_each_of_them_once() {
+        let mut registry = Registry::new(1);
+        let mut measuring = Measuring::new(1);
+        let steps: [(&[u32], &str, bool); 5] = [
+            (&[1, 2, 3], "round_robin", true),
+            (&[1, 2, 3], "least_connections", false),
+            (&[3, 1, 2], "round_robin", false),
+            (&[3, 1], "round_robin", true),
+            (&[3, 1, 4], "round_robin", true),
+        ];
+        for (epoch, (backends, policy, others)) in (1..).map(Epoch).zip(steps) {
+            let config = group(backends, policy);
+            let table = plan(&config, &Resolved::default(), epoch, &mut registry).table;
+            assert_eq!(table.groups.len(), 2, "the group and its part");
+            let table = Arc::new(table);
+            assert_eq!(measuring.adopt(&table, &config), others, "{backends:?}");
+            let places: Vec<(u64, Place)> = measuring.places().collect();
+            let ids: Vec<String> = places.iter().map(|(_, at)| at.id.to_string()).collect();
+            let wanted: Vec<String> = backends.iter().map(|digit| format!("b{digit}")).collect();
+            assert_eq!(ids, wanted);
+            let known: Vec<u64> = measuring.backends.keys().copied().collect();
+            let mut keys: Vec<u64> = places.iter().map(|(key, _)| *key).collect();
+            keys.sort_unstable();
+            assert_eq!(known, keys);
+            for (at, (key, _)) in places.iter().enumerate() {
+                let place = measuring.backends[key].place;
+                assert_eq!(place, (0, BackendIndex(at as u32)));
+            }
+        }
+    }
 }

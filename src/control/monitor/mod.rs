@@ -92,7 +92,9 @@ impl Monitor {
             scraped,
             ..
         } = &mut *state;
-        book.adopt(measuring.adopt(table, config));
+        if measuring.adopt(table, config) {
+            book.adopt(measuring.places());
+        }
         telling.adopt(measuring);
         scraped.adopt(table, config, now);
         drop(state);
