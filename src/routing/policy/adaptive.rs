@@ -312,7 +312,7 @@ fn score(policy: &Policy, rule: &Rule, scale: &Scale, index: u32) -> f32 {
     let others = others.map(|others| word.scaled(others));
     let mut felt = rule.adaptive.under_way(word.scaled(handed), others) as f32;
     if let Some(per_weight) = rule.per_weight {
-        felt /= per_weight * policy.weight(index) as f32;
+        felt /= per_weight * f32::from(policy.weight(index));
     }
     (felt + scale.beside) * scale.tolerant(expected, crowd)
 }

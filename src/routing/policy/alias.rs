@@ -9,9 +9,9 @@ pub(super) struct Alias(Box<[Place]>);
 
 #[derive(Clone, Copy)]
 struct Place {
-    own: u32,
-    other: u32,
-    /// The lower half of the random number must be below it for `own`.
+    /// Whose it is, and who has what is left of it.
+    shared: [u32; 2],
+    /// The lower half of the random number is below it for the first.
     threshold: u64,
 }
 
@@ -33,13 +33,12 @@ impl Alias {
         let mut places: Vec<Place> = indices
             .iter()
             .map(|index| Place {
-                own: *index,
-                other: *index,
+                shared: [*index, *index],
                 threshold: 1 << 32,
             })
             .collect();
         while let (Some(low), Some(high)) = (small.pop(), large.last().copied()) {
-            places[low].other = indices[high];
+            places[low].shared[1] = indices[high];
             places[low].threshold = ((u128::from(shares[low]) << 32) / u128::from(total)) as u64;
             shares[high] -= total - shares[low];
             if shares[high] < total {
@@ -54,8 +53,9 @@ impl Alias {
     #[inline]
     pub(super) fn draw(&self, random: u64) -> Option<u32> {
         let place = self.0.get(below(random, self.0.len()))?;
-        let own = random & u64::from(u32::MAX) < place.threshold;
-        Some(if own { place.own } else { place.other })
+        let other = random & u64::from(u32::MAX) >= place.threshold;
+        // Looked up, for nobody can predict a branch.
+        Some(place.shared[usize::from(other)])
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -85,8 +85,8 @@ mod tests {
             let mut shares = vec![0.0; weights.len()];
             for place in &alias.0 {
                 let own = place.threshold as f64 / 2.0_f64.powi(32);
-                shares[place.own as usize] += own;
-                shares[place.other as usize] += 1.0 - own;
+                shares[place.shared[0] as usize] += own;
+                shares[place.shared[1] as usize] += 1.0 - own;
             }
             let total: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
             for (share, weight) in shares.iter().zip(&weights) {

@@ -67,7 +67,7 @@ pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState, places: &Places) 
     };
     let candidates = places.placement.candidates(hash).filter(may_be_chosen);
     bounded::pick(candidates.take(BOUNDED_MAX), &bound, |index| {
-        let weight = u32::try_from(policy.weight(index)).unwrap_or(u32::MAX);
+        let weight = u32::from(policy.weight(index));
         (u64::from(policy.in_flight(index)), weight)
     })
 }

@@ -103,47 +103,52 @@ fn guessed(choice: &Choice<'_>, search: impl Fn(View) -> Option<u32>) -> Option<
     }
 }
 
-/// The first of the least loaded at these positions. Load and order make one number, so that
-/// finding the least is a minimum and no branch that nobody can predict.
+/// The first of the least loaded at these positions.
 #[inline(always)]
-fn least(
-    choice: &Choice<'_>,
-    places: impl Iterator<Item = u32> + Clone,
-    view: View,
-) -> Option<u32> {
-    let mut least = u64::MAX;
-    for (order, at) in (0_u64..).zip(places.clone()) {
-        let index = choice.policy.ready[at as usize];
-        let Some(load) = seen(choice, index, view) else {
-            continue;
-        };
-        least = least.min(u64::from(load) << 32 | order);
-        if load == 0 {
-            break;
-        }
-    }
-    let order = least & u64::from(u32::MAX);
-    places.clone().nth(order as usize)
+fn least(choice: &Choice<'_>, places: impl Iterator<Item = u32>, view: View) -> Option<u32> {
+    first_least(places, |at| {
+        seen(choice, choice.policy.ready[at as usize], view)
+    })
 }
 
 /// The first of those with the least for their weight at these positions.
 #[inline(always)]
 fn lightest(choice: &Choice<'_>, places: impl Iterator<Item = u32>, view: View) -> Option<u32> {
-    let (mut least, mut weight, mut found) = (u64::MAX >> 16, 1, None);
-    for at in places {
+    first_least(places, |at| {
         let index = choice.policy.ready[at as usize];
-        let Some(load) = seen(choice, index, view) else {
+        let load = seen(choice, index, view)?;
+        // Equal quotients are the same number, and the bits of numbers that are not below 0 are
+        // ordered as the numbers are. What differs by less than one in ten million is equal.
+        let each = measure(load) as f32 / f32::from(choice.policy.weight(index));
+        Some(each.to_bits())
+    })
+}
+
+/// Positions of one search, at most.
+const PLACES_MAX: usize = 16;
+
+const _: () = assert!(EXACT_MAX <= PLACES_MAX && (PARTS as usize) < PLACES_MAX);
+
+/// The first of the positions of which the least is said. That and the order make one number, so
+/// that finding the least is a minimum and no branch that nobody can predict.
+#[inline(always)]
+fn first_least(
+    places: impl Iterator<Item = u32>,
+    said: impl Fn(u32) -> Option<u32>,
+) -> Option<u32> {
+    let mut met = [0; PLACES_MAX];
+    let mut least = u64::MAX;
+    for (order, (place, at)) in (0_u64..).zip(met.iter_mut().zip(places)) {
+        *place = at;
+        let Some(said) = said(at) else {
             continue;
         };
-        let (measured, its) = (measure(load), choice.policy.weight(index));
-        if measured * weight < least * its {
-            (least, weight, found) = (measured, its, Some(at));
-        }
-        if load == 0 {
+        least = least.min(u64::from(said) << 32 | order);
+        if said == 0 {
             break;
         }
     }
-    found
+    (least < u64::MAX).then_some(met[least as usize % PLACES_MAX])
 }
 
 /// What a backend has to do; nothing can be said of one that cannot be chosen.
@@ -158,14 +163,13 @@ fn seen(choice: &Choice<'_>, index: u32, view: View) -> Option<u32> {
 /// Whether one backend has less to do for its weight than another.
 pub(super) fn is_less(choice: &Choice<'_>, left: u32, right: u32) -> bool {
     let policy = choice.policy;
-    let (left_load, right_load) = (measure(policy.felt(left)), measure(policy.felt(right)));
-    left_load * policy.weight(right) < right_load * policy.weight(left)
+    let load = |index| u64::from(measure(policy.felt(index)));
+    let weight = |index| u64::from(policy.weight(index));
+    load(left) * weight(right) < load(right) * weight(left)
 }
 
 /// What is under way, with the request that would come; nothing if it is idle.
-fn measure(in_flight: u32) -> u64 {
-    match in_flight {
-        0 => 0,
-        some => u64::from(some) + 1,
-    }
+#[inline]
+fn measure(in_flight: u32) -> u32 {
+    in_flight.saturating_add(u32::from(in_flight > 0))
 }

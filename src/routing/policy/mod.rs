@@ -208,8 +208,8 @@ impl Policy {
         self.word(index).scaled(self.in_flight(index))
     }
 
-    fn weight(&self, index: u32) -> u64 {
-        u64::from(self.candidates[index as usize].weight)
+    fn weight(&self, index: u32) -> u16 {
+        self.candidates[index as usize].weight
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) fn pick_fastest(
         if left_load == 0 && right_load == 0 {
             return left_wait < right_wait;
         }
-        let weight = |index: u32| policy.weight(index) as f32;
+        let weight = |index: u32| f32::from(policy.weight(index));
         left_wait * weight(right) < right_wait * weight(left)
     });
     seen.get()
