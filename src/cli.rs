@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod bench;
 mod ctl;
+pub mod output;
 mod questions;
 mod sim;
 

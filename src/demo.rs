@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::routing::any;
 use tokio::net::TcpListener;
 
-use crate::cli::{Demo, Exit};
+use crate::cli::{Demo, Exit, output};
 use crate::control::core::Ready;
 use crate::node;
 
@@ -201,13 +201,20 @@ fn received(name: &str, method: &Method, uri: &Uri, headers: &HeaderMap) -> Stri
     text
 }
 
+/// A demonstration nobody reads of serves all the same.
+fn told(text: &str) {
+    if let Err(error) = output::show(text) {
+        eprintln!("cannot write: {error}");
+    }
+}
+
 fn explain(ready: &Ready, file: &Path) {
     let Some((_, proxy)) = ready.listeners.first() else {
         return;
     };
     let pid = std::process::id();
     let file = file.display();
-    println!(
+    let mut text = format!(
         "\
 weir demo is ready: 5 backends, 2 groups, one proxy at http://{proxy}
 
@@ -215,22 +222,26 @@ weir demo is ready: 5 backends, 2 groups, one proxy at http://{proxy}
   curl http://{proxy}/headers       what a backend receives, added headers included
   curl http://{proxy}/api/          least connections: quick or slow (300 ms)
   for i in $(seq 20); do curl -s http://{proxy}/api/ & done | sort | uniq -c; wait
-                                    quick answers most: slow is still busy"
+                                    quick answers most: slow is still busy
+"
     );
     if let Some(admin) = ready.admin {
-        println!(
+        text += &format!(
             "
   http://{admin}/                   the dashboard, for a browser
   curl http://{admin}/metrics       counters and latencies of every listener and backend
-  curl http://{admin}/v1/epoch      which table the cores serve by"
+  curl http://{admin}/v1/epoch      which table the cores serve by
+"
         );
     }
-    println!(
+    text += &format!(
         "
   edit {file} and
   kill -HUP {pid}                   to reload it: the epoch rises, no connection is lost
   kill -TERM {pid}                  to drain and end
   Ctrl-C                            to end at once
+
 "
     );
+    told(&text);
 }

@@ -21,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::base::epoch::Epoch;
 use crate::base::id::CoreId;
-use crate::cli::{Exit, Export, Start};
+use crate::cli::{Exit, Export, Start, output};
 use crate::config::checked::{LogFormat, LogLevel, Workers};
 use crate::config::{self, Config};
 use crate::control::core::{ControlSetup, Outcome, Ready};
@@ -67,8 +67,9 @@ pub fn check(file: &Path, print: bool) -> Exit {
     if !mistakes.is_empty() {
         return Exit::Config;
     }
-    if print {
-        print!("{}", config.to_toml());
+    if print && let Err(error) = output::show(&config.to_toml()) {
+        eprintln!("cannot write: {error}");
+        return Exit::Start;
     }
     eprintln!("{}: valid", file.display());
     Exit::Ok
@@ -87,11 +88,8 @@ pub fn export(export: &Export) -> Exit {
         (None, None, Some(admin)) => export::of_node(admin, export.token_file.as_deref()),
         (None, None, None) => return Exit::Usage,
     };
-    match text {
-        Ok(text) => {
-            print!("{text}");
-            Exit::Ok
-        }
+    match text.and_then(|text| output::show(&text)) {
+        Ok(()) => Exit::Ok,
         Err(error) => {
             eprintln!("weir cannot export: {error}");
             Exit::Start

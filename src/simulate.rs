@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::cli::{Exit, Sim};
+use crate::cli::{Exit, Sim, output};
 use crate::config::Config;
 use crate::sim::replay::{self, Replay};
 use crate::sim::scenario::{self, Scenario};
@@ -231,25 +231,26 @@ fn side_by_side<'s>(
 }
 
 fn report(sim: &Sim, scenario: &Scenario, rows: &[Row]) -> Result<(), Problem> {
-    if sim.jsonl {
-        print!("{}", summary::json_lines(&scenario.name, rows));
+    let text = if sim.jsonl {
+        summary::json_lines(&scenario.name, rows)
     } else {
         let (name, about) = (&scenario.name, &scenario.about);
         let first = rows.first().and_then(|row| row.outcomes.first());
         let requests = first.map_or(0, |outcome| outcome.requests);
         let used = first.map_or(0.0, Outcome::utilisation_mean) * 100.0;
-        println!("{name}: {about}");
-        println!(
-            "{} backends, {} nodes, {} seeds from {}, {requests} requests a seed in {} s, used \
-             {used:.1} %",
+        format!(
+            "{name}: {about}\n{} backends, {} nodes, {} seeds from {}, {requests} requests a seed \
+             in {} s, used {used:.1} %\n{}\n",
             scenario.backend_count(),
             scenario.nodes.count,
             scenario.seeds,
             scenario.seed,
-            scenario.duration
-        );
-        println!("{}", summary::table(rows));
-    }
+            scenario.duration,
+            summary::table(rows)
+        )
+    };
+    let told = output::show(&text);
+    told.map_err(|error| (Exit::Start, format!("cannot write: {error}")))?;
     if let Some(path) = &sim.svg {
         let text = plot::svg(&scenario.name, rows).map_err(|what| (Exit::Start, what))?;
         fs::write(path, text).map_err(|error| cannot("write", path, &error))?;

@@ -13,7 +13,7 @@ mod report;
 mod schedule;
 mod serve;
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -27,7 +27,7 @@ use crate::bench::asked::Asked;
 use crate::bench::load::{Loader, Orders};
 use crate::bench::report::{Counts, Report};
 use crate::bench::serve::{Served, Server};
-use crate::cli::{Bench, BenchKind, BenchLoad, BenchServe, Exit};
+use crate::cli::{Bench, BenchKind, BenchLoad, BenchServe, Exit, output};
 use crate::control::listen;
 use crate::runtime::kick::Kick;
 use crate::runtime::limits::raise_descriptors;
@@ -133,9 +133,7 @@ fn wait_for(steps: &Receiver<Step>, threads: usize) -> u64 {
 /// In steps: says where we are and waits for a line, or for the end of input.
 fn say_and_wait(load: &BenchLoad, word: &str) -> io::Result<()> {
     if load.steps {
-        let mut out = io::stdout().lock();
-        writeln!(out, "{word}")?;
-        out.flush()?;
+        output::show(&format!("{word}\n"))?;
         io::stdin().lock().read_line(&mut String::new())?;
     }
     Ok(())
@@ -180,7 +178,7 @@ fn tell(asked: &Asked, counts: Counts) -> io::Result<()> {
         true => format!("{json}\n"),
         false => report.text(),
     };
-    io::stdout().lock().write_all(text.as_bytes())
+    output::show(&text)
 }
 
 /// Starts a thread, on the CPU whose turn it is.
@@ -217,7 +215,7 @@ fn serve_until_told(serve: &BenchServe) -> io::Result<()> {
             Server::new(driver, socket.fd, answer, served).run()
         })?);
     }
-    println!("listening on {address}");
+    output::show(&format!("listening on {address}\n"))?;
     wait_for_signal()?;
     served.ends.store(true, Ordering::Relaxed);
     for thread in threads {
@@ -232,8 +230,7 @@ fn serve_until_told(serve: &BenchServe) -> io::Result<()> {
         "requests": read(&served.requests),
         "bytes_received": read(&served.received),
     });
-    println!("{told}");
-    Ok(())
+    output::show(&format!("{told}\n"))
 }
 
 fn wait_for_signal() -> io::Result<()> {

@@ -12,7 +12,7 @@ mod top;
 mod wish;
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ pub use top::run as top;
 
 use self::client::{Reply, Wish, ask};
 use self::show::{Shape, refusal, render};
-use crate::cli::{Asking, Ctl, Exit, Explain, Noun, Plan};
+use crate::cli::{Asking, Ctl, Exit, Explain, Noun, Plan, output};
 
 /// Bytes of a file that is sent.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -124,9 +124,10 @@ fn failed(error: &io::Error) -> Ending {
     Ending::Refused
 }
 
-/// Whoever reads may have seen enough: a closed pipe is no failure.
 fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+    if let Err(error) = output::show(text) {
+        eprintln!("weir: cannot write: {error}");
+    }
 }
 
 /// A file with a JSON object or TOML.

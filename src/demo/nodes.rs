@@ -74,7 +74,7 @@ fn explain(readies: &[Ready]) {
         return;
     };
     let pid = std::process::id();
-    println!(
+    let mut text = format!(
         "\
 weir demo is ready: 5 backends, 2 groups, {count} nodes with one store at http://{proxy}
 
@@ -85,16 +85,19 @@ weir demo is ready: 5 backends, 2 groups, {count} nodes with one store at http:/
   curl -X PATCH -H 'Content-Type: application/json' \\
     'http://{last}/v1/groups/web?wait=cluster' -d '{{\"policy\": \"least_connections\"}}'
                                     told to n{count}, served by all when it answers
+
 ",
         count = admins.len(),
     );
     for (number, admin) in (1..).zip(&admins) {
-        println!("  http://{admin}/                   the dashboard of n{number}");
+        text += &format!("  http://{admin}/                   the dashboard of n{number}\n");
     }
-    println!(
+    text += &format!(
         "
   kill -TERM {pid}                  to drain and end
   Ctrl-C                            to end at once
+
 "
     );
+    super::told(&text);
 }

@@ -1,6 +1,6 @@
 //! What is in effect comes back as a file, from wherever it is.
 
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
 
@@ -100,4 +100,31 @@ fn what_cannot_be_read_is_said() {
     std::fs::write(&token, "0123456789abcdef\n").unwrap();
     let token = token.to_str().unwrap();
     assert!(printed(&["export", "--admin", &address, "--token-file", token]).contains("[admin]"));
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure_and_a_full_disk_is_one() {
+    let text = Settings::http_to(&[&Upstream::named("x")]).toml(std::path::Path::new("/nowhere"));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &text).unwrap();
+    let file = file.path().to_str().unwrap();
+    let told_to = |arguments: &[&str], output: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        let command = command.args(arguments).stdout(output);
+        let ended = command.stderr(Stdio::piped()).output().unwrap();
+        (
+            ended.status.code(),
+            String::from_utf8(ended.stderr).unwrap(),
+        )
+    };
+    for arguments in [&["export", "-c", file][..], &["check", "-T", "-c", file]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (code, said) = told_to(arguments, writer.into());
+        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let (code, said) = told_to(arguments, full.unwrap().into());
+        assert_eq!(code, Some(4), "{arguments:?}: {said}");
+        assert!(said.contains("No space left"), "{said}");
+    }
 }
