@@ -5,7 +5,9 @@ import os
 import resource
 import socket
 import subprocess
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -145,7 +147,21 @@ class Fleet:
 
     def hear(self):
         """The next line of each generator."""
-        return [generator.stdout.readline().strip() for generator in self.generators]
+        lines = [generator.stdout.readline().strip() for generator in self.generators]
+        if not all(lines):
+            raise FleetError(f"generators ended before they were done (--limit?): {lines}")
+        return lines
+
+    @contextmanager
+    def limited(self, seconds):
+        """Ends the generators if they take longer: a proxy that takes no more connections keeps them
+        waiting."""
+        timer = threading.Timer(seconds, lambda: [each.kill() for each in self.generators])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def go_on(self):
         for generator in self.generators:
@@ -226,7 +242,10 @@ frontend f
 backend b
     server s 127.0.0.1:{backend} source {source}
 """
-NGINX = """worker_processes 1;
+# Its workers stay with the user that begins: `fs.file-max` counts for all but root, and the ends of so
+# many connections are more than it usually permits.
+NGINX = """user root;
+worker_processes 1;
 worker_rlimit_nofile {descriptors};
 pid {folder}/pid;
 error_log {folder}/error crit;
