@@ -5,6 +5,7 @@ pub mod decision;
 pub mod drain;
 pub mod epoch;
 pub mod fault;
+pub mod hex;
 pub mod id;
 pub mod limits;
 #[cfg(test)]

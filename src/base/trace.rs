@@ -5,6 +5,8 @@
 //! begun, and the states of the old one (`tracestate`) are not passed on, because nobody knows what
 //! they belong to (sections 3.3 and 4.2 of the recommendation).
 
+use crate::base::hex;
+
 /// Bytes of a `traceparent` of version 00.
 pub const TEXT_BYTES: usize = 55;
 
@@ -47,16 +49,16 @@ impl TraceContext {
     pub fn continued(field: &[u8], span: u64) -> Option<TraceContext> {
         let (known, rest) = field.split_at_checked(TEXT_BYTES)?;
         let separated = known[2] == b'-' && known[35] == b'-' && known[52] == b'-';
-        let version = hex(&known[..2])?;
+        let version = number(&known[..2])?;
         let whole = match version {
             0 => rest.is_empty(),
             // A later version may have more behind what is known of it.
             1..0xff => rest.is_empty() || rest[0] == b'-',
             _ => false,
         };
-        let trace = hex(&known[3..35])?;
-        let parent = u64::try_from(hex(&known[36..52])?).ok()?;
-        let flags = u8::try_from(hex(&known[53..])?).ok()?;
+        let trace = number(&known[3..35])?;
+        let parent = u64::try_from(number(&known[36..52])?).ok()?;
+        let flags = u8::try_from(number(&known[53..])?).ok()?;
         (separated && whole && trace != 0 && parent != 0).then_some(TraceContext {
             trace,
             span: span.max(1),
@@ -75,9 +77,9 @@ impl TraceContext {
     #[must_use]
     pub fn text(&self) -> [u8; TEXT_BYTES] {
         let mut out = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(&mut out[3..35], self.trace);
-        write_hex(&mut out[36..52], u128::from(self.span));
-        write_hex(&mut out[53..], u128::from(self.flags));
+        out[3..35].copy_from_slice(&digits(self.trace));
+        out[36..52].copy_from_slice(&hex::digits(self.span));
+        out[53..].copy_from_slice(&[hex::digit(self.flags >> 4), hex::digit(self.flags & 0xf)]);
         out
     }
 
@@ -109,7 +111,7 @@ impl TraceContext {
 }
 
 /// The number in small hexadecimal digits; capitals are not allowed.
-fn hex(text: &[u8]) -> Option<u128> {
+fn number(text: &[u8]) -> Option<u128> {
     text.iter().try_fold(0_u128, |number, byte| {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
@@ -120,13 +122,13 @@ fn hex(text: &[u8]) -> Option<u128> {
     })
 }
 
-/// The lowest digits of a number, as many as there is room for.
-pub fn write_hex(room: &mut [u8], number: u128) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (place, byte) in room.iter_mut().rev().enumerate() {
-        let shifted = number.checked_shr(4 * place as u32).unwrap_or(0);
-        *byte = DIGITS[(shifted & 0xf) as usize];
-    }
+/// The number of a trace in digits.
+#[must_use]
+pub fn digits(trace: u128) -> [u8; 32] {
+    let mut out = [0; 32];
+    out[..16].copy_from_slice(&hex::digits((trace >> 64) as u64));
+    out[16..].copy_from_slice(&hex::digits(trace as u64));
+    out
 }
 
 /// Spreads the bits of a number over all 64; a bijection, so that no two numbers meet.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::base::fault::Fault;
+use crate::base::hex;
 use crate::base::id::ListenerSlot;
 use crate::base::slab::Key;
 use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange};
 use crate::data::health::speaks_against_group;
 use crate::data::marks::{self, Marks};
-use crate::data::request::request_id_text;
 use crate::data::ticks::ticks;
 use crate::data::worker::Worker;
 use crate::http::{self, Answer, Method};
@@ -79,7 +79,7 @@ impl<D: Driver> Worker<D> {
             exchange.fault = fault;
             exchange.close |= close || closing || !exchange.has_request();
             let wants_id = exchange.listener().is_some_and(|l| l.http.request_id);
-            let id = request_id_text(exchange.number);
+            let id = hex::digits(exchange.number);
             let mut marks = Marks::of(exchange);
             let mut room = marks::room();
             let answer = Answer {
@@ -184,9 +184,9 @@ impl<D: Driver> Worker<D> {
         let phases = &self.stats.phases;
         phases.record(exchange.head_micros, exchange.queue_micros, connect);
         if self.may_tell(exchange.traced) {
-            let texts = std::mem::take(&mut exchange.texts);
-            self.log_exchange(key, &exchange, duration, &texts);
-            self.keep_texts(texts);
+            let mut draft = std::mem::take(&mut exchange.draft);
+            self.log_exchange(key, &exchange, duration, &mut draft);
+            self.keep_draft(draft);
         }
     }
 

@@ -15,6 +15,7 @@ use crate::routing::limit::Permit;
 use crate::routing::policy::Tried;
 use crate::routing::table::{Backend, Group, Listener};
 use crate::runtime::buffers::Segment;
+use crate::telemetry::access_log::draft::Draft;
 
 /// Bytes of a trailer section; more is refused.
 const TRAILER_BYTES_MAX: usize = 8 * 1024;
@@ -100,7 +101,7 @@ pub(super) struct Exchange {
     /// The collector of traces is told of it.
     pub(super) traced: bool,
     /// Texts for the access log, encoded when the head was read.
-    pub(super) texts: Vec<u8>,
+    pub(super) draft: Draft,
 }
 
 impl Exchange {
@@ -155,7 +156,7 @@ impl Exchange {
             number: 0,
             reason: Reason::Nobody,
             traced: false,
-            texts: Vec::new(),
+            draft: Draft::default(),
         }
     }
 

@@ -10,10 +10,9 @@ use crate::http::Version;
 use crate::routing::matcher::Destination;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
+use crate::telemetry::access_log::draft::Draft;
 use crate::telemetry::access_log::frame::Texts;
-use crate::telemetry::access_log::{
-    AccessRecord, Choice, Reached, Readers, Stickiness, encode_texts,
-};
+use crate::telemetry::access_log::{AccessRecord, Choice, Reached, Readers, Stickiness};
 
 impl Exchange {
     /// How far it came.
@@ -55,11 +54,11 @@ impl Exchange {
     }
 }
 
-/// Buffers for texts that are kept for later requests, at most.
-const SPARE_TEXTS_MAX: usize = 256;
+/// Drafts that are kept for later requests, at most.
+const SPARE_DRAFTS_MAX: usize = 256;
 
 /// Larger ones are not kept.
-const SPARE_TEXT_BYTES_MAX: usize = 1024;
+const SPARE_DRAFT_BYTES_MAX: usize = 1024;
 
 impl<D: Driver> Worker<D> {
     /// Whether anything may be told of a request whose trace is recorded or not.
@@ -68,12 +67,12 @@ impl<D: Driver> Worker<D> {
         self.log.as_ref().is_some_and(|log| log.may_tell(traced))
     }
 
-    /// Keeps a buffer for the texts of another request.
-    pub(super) fn keep_texts(&mut self, mut texts: Vec<u8>) {
-        let fits = (1..=SPARE_TEXT_BYTES_MAX).contains(&texts.capacity());
-        if fits && self.spare_texts.len() < SPARE_TEXTS_MAX {
-            texts.clear();
-            self.spare_texts.push(texts);
+    /// Keeps a draft for the record of another request.
+    pub(super) fn keep_draft(&mut self, mut draft: Draft) {
+        let fits = (1..=SPARE_DRAFT_BYTES_MAX).contains(&draft.memory_bytes());
+        if fits && self.spare_drafts.len() < SPARE_DRAFTS_MAX {
+            draft.clear();
+            self.spare_drafts.push(draft);
         }
     }
 
@@ -82,7 +81,7 @@ impl<D: Driver> Worker<D> {
         key: Key,
         exchange: &Exchange,
         duration: u64,
-        texts: &[u8],
+        draft: &mut Draft,
     ) {
         let address = self.client_address(key);
         let address = address.or_else(|| net::peer_address(self.conns.at(key)?.fd()));
@@ -120,7 +119,7 @@ impl<D: Driver> Worker<D> {
             fault: exchange.fault,
             request_number: exchange.number,
         };
-        self.push_log(&record, texts);
+        self.push_log(&record, draft);
     }
 
     /// Logs a finished relay: the upgraded request, or a TCP connection (status 0).
@@ -170,26 +169,23 @@ impl<D: Driver> Worker<D> {
             fault,
             request_number: 0,
         };
-        let mut texts = Vec::new();
+        let mut draft = Draft::default();
         let listener = relay.table.listener(relay.listener);
         if let Some(Destination::Shard(shard)) = listener.and_then(|found| found.routes.default)
             && logs
         {
             let shard = relay.table.shard(shard).name.as_bytes();
-            encode_texts(
-                &mut texts,
-                &Texts {
-                    shard,
-                    ..Texts::default()
-                },
-            );
+            draft.write(&Texts {
+                shard,
+                ..Texts::default()
+            });
         }
-        self.push_log(&record, &texts);
+        self.push_log(&record, &mut draft);
     }
 
-    fn push_log(&mut self, record: &AccessRecord, texts: &[u8]) {
+    fn push_log(&mut self, record: &AccessRecord, draft: &mut Draft) {
         let Some(log) = self.log.as_mut() else { return };
-        if !log.push(record, texts) {
+        if !log.push(record, draft) {
             self.stats.log_dropped.inc();
         }
     }

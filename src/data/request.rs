@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 
 use crate::base::fault::Fault;
+use crate::base::hex;
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::client::Input;
@@ -20,7 +21,7 @@ use crate::routing::table::{ForwardedHeaders, Group, Listener, Table};
 use crate::runtime::buffers::Segment;
 use crate::runtime::driver::Driver;
 use crate::runtime::net;
-use crate::telemetry::access_log::encode_texts;
+use crate::telemetry::access_log::draft::Draft;
 use crate::telemetry::access_log::frame::Texts;
 use crate::telemetry::access_log::room::{IP_BYTES_MAX, Room, put_ip};
 use crate::telemetry::overload::Shed;
@@ -61,8 +62,8 @@ impl<D: Driver> Worker<D> {
             let trace = trace.filter(|_| exchange.traced);
             // The kernel may have forgotten it when the request ends.
             self.client_address(key);
-            exchange.texts = self.spare_texts.pop().unwrap_or_default();
-            note_texts(&mut exchange.texts, head, (table, listener, by), trace);
+            exchange.draft = self.spare_drafts.pop().unwrap_or_default();
+            note_texts(&mut exchange.draft, head, (table, listener, by), trace);
         }
         if exchange.close && head.keeps_alive() && self.ends_keep_alive() {
             self.count_shed(Shed::KeepAlive);
@@ -126,7 +127,7 @@ impl<D: Driver> Worker<D> {
                 self.client_address_text(key, &mut address)
             }
         };
-        let id = request_id_text(number);
+        let id = hex::digits(number);
         let traceparent = trace.map(|trace| TraceEdit {
             parent: trace.context.text(),
             keeps_state: trace.is_continued,
@@ -307,7 +308,7 @@ fn forwarding_of(headers: ForwardedHeaders) -> Forwarding {
 }
 
 fn note_texts(
-    out: &mut Vec<u8>,
+    draft: &mut Draft,
     head: &RequestHead<'_, '_>,
     (table, listener, by): (&Table, &Listener, By),
     trace: Option<Trace>,
@@ -317,7 +318,7 @@ fn note_texts(
     let route = by
         .route
         .and_then(|position| listener.route_names.get(position));
-    let texts = Texts {
+    draft.write(&Texts {
         method: head.method_text(),
         target: head.target(),
         host: head.host(),
@@ -328,12 +329,5 @@ fn note_texts(
             .shard
             .map_or(b"", |shard| table.shard(shard).name.as_bytes()),
         trace: trace.as_ref().map_or(b"", |raw| &raw[..]),
-    };
-    encode_texts(out, &texts);
-}
-
-/// A request's number as it stands in `X-Request-Id`: 16 hexadecimal digits.
-pub(super) fn request_id_text(number: u64) -> [u8; 16] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|place| DIGITS[(number >> (60 - 4 * place)) as usize & 15])
+    });
 }

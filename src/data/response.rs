@@ -7,13 +7,13 @@
 use rustix::io::Errno;
 
 use crate::base::fault::Fault;
+use crate::base::hex;
 use crate::base::slab::Key;
 use crate::data::bulk::is_bulk;
 use crate::data::client::Input;
 use crate::data::conn::Role;
 use crate::data::exchange::{Answered, Exchange, response_limits};
 use crate::data::marks::{self, Marks};
-use crate::data::request::request_id_text;
 use crate::data::stash::Stash;
 use crate::data::ticks::ticks;
 use crate::data::upstream::UpstreamState;
@@ -249,7 +249,7 @@ impl<D: Driver> Worker<D> {
         if let Some(exchange) = self.exchange(client) {
             let delivery = head.delivery(exchange.method, exchange.version);
             let http = exchange.listener().map(|listener| &listener.http);
-            let id = request_id_text(exchange.number);
+            let id = hex::digits(exchange.number);
             let mut marks = match head.is_interim() {
                 true => Marks::of(exchange),
                 false => Marks::of(exchange).with_cookie(exchange),

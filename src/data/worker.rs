@@ -28,6 +28,7 @@ use crate::runtime::buffers::Segment;
 use crate::runtime::driver::{Driver, Event};
 use crate::runtime::executor::Turn;
 use crate::telemetry::access_log::AccessLogSender;
+use crate::telemetry::access_log::draft::Draft;
 use crate::telemetry::stats::{BackendStats, CoreStats, PerCore};
 
 /// Longest sleep: also the upper bound on noticing a control message whose kick was lost.
@@ -106,7 +107,7 @@ pub(super) struct Worker<D> {
     /// Heads and transcoded bodies are built here.
     pub(super) scratch: Vec<u8>,
     /// Buffers for what is noted of requests.
-    pub(super) spare_texts: Vec<Vec<u8>>,
+    pub(super) spare_drafts: Vec<Draft>,
     pub(super) draining: Option<Draining>,
     pub(super) pressed: Pressed,
     /// Accepting waits until then, because it failed.
@@ -158,7 +159,7 @@ impl<D: Driver> Worker<D> {
             hedges: Hedges::default(),
             pipes: Pipes::default(),
             scratch: Vec::new(),
-            spare_texts: Vec::new(),
+            spare_drafts: Vec::new(),
             draining: None,
             pressed: Pressed::new(),
             accept_paused: None,

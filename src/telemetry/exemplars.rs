@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::base::id::ListenerSlot;
 use crate::telemetry::access_log::AccessRecord;
-use crate::telemetry::exposition::LISTENER_BOUNDS;
+use crate::telemetry::exposition::{LISTENER_BOUNDS, listener_bucket};
 
 /// A newer request takes the place of one this old.
 const KEPT_MICROS: u64 = 1_000_000;
@@ -73,7 +73,7 @@ impl Collector {
             self.listeners.resize(slot + 1, [None; BUCKETS]);
         }
         let micros = record.duration_micros;
-        let bucket = LISTENER_BOUNDS.partition_point(|bound| *bound <= micros);
+        let bucket = listener_bucket(micros);
         let place = &mut self.listeners[slot][bucket];
         let is_old = |known: Exemplar| known.ended_unix_micros + KEPT_MICROS;
         if place.is_none_or(|known| is_old(known) <= record.ended_unix_micros) {

@@ -7,10 +7,11 @@
 //! has to be carried through the request.
 
 use crate::base::epoch::Epoch;
-use crate::base::trace::{TraceContext, mixed, write_hex};
+use crate::base::hex;
+use crate::base::trace::{self, TraceContext, mixed};
 use crate::telemetry::access_log::frame::Texts;
 use crate::telemetry::access_log::names::LogNames;
-use crate::telemetry::access_log::{AccessRecord, Reached, escape, request_id};
+use crate::telemetry::access_log::{AccessRecord, Reached, escape};
 
 /// Kinds of spans (`opentelemetry.proto.trace.v1.Span.SpanKind`).
 const INTERNAL: &str = "1";
@@ -123,12 +124,12 @@ impl Span<'_> {
     /// All but its attributes and its end.
     fn open(&self, out: &mut Vec<u8>, context: &TraceContext, began_unix_micros: u64) {
         out.extend_from_slice(b"{\"traceId\":\"");
-        hex::<32>(out, context.trace);
+        out.extend_from_slice(&trace::digits(context.trace));
         out.extend_from_slice(b"\",\"spanId\":\"");
-        hex::<16>(out, u128::from(self.number));
+        out.extend_from_slice(&hex::digits(self.number));
         if self.parent != 0 {
             out.extend_from_slice(b"\",\"parentSpanId\":\"");
-            hex::<16>(out, u128::from(self.parent));
+            out.extend_from_slice(&hex::digits(self.parent));
         }
         out.extend_from_slice(b"\",\"name\":\"");
         escape::json(out, self.name.as_bytes());
@@ -157,7 +158,7 @@ fn attributes(out: &mut Vec<u8>, names: &LogNames, record: &AccessRecord, texts:
         Some(at) => (&texts.target[..at], &texts.target[at + 1..]),
         None => (texts.target, &b""[..]),
     };
-    let id = request_id(record.request_number);
+    let id = hex::digits(record.request_number);
     let fault = record.fault.map_or("", |fault| fault.name());
     let client = record.client.ip().to_string();
     let listener = names.listener(record.listener).unwrap_or(b"");
@@ -213,12 +214,6 @@ fn text_attribute(out: &mut Vec<u8>, key: &str, text: &[u8]) {
     }
     escape::json(out, text);
     out.extend_from_slice(b"\"}}");
-}
-
-fn hex<const N: usize>(out: &mut Vec<u8>, number: u128) {
-    let mut room = [0; N];
-    write_hex(&mut room, number);
-    out.extend_from_slice(&room);
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::sink::Sink;
 use super::span_batches::SpanBatches;
 use crate::base::limits::LOG_BATCH_BYTES;
 use crate::telemetry::access_log::AccessRecord;
+use crate::telemetry::access_log::batch::Batch;
 use crate::telemetry::access_log::format::LineWriter;
 use crate::telemetry::access_log::frame::Texts;
 use crate::telemetry::access_log::names::LogNames;
@@ -17,7 +18,7 @@ use crate::telemetry::stats::LogStats;
 
 pub(super) struct Readings {
     lines: Option<(LineWriter, Sink)>,
-    batch: Vec<u8>,
+    batch: Batch,
     decisions: Option<DecisionFile>,
     spans: Option<SpanBatches>,
     exemplars: Collector,
@@ -34,7 +35,7 @@ impl Readings {
         };
         let mut readings = Readings {
             lines: None,
-            batch: Vec::with_capacity(LOG_BATCH_BYTES + LOG_BATCH_BYTES / 4),
+            batch: Batch::new(LOG_BATCH_BYTES + LOG_BATCH_BYTES / 4),
             decisions: None,
             spans: None,
             exemplars: Collector::new(exemplars),
@@ -79,7 +80,7 @@ impl Readings {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.batch.len() >= LOG_BATCH_BYTES
+        self.batch.bytes().len() >= LOG_BATCH_BYTES
     }
 
     /// Writes the lines that were gathered.

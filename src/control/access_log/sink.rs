@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::datagrams::Datagrams;
 pub use super::datagrams::{Receiver, Syslog};
+use crate::telemetry::access_log::batch::Batch;
 use crate::telemetry::stats::LogStats;
 
 /// Where lines go.
@@ -70,12 +71,12 @@ impl Sink {
     }
 
     /// Sends the lines of the batch and empties it, whatever became of it.
-    pub(super) fn write(&mut self, batch: &mut Vec<u8>) {
-        if batch.is_empty() {
+    pub(super) fn write(&mut self, batch: &mut Batch) {
+        if batch.lines() == 0 {
             return;
         }
         let written = match &mut self.out {
-            Out::Datagrams(datagrams) => datagrams.write(batch),
+            Out::Datagrams(datagrams) => datagrams.write(batch.bytes()),
             Out::File { file, torn } => append(file, torn, batch),
         };
         batch.clear();
@@ -139,19 +140,21 @@ fn open_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn append(file: &mut File, torn: &mut bool, batch: &[u8]) -> Written {
+fn append(file: &mut File, torn: &mut bool, batch: &Batch) -> Written {
+    let bytes = batch.bytes();
     if *torn {
         *torn = file.write_all(b"\n").is_err();
     }
     let (written, result) = match *torn {
         true => (0, Ok(())),
-        false => write_most(file, batch),
+        false => write_most(file, bytes),
     };
-    *torn |= written > 0 && batch[written - 1] != b'\n';
+    *torn |= written > 0 && bytes[written - 1] != b'\n';
+    let lost = lines_in(&bytes[written..]);
     Written {
-        lines: lines_in(&batch[..written]),
+        lines: batch.lines() - lost,
         bytes: written as u64,
-        lost: lines_in(&batch[written..]),
+        lost,
         error: result.err(),
     }
 }

@@ -9,10 +9,9 @@ use std::time::Instant;
 use super::*;
 use crate::base::id::{BackendSlot, ListenerSlot};
 use crate::base::trace::TraceContext;
+use crate::telemetry::access_log::draft::Draft;
 use crate::telemetry::access_log::frame::Texts;
-use crate::telemetry::access_log::{
-    AccessRecord, Choice, Reached, Readers, Stickiness, encode_texts,
-};
+use crate::telemetry::access_log::{AccessRecord, Choice, Reached, Readers, Stickiness};
 use crate::telemetry::decisions::read::Decisions;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,7 +43,7 @@ fn push_traced(sender: &mut AccessLogSender) -> bool {
 
 fn push_for(sender: &mut AccessLogSender, target: &str, trace: Option<TraceContext>) -> bool {
     let trace = trace.map(|trace| trace.to_raw());
-    let mut texts = Vec::new();
+    let mut draft = Draft::default();
     let of_request = Texts {
         method: b"GET",
         target: target.as_bytes(),
@@ -52,7 +51,7 @@ fn push_for(sender: &mut AccessLogSender, target: &str, trace: Option<TraceConte
         trace: trace.as_ref().map_or(b"", |raw| &raw[..]),
         ..Texts::default()
     };
-    encode_texts(&mut texts, &of_request);
+    draft.write(&of_request);
     let record = AccessRecord {
         ended_unix_micros: 1_753_700_000_000_000,
         listener: ListenerSlot(0),
@@ -81,7 +80,7 @@ fn push_for(sender: &mut AccessLogSender, target: &str, trace: Option<TraceConte
         fault: None,
         request_number: 1,
     };
-    sender.push(&record, &texts)
+    sender.push(&record, &mut draft)
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {

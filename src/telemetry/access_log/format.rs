@@ -1,21 +1,23 @@
 //! From records to lines: `combined`, `httplog` or JSON.
 //!
 //! This runs once for every request on the log thread, so it is part of the CPU each request
-//! costs: pieces are copied into one buffer, numbers go through `itoa`, names were escaped when
-//! they were made known, and nothing is allocated. A field that has no value is left out of the
-//! JSON object and is `-` in the combined format.
+//! costs: pieces are copied into room that is large enough for any line of these texts, names were
+//! escaped when they were made known, and nothing is allocated. A field that has no value is left
+//! out of the JSON object and is `-` in the combined format.
 
 use std::net::SocketAddr;
 
 use crate::base::epoch::Epoch;
+use crate::base::hex;
+use crate::telemetry::access_log::batch::Batch;
 use crate::telemetry::access_log::frame::Texts;
 use crate::telemetry::access_log::names::LogNames;
 use crate::telemetry::access_log::room::{Put, Room, put_ip};
 use crate::telemetry::access_log::stamp::Stamp;
-use crate::telemetry::access_log::{AccessRecord, escape, httplog, request_id};
+use crate::telemetry::access_log::{AccessRecord, escape, httplog};
 
-/// Everything of a line of JSON but names and texts: keys, numbers, times, and an address.
-const JSON_FIXED_BYTES_MAX: usize = 640;
+/// Everything of a line but names and texts: keys, numbers, times, and an address.
+const FIXED_BYTES_MAX: usize = 640;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,53 +50,39 @@ impl LineWriter {
     #[inline]
     pub fn write(
         &mut self,
-        out: &mut Vec<u8>,
+        out: &mut Batch,
         names: &LogNames,
         record: &AccessRecord,
         texts: &Texts<'_>,
     ) {
-        match self.format {
+        let most = line_bytes_max(names, record, texts);
+        out.add(most, |out| match self.format {
             LineFormat::Combined => self.combined(out, record, texts),
             LineFormat::Httplog => httplog::write(out, &mut self.stamp, names, record, texts),
             LineFormat::Json => self.json(out, names, record, texts),
-        }
+        });
     }
 
-    fn combined(&mut self, out: &mut Vec<u8>, record: &AccessRecord, texts: &Texts<'_>) {
+    fn combined(&mut self, out: &mut Room<'_>, record: &AccessRecord, texts: &Texts<'_>) {
         put_ip(out, record.client.ip());
-        out.extend_from_slice(b" - - [");
-        out.extend_from_slice(self.stamp.combined(record.ended_unix_micros));
-        out.extend_from_slice(b"] \"");
+        out.put(b" - - [");
+        out.put(self.stamp.combined(record.ended_unix_micros));
+        out.put(b"] \"");
         request_line(out, record, texts, b"-");
-        out.extend_from_slice(b"\" ");
+        out.put(b"\" ");
         if record.status == 0 {
-            out.push(b'-');
+            out.put(b"-");
         } else {
             number(out, u64::from(record.status));
         }
-        out.push(b' ');
+        out.put(b" ");
         number(out, record.body_bytes_sent);
         combined_quoted(out, texts.referer);
         combined_quoted(out, texts.user_agent);
-        out.push(b'\n');
+        out.put(b"\n");
     }
 
     fn json(
-        &mut self,
-        out: &mut Vec<u8>,
-        names: &LogNames,
-        record: &AccessRecord,
-        texts: &Texts<'_>,
-    ) {
-        let begin = out.len();
-        out.resize(begin + json_bytes_max(names, record, texts), 0);
-        let mut room = Room::new(&mut out[begin..]);
-        self.json_into(&mut room, names, record, texts);
-        let end = begin + room.length();
-        out.truncate(end);
-    }
-
-    fn json_into(
         &mut self,
         out: &mut Room<'_>,
         names: &LogNames,
@@ -140,7 +128,7 @@ impl LineWriter {
             json_text(
                 out,
                 b",\"request_id\":\"",
-                &request_id(record.request_number),
+                &hex::digits(record.request_number),
             );
         }
         json_text(out, b",\"user_agent\":\"", texts.user_agent);
@@ -151,55 +139,48 @@ impl LineWriter {
 
 /// The first line of the request, or `absent` where it has not come or was none.
 pub(super) fn request_line(
-    out: &mut Vec<u8>,
+    out: &mut Room<'_>,
     record: &AccessRecord,
     texts: &Texts<'_>,
     absent: &[u8],
 ) {
     if texts.method.is_empty() {
-        return out.extend_from_slice(absent);
+        return out.put(absent);
     }
     escape::combined(out, texts.method);
-    out.push(b' ');
+    out.put(b" ");
     escape::combined(out, texts.target);
     let version: &[u8] = if record.http10 {
         b" HTTP/1.0"
     } else {
         b" HTTP/1.1"
     };
-    out.extend_from_slice(version);
+    out.put(version);
 }
 
-fn combined_quoted(out: &mut Vec<u8>, text: &[u8]) {
+fn combined_quoted(out: &mut Room<'_>, text: &[u8]) {
     if text.is_empty() {
-        out.extend_from_slice(b" \"-\"");
+        out.put(b" \"-\"");
         return;
     }
-    out.extend_from_slice(b" \"");
+    out.put(b" \"");
     escape::combined(out, text);
-    out.push(b'"');
+    out.put(b"\"");
 }
 
-/// Bytes of a line of JSON, at most.
-fn json_bytes_max(names: &LogNames, record: &AccessRecord, texts: &Texts<'_>) -> usize {
-    let texts = [
-        texts.route,
-        texts.shard,
-        texts.method,
-        texts.target,
-        texts.host,
-        texts.user_agent,
-        texts.referer,
-    ];
+/// Bytes of a line, at most: as JSON, whose escapes are the longest, with the name of the listener
+/// twice, as `httplog` may have it.
+#[inline]
+fn line_bytes_max(names: &LogNames, record: &AccessRecord, texts: &Texts<'_>) -> usize {
     let backend = record
         .backend
         .map_or(&b""[..], |slot| names.backend_json(slot));
-    let names = names.listener_json(record.listener).len() + backend.len();
-    let texts = texts.iter().map(|text| escape::json_bytes_max(text));
-    JSON_FIXED_BYTES_MAX + names + texts.sum::<usize>()
+    let names = 2 * names.listener_json(record.listener).len() + backend.len();
+    let texts: usize = texts.all().iter().map(|text| text.len()).sum();
+    FIXED_BYTES_MAX + names + escape::JSON_BYTES_PER_BYTE_MAX * texts
 }
 
-fn json_text<O: Put>(out: &mut O, key: &[u8], text: &[u8]) {
+fn json_text(out: &mut Room<'_>, key: &[u8], text: &[u8]) {
     if !text.is_empty() {
         out.put(key);
         escape::json(out, text);
@@ -207,28 +188,28 @@ fn json_text<O: Put>(out: &mut O, key: &[u8], text: &[u8]) {
     }
 }
 
-fn json_number<O: Put>(out: &mut O, key: &[u8], value: u64) {
+fn json_number(out: &mut Room<'_>, key: &[u8], value: u64) {
     out.put(key);
     number(out, value);
 }
 
-pub(super) fn number<O: Put>(out: &mut O, value: u64) {
+pub(super) fn number(out: &mut Room<'_>, value: u64) {
     out.put_number(value);
 }
 
 /// Three digits with leading zeros, of a value below 1000.
-pub(super) fn padded<O: Put>(out: &mut O, value: u64) {
+pub(super) fn padded(out: &mut Room<'_>, value: u64) {
     let digit = |weight: u64| b'0' + (value / weight % 10) as u8;
     out.put(&[digit(100), digit(10), digit(1)]);
 }
 
-fn millis<O: Put>(out: &mut O, micros: u64) {
+fn millis(out: &mut Room<'_>, micros: u64) {
     number(out, micros / 1000);
     out.put(b".");
     padded(out, micros % 1000);
 }
 
-pub(super) fn address<O: Put>(out: &mut O, address: SocketAddr) {
+pub(super) fn address(out: &mut Room<'_>, address: SocketAddr) {
     if address.is_ipv6() {
         out.put(b"[");
         put_ip(out, address.ip());

@@ -32,6 +32,9 @@ const READS_LINE: u8 = 1;
 const READS_DECISION: u8 = 2;
 const READS_SPANS: u8 = 4;
 
+/// How many texts a record has.
+pub(super) const TEXTS: usize = 8;
+
 /// The texts of a record; empty where the request had none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Texts<'a> {
@@ -53,10 +56,33 @@ pub struct Texts<'a> {
     pub trace: &'a [u8],
 }
 
-/// The numbers of a record whose whole length is `total`.
+impl<'a> Texts<'a> {
+    /// All of them in the order in which a record has them.
+    #[inline]
+    pub(super) fn all(&self) -> [&'a [u8]; TEXTS] {
+        let Texts {
+            method,
+            target,
+            host,
+            user_agent,
+            referer,
+            route,
+            shard,
+            trace,
+        } = *self;
+        [
+            method, target, host, user_agent, referer, route, shard, trace,
+        ]
+    }
+}
+
+/// Writes the numbers of a record whose whole length is `total`, and of which `readers` are told.
 #[inline]
-pub fn encode_header(record: &AccessRecord, total: u32) -> [u8; HEADER_BYTES] {
-    let mut out = [0_u8; HEADER_BYTES];
+pub(super) fn encode_header(
+    out: &mut [u8; HEADER_BYTES],
+    (record, readers): (&AccessRecord, Readers),
+    total: u32,
+) {
     let flags = flags_of(record);
     let (ip, flags) = match record.client.ip() {
         IpAddr::V4(v4) => (u128::from(v4.to_bits()), flags),
@@ -79,7 +105,7 @@ pub fn encode_header(record: &AccessRecord, total: u32) -> [u8; HEADER_BYTES] {
     out[20] = record.choice.reason as u8;
     out[21] = record.choice.policy;
     out[22] = record.choice.tried;
-    out[23] = readers_of(record);
+    out[23] = readers_of(readers);
     out[24..40].copy_from_slice(&ip.to_le_bytes());
     out[40..48].copy_from_slice(&record.ended_unix_micros.to_le_bytes());
     out[48..56].copy_from_slice(&record.bytes_received.to_le_bytes());
@@ -98,15 +124,14 @@ pub fn encode_header(record: &AccessRecord, total: u32) -> [u8; HEADER_BYTES] {
     // What is more than an hour counts as that.
     let handed = u32::try_from(record.handed_micros).unwrap_or(u32::MAX);
     out[140..144].copy_from_slice(&handed.to_le_bytes());
-    out
 }
 
 #[inline]
-fn readers_of(record: &AccessRecord) -> u8 {
+fn readers_of(readers: Readers) -> u8 {
     let flag = |holds, flag| if holds { flag } else { 0 };
-    flag(record.readers.line, READS_LINE)
-        | flag(record.readers.decision, READS_DECISION)
-        | flag(record.readers.spans, READS_SPANS)
+    flag(readers.line, READS_LINE)
+        | flag(readers.decision, READS_DECISION)
+        | flag(readers.spans, READS_SPANS)
 }
 
 #[inline]
@@ -177,14 +202,22 @@ fn decode_texts(bytes: &[u8]) -> Option<Texts<'_>> {
     if bytes.is_empty() {
         return Some(Texts::default());
     }
-    let (method, rest) = take_text(bytes)?;
-    let (target, rest) = take_text(rest)?;
-    let (host, rest) = take_text(rest)?;
-    let (user_agent, rest) = take_text(rest)?;
-    let (referer, rest) = take_text(rest)?;
-    let (route, rest) = take_text(rest)?;
-    let (shard, rest) = take_text(rest)?;
-    let (trace, rest) = take_text(rest)?;
+    let (lengths, mut rest) = bytes.split_first_chunk::<{ 2 * TEXTS }>()?;
+    let mut texts = [&b""[..]; TEXTS];
+    for (text, length) in texts.iter_mut().zip(lengths.as_chunks().0) {
+        let length = usize::from(u16::from_le_bytes(*length));
+        (*text, rest) = rest.split_at_checked(length)?;
+    }
+    let [
+        method,
+        target,
+        host,
+        user_agent,
+        referer,
+        route,
+        shard,
+        trace,
+    ] = texts;
     rest.is_empty().then_some(Texts {
         method,
         target,
@@ -195,11 +228,6 @@ fn decode_texts(bytes: &[u8]) -> Option<Texts<'_>> {
         shard,
         trace,
     })
-}
-
-fn take_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<2>()?;
-    rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))
 }
 
 fn array<const N: usize>(header: &[u8; HEADER_BYTES], from: usize) -> [u8; N] {

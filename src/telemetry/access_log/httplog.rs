@@ -10,11 +10,12 @@ use crate::telemetry::access_log::ending::letters;
 use crate::telemetry::access_log::format::{address, number, padded, request_line};
 use crate::telemetry::access_log::frame::Texts;
 use crate::telemetry::access_log::names::LogNames;
+use crate::telemetry::access_log::room::{Put, Room};
 use crate::telemetry::access_log::stamp::Stamp;
 use crate::telemetry::access_log::{AccessRecord, Reached};
 
 pub(super) fn write(
-    out: &mut Vec<u8>,
+    out: &mut Room<'_>,
     stamp: &mut Stamp,
     names: &LogNames,
     record: &AccessRecord,
@@ -22,101 +23,101 @@ pub(super) fn write(
 ) {
     let is_http = record.status != 0;
     address(out, record.client);
-    out.extend_from_slice(b" [");
+    out.put(b" [");
     let began = record
         .ended_unix_micros
         .saturating_sub(record.duration_micros);
     // Without the zone, which HAProxy has not either.
-    out.extend_from_slice(&stamp.combined(began)[..20]);
-    out.push(b'.');
+    out.put(&stamp.combined(began)[..20]);
+    out.put(b".");
     padded(out, began % 1_000_000 / 1000);
-    out.extend_from_slice(b"] ");
+    out.put(b"] ");
     let listener = names.listener(record.listener).unwrap_or(b"-");
-    out.extend_from_slice(listener);
-    out.push(b' ');
+    out.put(listener);
+    out.put(b" ");
     match record.backend.and_then(|slot| names.backend(slot)) {
-        Some(name) => out.extend_from_slice(name),
+        Some(name) => out.put(name),
         None => {
-            out.extend_from_slice(listener);
-            out.extend_from_slice(b"/<NOSRV>");
+            out.put(listener);
+            out.put(b"/<NOSRV>");
         }
     }
-    out.push(b' ');
+    out.put(b" ");
     times(out, record, texts, is_http);
     if is_http {
-        out.push(b' ');
+        out.put(b" ");
         number(out, u64::from(record.status));
     }
-    out.push(b' ');
+    out.put(b" ");
     number(out, record.bytes_sent);
     let letters = letters(record);
     if is_http {
-        out.extend_from_slice(b" - - ");
-        out.extend_from_slice(&letters);
+        out.put(b" - - ");
+        out.put(&letters);
     } else {
-        out.push(b' ');
-        out.extend_from_slice(&letters[..2]);
+        out.put(b" ");
+        out.put(&letters[..2]);
     }
     counters(out, names, record);
     if is_http {
         request(out, record, texts);
     }
-    out.push(b'\n');
+    out.put(b"\n");
 }
 
-fn times(out: &mut Vec<u8>, record: &AccessRecord, texts: &Texts<'_>, is_http: bool) {
+fn times(out: &mut Room<'_>, record: &AccessRecord, texts: &Texts<'_>, is_http: bool) {
     let reached = |holds: bool, micros: u64| holds.then_some(micros / 1000);
     let connect = record.connect_micros;
     if is_http {
         millis(out, reached(!texts.method.is_empty(), record.head_micros));
-        out.push(b'/');
+        out.put(b"/");
     }
     millis(out, reached(record.backend.is_some(), record.queue_micros));
-    out.push(b'/');
+    out.put(b"/");
     millis(out, connect.map(|micros| micros / 1000));
-    out.push(b'/');
+    out.put(b"/");
     if is_http {
         let has_head = matches!(record.reached, Reached::Body | Reached::End);
         let waited = record.upstream_micros.saturating_sub(connect.unwrap_or(0));
         millis(out, reached(has_head && record.backend.is_some(), waited));
-        out.push(b'/');
+        out.put(b"/");
     }
     number(out, record.duration_micros / 1000);
 }
 
-fn millis(out: &mut Vec<u8>, value: Option<u64>) {
+fn millis(out: &mut Room<'_>, value: Option<u64>) {
     match value {
         Some(value) => number(out, value),
-        None => out.extend_from_slice(b"-1"),
+        None => out.put(b"-1"),
     }
 }
 
-fn counters(out: &mut Vec<u8>, names: &LogNames, record: &AccessRecord) {
+fn counters(out: &mut Room<'_>, names: &LogNames, record: &AccessRecord) {
     let figures = names.figures(record.listener, record.backend);
-    let before = [b' ', b'/', b'/', b'/'];
+    let before = [b" ", b"/", b"/", b"/"];
     let values = [
         figures.connections,
         figures.of_listener,
         figures.of_group,
         figures.of_backend,
     ];
-    for (byte, value) in before.into_iter().zip(values) {
-        out.push(byte);
+    for (separator, value) in before.into_iter().zip(values) {
+        out.put(separator);
         number(out, value);
     }
-    out.push(b'/');
+    out.put(b"/");
     if record.retries > 0 {
         // A retry goes to another backend.
-        out.push(b'+');
+        out.put(b"+");
     }
     number(out, u64::from(record.retries));
     // Nobody waits for one backend: the queue is the group's.
-    out.extend_from_slice(b" 0/");
+    out.put(b" 0/");
     number(out, figures.waiting);
 }
 
-fn request(out: &mut Vec<u8>, record: &AccessRecord, texts: &Texts<'_>) {
-    out.extend_from_slice(b" \"");
+fn request(out: &mut Room<'_>, record: &AccessRecord, texts: &Texts<'_>) {
+    out.put(b" \"");
     request_line(out, record, texts, b"<BADREQ>");
-    out.push(b'"');
+    out.put(b"\"");
 }

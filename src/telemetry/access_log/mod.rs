@@ -1,12 +1,15 @@
 //! The access log: a worker writes compact records into its own ring, a log thread formats them.
 //! The decision log and the spans of traces are made of the same records.
 //!
-//! The worker's share is kept to two copies: the numbers, packed, and the texts, encoded when the
-//! head was parsed. Names of listeners and backends travel as slots and are looked up by the log
-//! thread; those of routes and shard rules have no slots and travel as they are. A record that does
-//! not fit is dropped whole and counted: serving goes before logging.
+//! The worker's share is kept to few copies: the texts, put together when the head was parsed, and
+//! all of it, with the numbers before them, into the ring. Names of listeners and backends travel
+//! as slots and are looked up by the log thread; those of routes and shard rules have no slots and
+//! travel as they are. A record that does not fit is dropped whole and counted: serving goes before
+//! logging.
 //! Records of one core stay in order; between cores lines may be out of order by one poll.
 
+pub mod batch;
+pub mod draft;
 pub mod ending;
 pub mod escape;
 pub mod format;
@@ -23,8 +26,8 @@ use rtrb::Producer;
 use crate::base::decision::Reason;
 use crate::base::fault::Fault;
 use crate::base::id::{BackendSlot, ListenerSlot};
-use crate::base::limits::LOG_TEXT_BYTES_MAX;
-use crate::telemetry::access_log::frame::{HEADER_BYTES, Texts, encode_header};
+use crate::telemetry::access_log::draft::Draft;
+use crate::telemetry::access_log::frame::encode_header;
 
 /// The numbers of one finished exchange (or one finished TCP connection: status 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,41 +153,6 @@ pub struct Stickiness {
     pub moved: bool,
 }
 
-/// Appends the texts of a request to `out` in the form [`AccessLogSender::push`] takes. Called
-/// once at parse time, because the request's bytes are gone when its response ends. Each text is
-/// cut at [`LOG_TEXT_BYTES_MAX`].
-#[inline]
-pub fn encode_texts(out: &mut Vec<u8>, texts: &Texts<'_>) {
-    let Texts {
-        method,
-        target,
-        host,
-        user_agent,
-        referer,
-        route,
-        shard,
-        trace,
-    } = *texts;
-    let texts = [
-        method, target, host, user_agent, referer, route, shard, trace,
-    ];
-    let most: usize = texts.iter().map(|text| 2 + text.len()).sum();
-    out.reserve(most.min(texts.len() * (2 + LOG_TEXT_BYTES_MAX)));
-    for text in texts {
-        let length = text.len().min(LOG_TEXT_BYTES_MAX);
-        // LOG_TEXT_BYTES_MAX fits, which frame.rs asserts.
-        out.extend_from_slice(&(length as u16).to_le_bytes());
-        out.extend_from_slice(&text[..length]);
-    }
-}
-
-/// The `X-Request-Id` of a request, and what the log shows for it: its number in hexadecimal.
-#[must_use]
-pub fn request_id(number: u64) -> [u8; 16] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|position| DIGITS[(number >> (60 - 4 * position) & 0xf) as usize])
-}
-
 /// What a worker tells the log thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Telling {
@@ -250,12 +218,12 @@ impl AccessLogSender {
         }
     }
 
-    /// Queues one record with its texts (see [`encode_texts`]; empty if there are none), unless
-    /// nobody is to be told of it; its `readers` say whether the collector of traces is. Returns
-    /// false, and queues nothing, when the ring is full: the caller counts the drop.
+    /// Queues one record with the texts in `draft`, unless nobody is to be told of it; its
+    /// `readers` say whether the collector of traces is. Returns false, and queues nothing, when
+    /// the ring is full: the caller counts the drop.
     #[must_use]
     #[inline]
-    pub fn push(&mut self, record: &AccessRecord, texts: &[u8]) -> bool {
+    pub fn push(&mut self, record: &AccessRecord, draft: &mut Draft) -> bool {
         let readers = Readers {
             line: self.has_line(record),
             decision: self.telling.decisions && record.status != 0,
@@ -264,18 +232,11 @@ impl AccessLogSender {
         if !readers.any() {
             return true;
         }
-        let total = HEADER_BYTES + texts.len();
-        // The cached figure spares the reader's cache line; it can only be too low.
-        if self.ring.cached_slots() < total && self.ring.slots() < total {
-            return false;
-        }
-        let Ok(total) = u32::try_from(total) else {
+        let Ok(total) = u32::try_from(draft.len()) else {
             return false;
         };
-        // Room for both was just seen and only this end takes room away, so neither part fails;
-        // a reader that sees the first part waits for the number of bytes it announces.
-        let header = encode_header(&AccessRecord { readers, ..*record }, total);
-        self.ring.push_entire_slice(&header).is_ok() && self.ring.push_entire_slice(texts).is_ok()
+        let whole = draft.finish(|numbers| encode_header(numbers, (record, readers), total));
+        self.ring.push_entire_slice(whole).is_ok()
     }
 }
 

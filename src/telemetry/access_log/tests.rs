@@ -5,11 +5,13 @@ mod httplog;
 use proptest::prelude::*;
 use rtrb::RingBuffer;
 
+use super::batch::Batch;
 use super::format::{LineFormat, LineWriter};
-use super::frame::{RecordReader, Texts};
+use super::frame::{HEADER_BYTES, RecordReader, Texts};
 use super::names::LogNames;
 use super::*;
 use crate::base::epoch::Epoch;
+use crate::base::limits::LOG_TEXT_BYTES_MAX;
 
 pub(crate) fn record() -> AccessRecord {
     AccessRecord {
@@ -72,16 +74,25 @@ const TEXTS: Texts<'static> = Texts {
     trace: b"",
 };
 
-fn encoded(texts: &Texts<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode_texts(&mut out, texts);
-    out
+fn draft(texts: &Texts<'_>) -> Draft {
+    let mut draft = Draft::default();
+    draft.write(texts);
+    draft
 }
 
 fn line(format: LineFormat, record: &AccessRecord, texts: &Texts<'_>) -> String {
-    let mut out = Vec::new();
-    LineWriter::new(format).write(&mut out, &names(), record, texts);
-    String::from_utf8(out).unwrap()
+    line_of(&names(), format, record, texts)
+}
+
+fn line_of(
+    names: &LogNames,
+    format: LineFormat,
+    record: &AccessRecord,
+    texts: &Texts<'_>,
+) -> String {
+    let mut batch = Batch::new(0);
+    LineWriter::new(format).write(&mut batch, names, record, texts);
+    String::from_utf8(batch.bytes().to_vec()).unwrap()
 }
 
 #[test]
@@ -133,14 +144,14 @@ fn json_names_every_fact_once() {
 
 #[test]
 fn a_full_ring_takes_nothing_of_a_record_and_recovers() {
-    let (producer, consumer) = RingBuffer::new(2 * HEADER_BYTES + 2 * encoded(&TEXTS).len() + 40);
+    let (producer, consumer) = RingBuffer::new(2 * draft(&TEXTS).len() + 40);
     let mut sender = AccessLogSender::new(producer, EVERY);
     let mut reader = RecordReader::new(consumer);
-    let texts = encoded(&TEXTS);
-    assert!(sender.push(&record(), &texts));
-    assert!(sender.push(&record(), &texts));
-    assert!(!sender.push(&record(), &texts));
-    assert!(!sender.push(&record(), &[]));
+    let mut texts = draft(&TEXTS);
+    assert!(sender.push(&record(), &mut texts));
+    assert!(sender.push(&record(), &mut texts));
+    assert!(!sender.push(&record(), &mut texts));
+    assert!(!sender.push(&record(), &mut Draft::default()));
     let mut seen = 0;
     assert_eq!(
         reader.drain(|got, texts| {
@@ -151,7 +162,7 @@ fn a_full_ring_takes_nothing_of_a_record_and_recovers() {
         0
     );
     assert_eq!(seen, 2);
-    assert!(sender.push(&record(), &texts));
+    assert!(sender.push(&record(), &mut texts));
 }
 
 #[test]
@@ -160,7 +171,7 @@ fn a_reader_that_stops_goes_on_where_it_stopped() {
     let mut sender = AccessLogSender::new(producer, EVERY);
     let mut reader = RecordReader::new(consumer);
     for epoch in 0..5 {
-        assert!(sender.push(&AccessRecord { epoch, ..record() }, &[]));
+        assert!(sender.push(&AccessRecord { epoch, ..record() }, &mut Draft::default()));
     }
     let mut seen = Vec::new();
     while reader.fill().0 > 0 {
@@ -175,14 +186,36 @@ fn a_reader_that_stops_goes_on_where_it_stopped() {
 #[test]
 fn long_texts_are_cut() {
     let long = vec![b'a'; 3 * LOG_TEXT_BYTES_MAX];
-    let mut out = Vec::new();
-    let texts = Texts {
+    let cut = draft(&Texts {
         method: b"GET",
         target: &long,
         ..Texts::default()
+    });
+    assert_eq!(cut.len(), HEADER_BYTES + 8 * 2 + 3 + LOG_TEXT_BYTES_MAX);
+}
+
+#[test]
+fn a_draft_that_is_used_again_has_nothing_of_the_request_before() {
+    let (producer, consumer) = RingBuffer::new(1 << 16);
+    let mut sender = AccessLogSender::new(producer, EVERY);
+    let other = Texts {
+        target: b"/",
+        user_agent: b"",
+        route: b"",
+        ..TEXTS
     };
-    encode_texts(&mut out, &texts);
-    assert_eq!(out.len(), 8 * 2 + 3 + LOG_TEXT_BYTES_MAX);
+    let mut draft = draft(&TEXTS);
+    assert!(sender.push(&record(), &mut draft));
+    draft.write(&other);
+    assert!(sender.push(&record(), &mut draft));
+    draft.clear();
+    assert!(sender.push(&record(), &mut draft));
+    let mut wanted = vec![Texts::default(), other, TEXTS];
+    RecordReader::new(consumer).drain(|_, texts| {
+        assert_eq!(Some(*texts), wanted.pop());
+        true
+    });
+    assert!(wanted.is_empty());
 }
 
 #[test]
@@ -280,8 +313,8 @@ proptest! {
                 ..record()
             };
             let target = vec![b'x'; size];
-            let texts = encoded(&Texts { target: &target, ..TEXTS });
-            while !sender.push(&record, &texts) {
+            let mut draft = draft(&Texts { target: &target, ..TEXTS });
+            while !sender.push(&record, &mut draft) {
                 reader.drain(|got, texts| {
                     let (record, size) = wanted.pop_front().unwrap();
                     assert_eq!((got, texts.target.len()), (&record, size));
@@ -315,7 +348,7 @@ fn a_sample_is_one_of_so_many_and_every_failure() {
             fault: (number == 8).then_some(Fault::Overload),
             ..record()
         };
-        assert!(sender.push(&record, &encoded(&TEXTS)));
+        assert!(sender.push(&record, &mut draft(&TEXTS)));
     }
     let mut kept = Vec::new();
     RecordReader::new(consumer).drain(|record, _| {
@@ -343,7 +376,7 @@ fn who_is_to_be_told_decides_what_is_queued() {
                 readers,
                 ..record()
             },
-            &[]
+            &mut Draft::default()
         ));
     }
     // A relay is no decision about a request.
@@ -352,7 +385,7 @@ fn who_is_to_be_told_decides_what_is_queued() {
             status: 0,
             ..record()
         },
-        &[]
+        &mut Draft::default()
     ));
     let mut seen = Vec::new();
     RecordReader::new(consumer).drain(|record, _| {

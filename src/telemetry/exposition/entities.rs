@@ -11,7 +11,19 @@ use crate::telemetry::exposition::{BackendFacts, Detail, ListenerFacts};
 use crate::telemetry::stats::{BackendStats, PerCore, StatusCounts};
 
 /// Bounds for listeners: 0.5 ms to 67 s, doubling.
-pub const LISTENER_BOUNDS: [u64; 18] = powers_of_two(9, 1);
+pub const LISTENER_BOUNDS: [u64; 18] = powers_of_two(LISTENER_FIRST, 1);
+
+/// Power of two of the first of them.
+const LISTENER_FIRST: u32 = 9;
+
+/// The bucket of a listener a duration belongs to: how many of its bounds are not above it.
+#[inline]
+#[must_use]
+pub fn listener_bucket(micros: u64) -> usize {
+    let digits = (u64::BITS - micros.leading_zeros()) as usize;
+    let above = digits.saturating_sub(LISTENER_FIRST as usize);
+    above.min(LISTENER_BOUNDS.len())
+}
 
 /// Bounds for backends: 1 ms to 67 s, every second of the listeners' own, because there are many
 /// backends.

@@ -31,7 +31,7 @@ pub use crate::telemetry::exposition::cluster::ClusterFacts;
 use crate::telemetry::exposition::cluster::cluster;
 use crate::telemetry::exposition::control::node;
 use crate::telemetry::exposition::cores::{cores, phases, threads_of_cores, traffic_of_cores};
-pub use crate::telemetry::exposition::entities::LISTENER_BOUNDS;
+pub use crate::telemetry::exposition::entities::{LISTENER_BOUNDS, listener_bucket};
 use crate::telemetry::exposition::entities::{backends, listeners, told};
 use crate::telemetry::exposition::groups::{breakers, groups};
 use crate::telemetry::exposition::overload::overload;

@@ -2,7 +2,7 @@
 //! numbers. They differ in how a family of counters is called, in the requests that stand for
 //! buckets, and in the end of the page.
 
-use crate::telemetry::access_log::request_id;
+use crate::base::hex;
 use crate::telemetry::batches::{BATCH_BOUNDS, BatchCounts};
 use crate::telemetry::exemplars::{Exemplar, OfListener};
 use crate::telemetry::histogram::LatencyHistogram;
@@ -170,7 +170,7 @@ impl Page {
     /// ` # {labels} value time`, as OpenMetrics has it.
     fn exemplar(&mut self, exemplar: &Exemplar) {
         self.text.push_str(" # {request_id=\"");
-        let id = request_id(exemplar.request_number);
+        let id = hex::digits(exemplar.request_number);
         self.text.extend(id.map(char::from));
         self.text.push_str("\"} ");
         push_seconds(&mut self.text, exemplar.duration_micros);

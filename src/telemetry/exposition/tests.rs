@@ -5,7 +5,7 @@ mod tools;
 
 use std::collections::BTreeMap;
 
-use super::entities::{BACKEND_BOUNDS, LISTENER_BOUNDS};
+use super::entities::{BACKEND_BOUNDS, LISTENER_BOUNDS, listener_bucket};
 use super::*;
 use crate::base::fault::Fault;
 use crate::base::id::CoreId;
@@ -389,5 +389,16 @@ fn no_bound_splits_a_bucket() {
         histogram.visit(|low, high, count| buckets.push((low, high, count)));
         assert_eq!(buckets.len(), 2, "{bound}");
         assert_eq!((buckets[0].1, buckets[1].0), (bound - 1, bound));
+    }
+}
+
+#[test]
+fn a_duration_belongs_behind_all_bounds_that_are_not_above_it() {
+    let edges = LISTENER_BOUNDS
+        .iter()
+        .flat_map(|bound| [bound - 1, *bound, bound + 1]);
+    for micros in edges.chain([0, 1, u64::MAX]) {
+        let wanted = LISTENER_BOUNDS.partition_point(|bound| *bound <= micros);
+        assert_eq!(listener_bucket(micros), wanted, "{micros}");
     }
 }

@@ -18,9 +18,7 @@ fn with_figures() -> LogNames {
 }
 
 fn httplog(names: &LogNames, record: &AccessRecord, texts: &Texts<'_>) -> String {
-    let mut out = Vec::new();
-    LineWriter::new(LineFormat::Httplog).write(&mut out, names, record, texts);
-    String::from_utf8(out).unwrap()
+    line_of(names, LineFormat::Httplog, record, texts)
 }
 
 #[test]
