@@ -14,9 +14,10 @@ pub(super) fn sticky(
     backends: &[Backend],
     hash_seed: u64,
 ) -> Option<Sticky> {
+    let sticky = group.sticky.as_ref()?;
     let identities = identities(backends);
     let ids = identities.iter().map(String::as_str);
-    match &group.sticky.as_ref()?.by {
+    match &sticky.by {
         checked::StickyBy::Cookie(cookie) => {
             let options = CookieOptions {
                 name: cookie.name.clone(),
