@@ -201,13 +201,6 @@ fn received(name: &str, method: &Method, uri: &Uri, headers: &HeaderMap) -> Stri
     text
 }
 
-/// A demonstration nobody reads of serves all the same.
-fn told(text: &str) {
-    if let Err(error) = output::show(text) {
-        eprintln!("cannot write: {error}");
-    }
-}
-
 fn explain(ready: &Ready, file: &Path) {
     let Some((_, proxy)) = ready.listeners.first() else {
         return;
@@ -243,5 +236,5 @@ weir demo is ready: 5 backends, 2 groups, one proxy at http://{proxy}
 
 "
     );
-    told(&text);
+    output::tell(&text);
 }

@@ -11,6 +11,13 @@ pub fn show(text: &str) -> io::Result<()> {
     forgiven(io::stdout().lock(), text)
 }
 
+/// The same where nothing else depends on it: what cannot be written is said on standard error.
+pub fn tell(text: &str) {
+    if let Err(error) = show(text) {
+        eprintln!("weir: cannot write: {error}");
+    }
+}
+
 fn forgiven(mut to: impl Write, text: &str) -> io::Result<()> {
     match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -23,7 +23,8 @@ pub use top::run as top;
 
 use self::client::{Reply, Wish, ask};
 use self::show::{Shape, refusal, render};
-use crate::cli::{Asking, Ctl, Exit, Explain, Noun, Plan, output};
+use crate::cli::output::tell;
+use crate::cli::{Asking, Ctl, Exit, Explain, Noun, Plan};
 
 /// Bytes of a file that is sent.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -50,7 +51,7 @@ impl From<Ending> for ExitCode {
 #[must_use]
 pub fn run(ctl: &Ctl) -> Ending {
     if let Noun::Completion { shell } = &ctl.noun {
-        print(&papers::completion(*shell));
+        tell(&papers::completion(*shell));
         return Ending::Done;
     }
     let file = match &ctl.noun {
@@ -108,9 +109,9 @@ fn asked(asking: &Asking, wish: &Wish, shape: Shape) -> Ending {
         Err(error) => return failed(&error),
     };
     if asking.json {
-        print(&format!("{body:#}\n"));
+        tell(&format!("{body:#}\n"));
     } else if done {
-        print(&render(shape, &body));
+        tell(&render(shape, &body));
     }
     if !done {
         eprint!("weir: {}", refusal(status, &body));
@@ -122,12 +123,6 @@ fn asked(asking: &Asking, wish: &Wish, shape: Shape) -> Ending {
 fn failed(error: &io::Error) -> Ending {
     eprintln!("weir: {error}");
     Ending::Refused
-}
-
-fn print(text: &str) {
-    if let Err(error) = output::show(text) {
-        eprintln!("weir: cannot write: {error}");
-    }
 }
 
 /// A file with a JSON object or TOML.

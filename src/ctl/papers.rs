@@ -7,7 +7,8 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::{Ending, failed, print};
+use super::{Ending, failed};
+use crate::cli::output::tell;
 use crate::cli::{Cli, Man};
 
 /// The script that completes `weir` in a shell.
@@ -21,7 +22,7 @@ pub(super) fn completion(shell: Shell) -> String {
 #[must_use]
 pub fn man(man: &Man) -> Ending {
     let made = match &man.directory {
-        None => page().map(|page| print(&String::from_utf8_lossy(&page))),
+        None => page().map(|page| tell(&String::from_utf8_lossy(&page))),
         Some(directory) => pages(directory),
     };
     match made {

@@ -100,7 +100,7 @@ pub(super) struct Exchange {
     pub(super) reason: Reason,
     /// The collector of traces is told of it.
     pub(super) traced: bool,
-    /// Texts for the access log, encoded when the head was read.
+    /// Its record for the access log: texts are there once the head was read.
     pub(super) draft: Draft,
 }
 

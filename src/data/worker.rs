@@ -106,7 +106,7 @@ pub(super) struct Worker<D> {
     pub(super) pipes: Pipes,
     /// Heads and transcoded bodies are built here.
     pub(super) scratch: Vec<u8>,
-    /// Buffers for what is noted of requests.
+    /// Drafts of records, for requests to come.
     pub(super) spare_drafts: Vec<Draft>,
     pub(super) draining: Option<Draining>,
     pub(super) pressed: Pressed,

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
 use super::{Stage, configuration, free_addresses, start_backends};
-use crate::cli::{Demo, Exit};
+use crate::cli::{Demo, Exit, output};
 use crate::control::core::Ready;
 use crate::node;
 
@@ -99,5 +99,5 @@ weir demo is ready: 5 backends, 2 groups, {count} nodes with one store at http:/
 
 "
     );
-    super::told(&text);
+    output::tell(&text);
 }

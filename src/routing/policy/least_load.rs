@@ -124,19 +124,17 @@ fn lightest(choice: &Choice<'_>, places: impl Iterator<Item = u32>, view: View) 
     })
 }
 
-/// Positions of one search, at most.
-const PLACES_MAX: usize = 16;
+const _: () = assert!((PARTS as usize) < EXACT_MAX, "a sample has room");
 
-const _: () = assert!(EXACT_MAX <= PLACES_MAX && (PARTS as usize) < PLACES_MAX);
-
-/// The first of the positions of which the least is said. That and the order make one number, so
-/// that finding the least is a minimum and no branch that nobody can predict.
+/// The first of the positions, [`EXACT_MAX`] at most, of which the least is said. That and the
+/// order make one number, so that finding the least is a minimum and no branch that nobody can
+/// predict.
 #[inline(always)]
 fn first_least(
     places: impl Iterator<Item = u32>,
     said: impl Fn(u32) -> Option<u32>,
 ) -> Option<u32> {
-    let mut met = [0; PLACES_MAX];
+    let mut met = [0; EXACT_MAX];
     let mut least = u64::MAX;
     for (order, (place, at)) in (0_u64..).zip(met.iter_mut().zip(places)) {
         *place = at;
@@ -148,7 +146,7 @@ fn first_least(
             break;
         }
     }
-    (least < u64::MAX).then_some(met[least as usize % PLACES_MAX])
+    (least < u64::MAX).then_some(met[least as usize % EXACT_MAX])
 }
 
 /// What a backend has to do; nothing can be said of one that cannot be chosen.

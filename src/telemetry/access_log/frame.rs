@@ -59,7 +59,13 @@ pub struct Texts<'a> {
 impl<'a> Texts<'a> {
     /// All of them in the order in which a record has them.
     #[inline]
-    pub(super) fn all(&self) -> [&'a [u8]; TEXTS] {
+    pub(super) fn all(mut self) -> [&'a [u8]; TEXTS] {
+        self.all_mut().map(|text| *text)
+    }
+
+    /// The same, to be filled.
+    #[inline]
+    fn all_mut(&mut self) -> [&mut &'a [u8]; TEXTS] {
         let Texts {
             method,
             target,
@@ -69,7 +75,7 @@ impl<'a> Texts<'a> {
             route,
             shard,
             trace,
-        } = *self;
+        } = self;
         [
             method, target, host, user_agent, referer, route, shard, trace,
         ]
@@ -199,35 +205,16 @@ pub fn decode(bytes: &[u8]) -> Option<(AccessRecord, Texts<'_>)> {
 }
 
 fn decode_texts(bytes: &[u8]) -> Option<Texts<'_>> {
+    let mut texts = Texts::default();
     if bytes.is_empty() {
-        return Some(Texts::default());
+        return Some(texts);
     }
     let (lengths, mut rest) = bytes.split_first_chunk::<{ 2 * TEXTS }>()?;
-    let mut texts = [&b""[..]; TEXTS];
-    for (text, length) in texts.iter_mut().zip(lengths.as_chunks().0) {
+    for (text, length) in texts.all_mut().into_iter().zip(lengths.as_chunks().0) {
         let length = usize::from(u16::from_le_bytes(*length));
         (*text, rest) = rest.split_at_checked(length)?;
     }
-    let [
-        method,
-        target,
-        host,
-        user_agent,
-        referer,
-        route,
-        shard,
-        trace,
-    ] = texts;
-    rest.is_empty().then_some(Texts {
-        method,
-        target,
-        host,
-        user_agent,
-        referer,
-        route,
-        shard,
-        trace,
-    })
+    rest.is_empty().then_some(texts)
 }
 
 fn array<const N: usize>(header: &[u8; HEADER_BYTES], from: usize) -> [u8; N] {
