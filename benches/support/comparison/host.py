@@ -4,6 +4,7 @@ Nothing is installed here. A missing tool is an error with its name in it, never
 the table.
 """
 
+import atexit
 import datetime
 import fcntl
 import os
@@ -19,6 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 PROXY_CORE = 0  # config/bench/*.toml pin weir's worker to the same core
 LOAD_CORE = 1
 LOCK_PATH = "/tmp/weir-bench.lock"
+CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
 class BenchError(Exception):
@@ -68,6 +70,35 @@ def require_free_ports(ports):
                 ) from None
 
 
+def add_congestion_argument(parser):
+    parser.add_argument(
+        "--congestion",
+        metavar="NAME",
+        help="TCP's congestion control for all ends, set until this ends (needs root); default: as it is",
+    )
+
+
+def congestion_control():
+    return CONGESTION_CONTROL.read_text().strip()
+
+
+def use_congestion_control(name):
+    """Sets it for every connection made from now on, and back when this process ends. None leaves
+    it as it is.
+    """
+    if name is None:
+        return
+    before = congestion_control()
+    try:
+        CONGESTION_CONTROL.write_text(name)
+    except OSError as error:
+        raise BenchError(
+            f"congestion control {name}: {error.strerror}; "
+            "sysctl net.ipv4.tcp_available_congestion_control lists what there is"
+        ) from None
+    atexit.register(CONGESTION_CONTROL.write_text, before)
+
+
 def first_line_of(command):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
@@ -93,7 +124,7 @@ def machine_facts():
         "cores": os.cpu_count(),
         "memory_gib": round(memory_bytes / 2**30, 1),
         "kernel": platform.release(),
-        "congestion_control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
+        "congestion_control": congestion_control(),
         "load_average_before": round(os.getloadavg()[0], 2),
         "revision": first_line_of(
             ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]

@@ -41,16 +41,18 @@ def add_proxy_arguments(parser):
     parser.add_argument(
         "--nginx-stream-module", type=Path, default=NGINX_STREAM_MODULE, metavar="PATH"
     )
+    host.add_congestion_argument(parser)
 
 
-def prepare_machine():
-    """Takes the lock and the ports, raises limits, and leaves the proxy's core. Returns lock and
-    descriptors.
+def prepare_machine(congestion):
+    """Takes the lock and the ports, raises limits, sets the congestion control, and leaves the
+    proxy's core. Returns lock and descriptors.
     """
     host.require_two_cores()
     lock = host.lock_machine()
     descriptors = host.raise_descriptor_limit()
     host.require_free_ports([BACKEND_PORT, ADMIN_PORT, *PORTS.values()])
+    host.use_congestion_control(congestion)
     os.sched_setaffinity(0, {host.LOAD_CORE})
     return lock, descriptors
 
