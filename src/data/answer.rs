@@ -148,7 +148,7 @@ impl<D: Driver> Worker<D> {
             exchange.status = fault.status();
         }
         let hides_truncation = exchange.until_close;
-        self.settle_exchange(key, *exchange);
+        self.settle_exchange(key, exchange);
         if hides_truncation && let Some(conn) = self.conns.at(key) {
             net::reset_on_close(conn.fd());
         }
@@ -156,7 +156,7 @@ impl<D: Driver> Worker<D> {
     }
 
     /// Counts and logs a finished exchange.
-    pub(super) fn settle_exchange(&mut self, key: Key, mut exchange: Exchange) {
+    pub(super) fn settle_exchange(&mut self, key: Key, mut exchange: Box<Exchange>) {
         let core = self.core;
         let duration = self.now.micros.saturating_sub(exchange.started_micros);
         if exchange.fault.is_some_and(speaks_against_group) {

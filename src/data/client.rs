@@ -350,7 +350,7 @@ impl<D: Driver> Worker<D> {
         let unread = !client.stash.is_empty() || !exchange.has_request();
         let until_close = exchange.until_close;
         let close = exchange.close;
-        self.settle_exchange(key, *exchange);
+        self.settle_exchange(key, exchange);
         let ended = self.conns.at(key).is_some_and(|conn| conn.ended);
         match close {
             true if unread && !ended && !until_close => self.linger(key),

@@ -133,7 +133,7 @@ impl<D: Driver> Worker<D> {
         if let Some(mut exchange) = relay.exchange.take() {
             exchange.fault = fault;
             exchange.bytes_sent += relay.bytes_sent;
-            return self.settle_exchange(down, *exchange);
+            return self.settle_exchange(down, exchange);
         }
         let Some(client) = relay.client.as_deref().copied() else {
             return;

@@ -17,12 +17,12 @@
 //! nearly as good as the least of all (DESIGN.md has the figures), and a full search of one shared
 //! board by every core would send them all to the same backend.
 
-use std::iter::once;
-
 use super::alias::below;
 use super::cycle::Cycle;
-use super::{Choice, PickState, around, state};
+use super::state::Draws;
+use super::{Choice, PickState, around};
 use crate::routing::standing::RAMP_FULL;
+use crate::routing::table::Backend;
 
 /// Up to so many backends the choice is exact.
 pub(super) const EXACT_MAX: usize = 16;
@@ -30,54 +30,102 @@ pub(super) const EXACT_MAX: usize = 16;
 /// Parts of which one is looked at for one pick in a larger group.
 const PARTS: u32 = 7;
 
+/// How many are looked at there.
+const SAMPLE: usize = PARTS as usize + 1;
+
+/// What a search looks at of one that is ready: eight of them on a line of the cache.
+pub(super) struct Seat {
+    slot: u32,
+    weight: f32,
+}
+
+/// Those that are ready, by their positions.
+pub(super) struct Seats(Box<[Seat]>);
+
+impl Seats {
+    pub(super) fn new(backends: &[Backend], ready: &[u32]) -> Seats {
+        let seat = |index: &u32| {
+            let backend = &backends[*index as usize];
+            Seat {
+                slot: backend.slot.0,
+                weight: f32::from(backend.weight),
+            }
+        };
+        Seats(ready.iter().map(seat).collect())
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of_val(&*self.0)
+    }
+}
+
 /// Weights aside.
-pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState) -> Option<u32> {
-    let ready = &choice.policy.ready;
-    let count = ready.len() as u32;
+pub(super) fn pick(choice: &Choice<'_>, state: &mut PickState, seats: &Seats) -> Option<u32> {
+    let count = choice.policy.ready.len() as u32;
     let start = state.start(count);
-    let at = if ready.len() <= EXACT_MAX {
-        guessed(choice, |view| least(choice, around(start, count), view))
-    } else {
-        let some = sample(start, count, state.random());
-        let found = guessed(choice, |view| least(choice, some.clone(), view));
-        found.or_else(|| choice.first_from(start).map(|(at, _)| at))
-    }?;
+    let measure = |in_flight, _: &Seat| in_flight;
+    let at = find(choice, state, seats, start, measure)?;
     state.advance(at, count);
-    Some(ready[at as usize])
+    Some(choice.policy.ready[at as usize])
 }
 
 /// By weight: the search begins with whose turn it is.
 pub(super) fn pick_weighted(
     choice: &Choice<'_>,
     state: &mut PickState,
-    cycle: &Cycle,
+    (cycle, seats): (&Cycle, &Seats),
 ) -> Option<u32> {
-    let ready = &choice.policy.ready;
-    let count = ready.len() as u32;
     let turn = state.start(cycle.len());
-    let start = cycle.at(turn);
-    let at = if ready.len() <= EXACT_MAX {
-        guessed(choice, |view| lightest(choice, around(start, count), view))
-    } else {
-        let some = sample(start, count, state.random());
-        let found = guessed(choice, |view| lightest(choice, some.clone(), view));
-        found.or_else(|| choice.first_from(start).map(|(at, _)| at))
-    };
+    // Equal quotients are the same number, and the bits of numbers that are not below 0 are
+    // ordered as the numbers are. What differs by less than one in ten million is equal.
+    let measure = |in_flight, seat: &Seat| (measure(in_flight) as f32 / seat.weight).to_bits();
+    let at = find(choice, state, seats, cycle.at(turn), measure);
     state.advance(turn, cycle.len());
-    at.map(|at| ready[at as usize])
+    at.map(|at| choice.policy.ready[at as usize])
+}
+
+/// The position, from `start` on, of whom the least is said by `measure`.
+#[inline(always)]
+fn find(
+    choice: &Choice<'_>,
+    state: &mut PickState,
+    seats: &Seats,
+    start: u32,
+    measure: impl Fn(u32, &Seat) -> u32,
+) -> Option<u32> {
+    let count = choice.policy.ready.len();
+    let search = |places: &[u32]| {
+        guessed(choice, |view| {
+            first_least(places, |at| {
+                let seat = &seats.0[at as usize];
+                Some(measure(seen(choice, at, seat, view)?, seat))
+            })
+        })
+    };
+    if count <= EXACT_MAX {
+        let mut places = [0; EXACT_MAX];
+        let all = places.iter_mut().zip(around(start, count as u32));
+        all.for_each(|(place, at)| *place = at);
+        return search(&places[..count]);
+    }
+    let found = search(&sample(start, count as u32, state.random()));
+    found.or_else(|| choice.first_from(start).map(|(at, _)| at))
 }
 
 /// The `start`-th of `count`, and one from each part of the others.
 #[inline]
-fn sample(start: u32, count: u32, random: u64) -> impl Iterator<Item = u32> + Clone {
-    let from = move |part: u32| part * (count - 1) / PARTS;
-    let drawn = (0..PARTS).map(move |part| {
-        let width = (from(part + 1) - from(part)) as usize;
-        let within = below(state::further(random, part), width) as u32;
-        let at = start + 1 + from(part) + within;
-        if at < count { at } else { at - count }
-    });
-    once(start).chain(drawn)
+fn sample(start: u32, count: u32, random: u64) -> [u32; SAMPLE] {
+    let (width, longer) = ((count - 1) / PARTS, (count - 1) % PARTS);
+    let mut draws = Draws::new(random);
+    let mut from = start + 1;
+    let mut places = [start; SAMPLE];
+    for (part, place) in (0..PARTS).zip(&mut places[1..]) {
+        let width = width + u32::from(part < longer);
+        let at = from + below(draws.draw(), width as usize) as u32;
+        *place = if at < count { at } else { at - count };
+        from += width;
+    }
+    places
 }
 
 /// How a search looks at backends.
@@ -103,42 +151,13 @@ fn guessed(choice: &Choice<'_>, search: impl Fn(View) -> Option<u32>) -> Option<
     }
 }
 
-/// The first of the least loaded at these positions.
+/// The first of these positions of which the least is said. That and the order make one number, so
+/// that finding the least is a minimum and no branch that nobody can predict.
 #[inline(always)]
-fn least(choice: &Choice<'_>, places: impl Iterator<Item = u32>, view: View) -> Option<u32> {
-    first_least(places, |at| {
-        seen(choice, choice.policy.ready[at as usize], view)
-    })
-}
-
-/// The first of those with the least for their weight at these positions.
-#[inline(always)]
-fn lightest(choice: &Choice<'_>, places: impl Iterator<Item = u32>, view: View) -> Option<u32> {
-    first_least(places, |at| {
-        let index = choice.policy.ready[at as usize];
-        let load = seen(choice, index, view)?;
-        // Equal quotients are the same number, and the bits of numbers that are not below 0 are
-        // ordered as the numbers are. What differs by less than one in ten million is equal.
-        let each = measure(load) as f32 / f32::from(choice.policy.weight(index));
-        Some(each.to_bits())
-    })
-}
-
-const _: () = assert!((PARTS as usize) < EXACT_MAX, "a sample has room");
-
-/// The first of the positions, [`EXACT_MAX`] at most, of which the least is said. That and the
-/// order make one number, so that finding the least is a minimum and no branch that nobody can
-/// predict.
-#[inline(always)]
-fn first_least(
-    places: impl Iterator<Item = u32>,
-    said: impl Fn(u32) -> Option<u32>,
-) -> Option<u32> {
-    let mut met = [0; EXACT_MAX];
+fn first_least(places: &[u32], said: impl Fn(u32) -> Option<u32>) -> Option<u32> {
     let mut least = u64::MAX;
-    for (order, (place, at)) in (0_u64..).zip(met.iter_mut().zip(places)) {
-        *place = at;
-        let Some(said) = said(at) else {
+    for (order, at) in (0_u64..).zip(places) {
+        let Some(said) = said(*at) else {
             continue;
         };
         least = least.min(u64::from(said) << 32 | order);
@@ -146,15 +165,18 @@ fn first_least(
             break;
         }
     }
-    (least < u64::MAX).then_some(met[least as usize % EXACT_MAX])
+    places.get(least as u32 as usize).copied()
 }
 
 /// What a backend has to do; nothing can be said of one that cannot be chosen.
 #[inline(always)]
-fn seen(choice: &Choice<'_>, index: u32, view: View) -> Option<u32> {
+fn seen(choice: &Choice<'_>, at: u32, seat: &Seat, view: View) -> Option<u32> {
     match view {
-        View::Loads => Some(choice.policy.in_flight(index)),
-        View::Whole => choice.is_eligible(index).then(|| choice.policy.felt(index)),
+        View::Loads => Some(choice.policy.board.in_flight(seat.slot)),
+        View::Whole => {
+            let index = choice.policy.ready[at as usize];
+            choice.is_eligible(index).then(|| choice.policy.felt(index))
+        }
     }
 }
 

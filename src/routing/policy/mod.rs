@@ -45,6 +45,7 @@ pub use tried::{TRIED_MAX, Tried};
 use self::alias::{Alias, below};
 use self::cycle::Cycle;
 use self::hashed::Places;
+use self::least_load::Seats;
 use self::sample::CHOICES_MAX;
 use crate::base::id::{BackendIndex, BackendSlot};
 use crate::routing::hashing::Algorithm;
@@ -114,11 +115,11 @@ struct Candidate {
 enum Rule {
     Adaptive(adaptive::Rule),
     Draw { lottery: Lottery, choices: usize },
-    LeastConnections,
+    LeastConnections(Seats),
     PeakEwma(Lottery),
     Place(Places),
     RoundRobin,
-    WeightedLeastConnections(Cycle),
+    WeightedLeastConnections(Cycle, Seats),
     WeightedRoundRobin(Cycle),
 }
 
@@ -174,7 +175,9 @@ impl Policy {
     #[must_use]
     pub fn has_scaled_weights(&self) -> bool {
         match &self.rule {
-            Rule::WeightedLeastConnections(cycle) | Rule::WeightedRoundRobin(cycle) => cycle.scaled,
+            Rule::WeightedLeastConnections(cycle, _) | Rule::WeightedRoundRobin(cycle) => {
+                cycle.scaled
+            }
             _ => false,
         }
     }
@@ -185,11 +188,13 @@ impl Policy {
         let rule = match &self.rule {
             Rule::Adaptive(rule) => rule.lottery.memory_bytes(),
             Rule::Draw { lottery, .. } | Rule::PeakEwma(lottery) => lottery.memory_bytes(),
-            Rule::LeastConnections | Rule::RoundRobin => 0,
+            Rule::LeastConnections(seats) => seats.memory_bytes(),
+            Rule::RoundRobin => 0,
             Rule::Place(places) => places.memory_bytes(),
-            Rule::WeightedLeastConnections(cycle) | Rule::WeightedRoundRobin(cycle) => {
-                cycle.memory_bytes()
+            Rule::WeightedLeastConnections(cycle, seats) => {
+                cycle.memory_bytes() + seats.memory_bytes()
             }
+            Rule::WeightedRoundRobin(cycle) => cycle.memory_bytes(),
         };
         rule + size_of_val(&*self.candidates) + size_of_val(&*self.ready)
     }
@@ -226,7 +231,7 @@ impl Rule {
             PolicyKind::Adaptive(adaptive) => {
                 Rule::Adaptive(adaptive::Rule::new(adaptive, lottery(), weights))
             }
-            PolicyKind::LeastConnections => Rule::LeastConnections,
+            PolicyKind::LeastConnections => Rule::LeastConnections(Seats::new(backends, ready)),
             PolicyKind::LeastRequest { choices } => Rule::Draw {
                 lottery: lottery(),
                 choices: usize::from(choices),
@@ -241,7 +246,7 @@ impl Rule {
             PolicyKind::RingHash { bounded_load } => place(Algorithm::Ring, bounded_load),
             PolicyKind::RoundRobin => Rule::RoundRobin,
             PolicyKind::WeightedLeastConnections => {
-                Rule::WeightedLeastConnections(Cycle::new(weights))
+                Rule::WeightedLeastConnections(Cycle::new(weights), Seats::new(backends, ready))
             }
             PolicyKind::WeightedRoundRobin => Rule::WeightedRoundRobin(Cycle::new(weights)),
         }
@@ -348,11 +353,13 @@ impl Choice<'_> {
                     least_load::is_less(self, left, right)
                 })
             }
-            Rule::LeastConnections => least_load::pick(self, state),
+            Rule::LeastConnections(seats) => least_load::pick(self, state, seats),
             Rule::PeakEwma(lottery) => sample::pick_fastest(self, state, lottery),
             Rule::Place(places) => hashed::pick(self, state, places),
             Rule::RoundRobin => self.in_turn(state),
-            Rule::WeightedLeastConnections(cycle) => least_load::pick_weighted(self, state, cycle),
+            Rule::WeightedLeastConnections(cycle, seats) => {
+                least_load::pick_weighted(self, state, (cycle, seats))
+            }
             Rule::WeightedRoundRobin(cycle) => self.in_cycle(state, cycle),
         }
     }

@@ -109,10 +109,23 @@ impl PickState {
     }
 }
 
-/// One of many numbers that a random one stands for.
-#[inline]
-pub(super) fn further(random: u64, number: u32) -> u64 {
-    mix(random.wrapping_add(STEP.wrapping_mul(u64::from(number))))
+/// Several numbers that a random one stands for, cheaply: a multiplicative congruential generator,
+/// of whose states only the upper halves are good (multiplier: Steele and Vigna, "Computationally
+/// easy, spectrally good multipliers for congruential pseudorandom number generators", 2022).
+pub(super) struct Draws(u64);
+
+impl Draws {
+    #[inline]
+    pub(super) fn new(random: u64) -> Draws {
+        Draws(random | 1)
+    }
+
+    /// A number of which the upper half is random.
+    #[inline]
+    pub(super) fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(0xf135_7aea_2e62_a9c5);
+        self.0
+    }
 }
 
 /// The next state of the dice and what they show, below 100.
