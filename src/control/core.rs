@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 
 use crate::base::id::CoreId;
 use crate::control::access_log::LogHandle;
-use crate::control::admin;
 use crate::control::collector::Collecting;
 use crate::control::events::Control;
 use crate::control::handle::Handle;
@@ -23,9 +22,9 @@ use crate::runtime::kick::Kick;
 use crate::runtime::priority;
 use crate::telemetry::stats::CoreStats;
 
-/// Threads for what blocks: every lookup and page of metrics, and beside them the store, names of
-/// nodes, and what is counted here for the process that takes over.
-const BLOCKING_THREADS: usize = resolver::LOOKUPS_MAX + admin::PAGES_MAX + 4;
+/// Threads for what blocks: every lookup, and beside them the store, names of nodes, and what is
+/// counted here for the process that takes over.
+const BLOCKING_THREADS: usize = resolver::LOOKUPS_MAX + 4;
 
 /// All the control thread needs.
 pub struct ControlSetup {

@@ -56,7 +56,7 @@ use crate::telemetry::stats::{ControlStats, CoreStats, LogStats};
 
 pub(super) use interface::{Interface, Sockets};
 pub use profile::Profile;
-pub(super) use sending::PAGES_MAX;
+use sending::PAGES_MAX;
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -2,8 +2,8 @@
 //! page of tens of megabytes needs room for a few parts, and no call into the kernel is so long
 //! that whoever waits for the CPU notices. A short one goes whole, with its length.
 //!
-//! It is made on a thread of its own, which waits for whoever reads slowly, but not for ever: so
-//! few pages are made at a time that slow readers keep no thread from anybody else.
+//! It is made on a thread of its own, behind everybody else for the CPU, which waits for whoever reads
+//! slowly, but not for ever: few pages are made at a time.
 
 use std::io;
 use std::pin::Pin;
@@ -21,9 +21,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use super::{answer, plain};
+use crate::runtime::priority;
 
 /// Pages that are made at one time; who comes then waits.
-pub(in crate::control) const PAGES_MAX: usize = 2;
+pub(super) const PAGES_MAX: usize = 2;
 
 /// Parts that wait to be sent.
 const PARTS_MAX: usize = 2;
@@ -46,7 +47,7 @@ impl Sender {
         if self.over {
             return;
         }
-        let sent = timeout_at(self.until, self.parts.send((part, is_last)));
+        let sent = async { timeout_at(self.until, self.parts.send((part, is_last))).await };
         let sent = self.runtime.block_on(sent);
         self.over = !matches!(sent, Ok(Ok(())));
     }
@@ -66,10 +67,17 @@ pub(super) async fn page(
         runtime: Handle::current(),
         over: false,
     };
-    tokio::task::spawn_blocking(move || {
+    let making = std::thread::Builder::new().name("weir-page".to_owned());
+    let making = making.spawn(move || {
+        if let Err(error) = priority::stand_far_back() {
+            tracing::debug!(%error, "who makes a page keeps its priority");
+        }
         make(sender);
         drop(place);
     });
+    if let Err(error) = making {
+        tracing::warn!(%error, "no thread to make a page on");
+    }
     match coming.recv().await {
         Some((whole, true)) => answer(StatusCode::OK, content_type, whole),
         Some((first, false)) => {
