@@ -188,6 +188,7 @@ impl<D: Driver> Worker<D> {
             self.log_exchange(key, &exchange, duration, &mut draft);
             self.keep_draft(draft);
         }
+        self.spares.keep(exchange);
     }
 
     /// Counts bytes queued for a client.

@@ -152,7 +152,7 @@ impl<D: Driver> Worker<D> {
             Parsed::Partial => Read::Partial,
             Parsed::Refused(refusal) => {
                 let times = self.head_times(key);
-                let mut exchange = Exchange::new(Pinned::clone(&table), slot, times);
+                let mut exchange = self.spares.begin(Pinned::clone(&table), slot, times);
                 exchange.bytes_received = bytes.len() as u64;
                 self.set_exchange(key, exchange);
                 let fault = Fault::ClientBadRequest;
@@ -230,10 +230,10 @@ impl<D: Driver> Worker<D> {
     }
 
     /// Makes `exchange` the one under way on `key`.
-    pub(super) fn set_exchange(&mut self, key: Key, exchange: Exchange) {
+    pub(super) fn set_exchange(&mut self, key: Key, exchange: Box<Exchange>) {
         if let Some(client) = self.client(key) {
             client.phase = Phase::Exchange;
-            client.exchange = Some(Box::new(exchange));
+            client.exchange = Some(exchange);
         }
     }
 

@@ -160,6 +160,20 @@ impl Exchange {
         }
     }
 
+    /// The same for one that holds nothing yet.
+    pub(super) fn begin(
+        &mut self,
+        table: Pinned,
+        listener: ListenerSlot,
+        (began_micros, now_micros): (u64, u64),
+    ) {
+        self.table = table;
+        self.listener = listener;
+        self.started_micros = began_micros;
+        self.head_micros = now_micros.saturating_sub(began_micros);
+        self.handed_micros = now_micros;
+    }
+
     pub(super) fn listener(&self) -> Option<&Listener> {
         self.table
             .listener(self.listener)

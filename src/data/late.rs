@@ -4,7 +4,6 @@ use crate::base::fault::Fault;
 use crate::base::slab::Key;
 use crate::data::adopt::Pinned;
 use crate::data::client::Phase;
-use crate::data::exchange::Exchange;
 use crate::data::ticks::ticks;
 use crate::data::worker::Worker;
 use crate::runtime::driver::Driver;
@@ -39,7 +38,7 @@ impl<D: Driver> Worker<D> {
                 let times = self.head_times(key);
                 if let Some(state) = self.listener(slot) {
                     let table = Pinned::clone(&state.table);
-                    let mut exchange = Exchange::new(table, slot, times);
+                    let mut exchange = self.spares.begin(table, slot, times);
                     exchange.bytes_received = received;
                     self.set_exchange(key, exchange);
                 }

@@ -30,6 +30,7 @@ mod reserve;
 mod response;
 mod retry;
 mod search;
+mod spare;
 mod stash;
 mod survey;
 mod ticks;

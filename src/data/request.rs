@@ -38,7 +38,9 @@ impl<D: Driver> Worker<D> {
         (placed, by): (Placed, By),
     ) -> bool {
         let times = self.head_times(key);
-        let mut exchange = Exchange::new(Pinned::clone(table), listener.slot, times);
+        let mut exchange = self
+            .spares
+            .begin(Pinned::clone(table), listener.slot, times);
         let limits = request_limits(listener.http.body_bytes_max);
         exchange.method = head.method();
         exchange.version = head.version();

@@ -16,6 +16,7 @@ use crate::data::conn::{Conn, Role};
 use crate::data::hedge::Hedges;
 use crate::data::overload::Pressed;
 use crate::data::queue::{self, Queues};
+use crate::data::spare::Spares;
 use crate::data::ticks::TICK_MILLIS;
 use crate::data::trace::Traces;
 use crate::data::upstream::Pool;
@@ -108,6 +109,7 @@ pub(super) struct Worker<D> {
     pub(super) scratch: Vec<u8>,
     /// Drafts of records, for requests to come.
     pub(super) spare_drafts: Vec<Draft>,
+    pub(super) spares: Spares,
     pub(super) draining: Option<Draining>,
     pub(super) pressed: Pressed,
     /// Accepting waits until then, because it failed.
@@ -160,6 +162,7 @@ impl<D: Driver> Worker<D> {
             pipes: Pipes::default(),
             scratch: Vec::new(),
             spare_drafts: Vec::new(),
+            spares: Spares::default(),
             draining: None,
             pressed: Pressed::new(),
             accept_paused: None,

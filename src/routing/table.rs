@@ -34,7 +34,8 @@ use crate::routing::standing::{BackendStanding, GroupStanding};
 use crate::routing::sticky::Sticky;
 use crate::telemetry::stats::{BackendStats, ListenerStats, PerCore, StatusCounts};
 
-/// All routing facts of one epoch.
+/// All routing facts of one epoch; by default there are none.
+#[derive(Default)]
 pub struct Table {
     /// Number of this table.
     pub epoch: Epoch,
