@@ -26,7 +26,6 @@ use self::readings::Readings;
 pub use self::sink::{Receiver, Syslog, Target};
 pub use self::span_batches::{SpanBatch, SpanTarget};
 use crate::base::limits::LOG_RING_BYTES;
-use crate::runtime::priority;
 use crate::telemetry::access_log::format::LineFormat;
 use crate::telemetry::access_log::frame::RecordReader;
 use crate::telemetry::access_log::names::LogNames;
@@ -147,9 +146,6 @@ pub fn start(wanted: Wanted, cores: usize) -> io::Result<(LogHandle, Vec<AccessL
     std::thread::Builder::new()
         .name("weir-log".into())
         .spawn(move || {
-            if let Err(error) = priority::stand_back() {
-                tracing::debug!(%error, "the log thread keeps its priority");
-            }
             log.run(&receiver);
             let _ = done.try_send(());
         })?;
