@@ -186,7 +186,7 @@ impl<D: Driver> Worker<D> {
         if self.may_tell(exchange.traced) {
             let mut draft = std::mem::take(&mut exchange.draft);
             self.log_exchange(key, &exchange, duration, &mut draft);
-            self.keep_draft(draft);
+            exchange.draft = draft;
         }
         self.spares.keep(exchange);
     }

@@ -54,26 +54,11 @@ impl Exchange {
     }
 }
 
-/// Drafts that are kept for later requests, at most.
-const SPARE_DRAFTS_MAX: usize = 256;
-
-/// Larger ones are not kept.
-const SPARE_DRAFT_BYTES_MAX: usize = 1024;
-
 impl<D: Driver> Worker<D> {
     /// Whether anything may be told of a request whose trace is recorded or not.
     #[inline]
     pub(super) fn may_tell(&self, traced: bool) -> bool {
         self.log.as_ref().is_some_and(|log| log.may_tell(traced))
-    }
-
-    /// Keeps a draft for the record of another request.
-    pub(super) fn keep_draft(&mut self, mut draft: Draft) {
-        let fits = (1..=SPARE_DRAFT_BYTES_MAX).contains(&draft.memory_bytes());
-        if fits && self.spare_drafts.len() < SPARE_DRAFTS_MAX {
-            draft.clear();
-            self.spare_drafts.push(draft);
-        }
     }
 
     pub(super) fn log_exchange(

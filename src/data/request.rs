@@ -64,7 +64,6 @@ impl<D: Driver> Worker<D> {
             let trace = trace.filter(|_| exchange.traced);
             // The kernel may have forgotten it when the request ends.
             self.client_address(key);
-            exchange.draft = self.spare_drafts.pop().unwrap_or_default();
             note_texts(&mut exchange.draft, head, (table, listener, by), trace);
         }
         if exchange.close && head.keeps_alive() && self.ends_keep_alive() {

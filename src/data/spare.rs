@@ -2,8 +2,8 @@
 //! are under way at one time than the allocator keeps at hand for a thread, so that each would go
 //! the long way through it.
 //!
-//! One that is kept holds nothing, above all no table: a retired one goes back to the control thread
-//! as soon as no exchange needs it.
+//! One that is kept holds nothing but room for a record, above all no table: a retired one goes
+//! back to the control thread as soon as no exchange needs it.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,13 +13,17 @@ use crate::data::adopt::Pinned;
 use crate::data::exchange::Exchange;
 use crate::routing::table::Table;
 
-/// So many are kept at most: 200 KB of a core.
+/// So many are kept at most: 128 KB of a core, and with an access log 256 KB of room for records.
 const KEPT_MAX: usize = 256;
+
+/// Larger room for a record is not kept.
+const DRAFT_BYTES_MAX: usize = 1024;
 
 /// Exchanges without a request, the one used last on top.
 pub(super) struct Spares {
     /// A table of nothing, which they hold meanwhile.
     nothing: Pinned,
+    #[expect(clippy::vec_box, reason = "it is the boxes that are kept")]
     kept: Vec<Box<Exchange>>,
 }
 
@@ -51,10 +55,16 @@ impl Spares {
 
     /// Drops what an exchange that has ended holds, and keeps its memory.
     pub(super) fn keep(&mut self, mut exchange: Box<Exchange>) {
-        if self.kept.len() < KEPT_MAX {
-            *exchange = Exchange::new(Pinned::clone(&self.nothing), ListenerSlot(0), (0, 0));
-            self.kept.push(exchange);
+        if self.kept.len() == KEPT_MAX {
+            return;
         }
+        let mut draft = std::mem::take(&mut exchange.draft);
+        *exchange = Exchange::new(Pinned::clone(&self.nothing), ListenerSlot(0), (0, 0));
+        if draft.memory_bytes() <= DRAFT_BYTES_MAX {
+            draft.clear();
+            exchange.draft = draft;
+        }
+        self.kept.push(exchange);
     }
 }
 

@@ -29,7 +29,6 @@ use crate::runtime::buffers::Segment;
 use crate::runtime::driver::{Driver, Event};
 use crate::runtime::executor::Turn;
 use crate::telemetry::access_log::AccessLogSender;
-use crate::telemetry::access_log::draft::Draft;
 use crate::telemetry::stats::{BackendStats, CoreStats, PerCore};
 
 /// Longest sleep: also the upper bound on noticing a control message whose kick was lost.
@@ -107,8 +106,7 @@ pub(super) struct Worker<D> {
     pub(super) pipes: Pipes,
     /// Heads and transcoded bodies are built here.
     pub(super) scratch: Vec<u8>,
-    /// Drafts of records, for requests to come.
-    pub(super) spare_drafts: Vec<Draft>,
+    /// Exchanges for requests to come.
     pub(super) spares: Spares,
     pub(super) draining: Option<Draining>,
     pub(super) pressed: Pressed,
@@ -161,7 +159,6 @@ impl<D: Driver> Worker<D> {
             hedges: Hedges::default(),
             pipes: Pipes::default(),
             scratch: Vec::new(),
-            spare_drafts: Vec::new(),
             spares: Spares::default(),
             draining: None,
             pressed: Pressed::new(),

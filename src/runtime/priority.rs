@@ -9,9 +9,9 @@ const NICE: i32 = 5;
 
 /// Nice of who makes what nobody hurries for. Linux lets a thread that wakes in only while it has
 /// not had more than its share, and a worker that was let in has had that until the other has made
-/// up for it: with this weight that takes 9 times less of the other's time than with [`NICE`], and a
-/// worker that comes back meanwhile waits for the next tick, 4 ms on many a kernel. There is still a
-/// thirtieth of a CPU where a worker wants all of it.
+/// up for it: with this weight that takes 9 times less of the other's time than with [`NICE`], and
+/// a worker that comes back meanwhile waits for the next tick, 4 ms on many a kernel. There is
+/// still a thirtieth of a CPU where a worker wants all of it.
 const NICE_PATIENT: i32 = 15;
 
 /// How long it may run at a time where nobody else wants to. Who asks for less (everybody else,

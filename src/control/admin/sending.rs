@@ -2,8 +2,8 @@
 //! page of tens of megabytes needs room for a few parts, and no call into the kernel is so long
 //! that whoever waits for the CPU notices. A short one goes whole, with its length.
 //!
-//! It is made on a thread of its own, behind everybody else for the CPU, which waits for whoever reads
-//! slowly, but not for ever: few pages are made at a time.
+//! It is made on a thread of its own, behind everybody else for the CPU, which waits for whoever
+//! reads slowly, but not for ever: few pages are made at a time.
 
 use std::io;
 use std::pin::Pin;
