@@ -105,16 +105,11 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// An exchange whose head is complete now and began to come in some time ago; nothing is known
-    /// of its request yet.
-    pub(super) fn new(
-        table: Pinned,
-        listener: ListenerSlot,
-        (began_micros, now_micros): (u64, u64),
-    ) -> Exchange {
+    /// One that holds nothing, of a table of nothing: see [`Exchange::begin`].
+    pub(super) fn blank(nothing: Pinned) -> Exchange {
         Exchange {
-            table,
-            listener,
+            table: nothing,
+            listener: ListenerSlot(0),
             route: None,
             group: None,
             former: None,
@@ -145,11 +140,11 @@ impl Exchange {
             replay: None,
             status: 0,
             fault: None,
-            started_micros: began_micros,
-            head_micros: now_micros.saturating_sub(began_micros),
+            started_micros: 0,
+            head_micros: 0,
             queue_micros: 0,
             connect_micros: None,
-            handed_micros: now_micros,
+            handed_micros: 0,
             answered_micros: 0,
             bytes_received: 0,
             bytes_sent: 0,
@@ -160,7 +155,8 @@ impl Exchange {
         }
     }
 
-    /// The same for one that holds nothing yet.
+    /// Begins one that holds nothing: its head is complete now and began to come in some time ago;
+    /// nothing is known of its request yet.
     pub(super) fn begin(
         &mut self,
         table: Pinned,

@@ -37,20 +37,18 @@ impl Default for Spares {
 }
 
 impl Spares {
-    /// An exchange that begins; see [`Exchange::new`].
+    /// An exchange that begins; see [`Exchange::begin`].
     pub(super) fn begin(
         &mut self,
         table: Pinned,
         listener: ListenerSlot,
         times: (u64, u64),
     ) -> Box<Exchange> {
-        match self.kept.pop() {
-            Some(mut exchange) => {
-                exchange.begin(table, listener, times);
-                exchange
-            }
-            None => Box::new(Exchange::new(table, listener, times)),
-        }
+        let nothing = &self.nothing;
+        let fresh = || Box::new(Exchange::blank(Pinned::clone(nothing)));
+        let mut exchange = self.kept.pop().unwrap_or_else(fresh);
+        exchange.begin(table, listener, times);
+        exchange
     }
 
     /// Drops what an exchange that has ended holds, and keeps its memory.
@@ -59,7 +57,7 @@ impl Spares {
             return;
         }
         let mut draft = std::mem::take(&mut exchange.draft);
-        *exchange = Exchange::new(Pinned::clone(&self.nothing), ListenerSlot(0), (0, 0));
+        *exchange = Exchange::blank(Pinned::clone(&self.nothing));
         if draft.memory_bytes() <= DRAFT_BYTES_MAX {
             draft.clear();
             exchange.draft = draft;
