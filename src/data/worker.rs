@@ -206,7 +206,7 @@ impl<D: Driver> Worker<D> {
         conn.ops.receiving = more;
         if conn.dying {
             if let Ok(Some(segment)) = result {
-                self.driver.buffers().give(segment);
+                self.received_too_late(key, segment);
             }
             return self.bury(key);
         }

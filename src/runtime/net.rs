@@ -128,6 +128,13 @@ pub fn finish_sending(fd: BorrowedFd<'_>) {
     let _ = rustix::net::shutdown(fd, Shutdown::Write);
 }
 
+/// Ends what waits for input of this connection, as if the other end had sent its last byte; whether
+/// it did. What has come and was not read is still received first.
+#[must_use]
+pub fn finish_receiving(fd: BorrowedFd<'_>) -> bool {
+    rustix::net::shutdown(fd, Shutdown::Read).is_ok()
+}
+
 /// Makes the coming close a reset, so that the other end learns that data may be missing.
 pub fn reset_on_close(fd: BorrowedFd<'_>) {
     let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));

@@ -1,5 +1,8 @@
 //! Requests that are refused, with which status, and whether the connection survives.
 
+use std::time::{Duration, Instant};
+
+use crate::support::observe::descriptors;
 use crate::support::{Message, Proxy, Settings, Upstream, closed_port};
 
 /// Asks on a fresh connection; returns the answer and whether the connection was closed after.
@@ -259,4 +262,26 @@ fn refusals_do_not_say_what_they_refused() {
     );
     assert_eq!(answer.status(), 400);
     assert!(!answer.text().contains("secret"), "{}", answer.text());
+}
+
+#[test]
+fn who_never_stops_sending_is_closed_nevertheless() {
+    let upstream = Upstream::named("reached");
+    let proxy = Settings::http_to(&[&upstream])
+        .limit("body_bytes", "\"1KiB\"")
+        .start();
+    let before = descriptors(proxy.pid());
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000000\r\n\r\n");
+    assert_eq!(client.response().status(), 413);
+    let (start, block) = (Instant::now(), vec![b'x'; 256 << 10]);
+    while client.try_send(&block) {
+        let lasted = start.elapsed();
+        assert!(lasted < Duration::from_secs(10), "still read after {lasted:?}");
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while descriptors(proxy.pid()) > before {
+        assert!(Instant::now() < deadline, "its descriptor is still open");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

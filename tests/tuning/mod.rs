@@ -132,6 +132,23 @@ fn more_connections_need_more_of_everything() {
 }
 
 #[test]
+fn a_table_of_sockets_is_as_large_as_they_are_many() {
+    let machine = Machine::tuned();
+    // A namespace that shares the table of its parent says so by a minus.
+    for buckets in ["262144", "-262144"] {
+        machine.has(&sysctl("net.ipv4.tcp_ehash_entries"), buckets);
+        assert_eq!(machine.findings(&["--connections", "262144"]), []);
+        let found = machine.findings(&["--connections", "1000000"]);
+        let [(level, what, fix)] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(level, "advice");
+        assert!(what.starts_with("262144 buckets for the 2000000 sockets"));
+        assert!(fix.starts_with("thash_entries=2097152 "), "{fix}");
+    }
+}
+
+#[test]
 fn what_costs_speed_is_advice_and_says_the_command() {
     let machine = Machine::tuned();
     machine

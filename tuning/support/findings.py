@@ -40,6 +40,7 @@ def look(machine, settings, needs):
         *descriptors(machine, needs),
         *ports(machine, needs),
         *memory(machine, needs),
+        *socket_table(machine, needs),
         *connection_tracking(machine, needs),
         *quota(machine),
         *hardware.look(machine, needs, Finding),
@@ -130,6 +131,25 @@ def memory(machine, needs):
             f"{needs.connections} idle connections take {wanted / 2**30:.1f} GiB, most of it in the kernel",
             "more memory, or fewer connections per node (connections_max of [overload])",
         )
+
+
+def socket_table(machine, needs):
+    """Its size is fixed at boot; a network namespace that uses its parent's has it with a minus."""
+    now = machine.sysctl("net.ipv4.tcp_ehash_entries")
+    if now is None:
+        return
+    buckets, sockets = abs(int(now)), 2 * needs.connections
+    if sockets <= 2 * buckets:
+        yield fine(f"{buckets} buckets for sockets")
+        return
+    wanted = 1 << (sockets - 1).bit_length()
+    yield Finding(
+        "advice",
+        f"{buckets} buckets for the {sockets} sockets of {needs.connections} connections",
+        "the kernel looks at half of a bucket's sockets for every packet, each a miss of the caches",
+        f"thash_entries={wanted} on the kernel's command line; in a network namespace of weir's own "
+        f"sysctl -w net.ipv4.tcp_child_ehash_entries={wanted} before it is made",
+    )
 
 
 def connection_tracking(machine, needs):

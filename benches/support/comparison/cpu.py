@@ -22,7 +22,8 @@ def stat_fields(path):
     return Path(path).read_text().rpartition(")")[2].split()
 
 
-def process_tree(root):
+def process_tree(*roots):
+    """These processes and all below them."""
     parents = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -30,7 +31,7 @@ def process_tree(root):
                 parents[int(entry)] = int(stat_fields(f"/proc/{entry}/stat")[1])
             except OSError:
                 continue  # it ended while we looked
-    tree = [root]
+    tree = list(roots)
     for pid in tree:
         tree.extend(child for child, parent in parents.items() if parent == pid)
     return tree

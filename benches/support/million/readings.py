@@ -71,7 +71,7 @@ class Reading:
 
 def read(proxies, others):
     """`proxies` and `others` are the first processes of trees."""
-    trees = [pid for root in proxies for pid in process_tree(root)]
+    trees = process_tree(*proxies)
     info = meminfo()
     inuse, time_wait, _ = sockets()
     given_back = info["MemFree"] + info["Buffers"] + info["Cached"] + info["SReclaimable"]
