@@ -261,7 +261,8 @@ contract! {
         received_bytes_have_head_room
         receiving_goes_on_after_calls_behind_its_back
         receiving_once_stops_and_loses_nothing
-        the_end_comes_after_the_bytes_and_again_when_asked;
+        the_end_comes_after_the_bytes_and_again_when_asked
+        what_waits_for_input_ends_with_it;
     sending:
         a_send_cancelled_half_way_tells_how_much_went
         a_send_that_took_nothing_is_cancelled_as_such

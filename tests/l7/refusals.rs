@@ -277,7 +277,10 @@ fn who_never_stops_sending_is_closed_nevertheless() {
     let (start, block) = (Instant::now(), vec![b'x'; 256 << 10]);
     while client.try_send(&block) {
         let lasted = start.elapsed();
-        assert!(lasted < Duration::from_secs(10), "still read after {lasted:?}");
+        assert!(
+            lasted < Duration::from_secs(10),
+            "still read after {lasted:?}"
+        );
     }
     let deadline = Instant::now() + Duration::from_secs(5);
     while descriptors(proxy.pid()) > before {

@@ -1,7 +1,7 @@
 //! Promises about receiving.
 
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -142,6 +142,30 @@ pub(super) fn a_cancelled_receive_says_so_once_and_loses_nothing<D: Driver>(mut 
         rig.received(key(0)),
         (Ok(Some(b"still here".into())), false)
     );
+}
+
+pub(super) fn what_waits_for_input_ends_with_it<D: Driver>(mut rig: Rig<D>) {
+    let pairs = [tcp_pair(), tcp_pair(), tcp_pair()];
+    for (index, how) in (0..).zip([Receive::Continuous, Receive::Once]) {
+        let (ours, mut theirs) = (&pairs[index as usize].0, &pairs[index as usize].1);
+        rig.driver.receive(key(index), ours.as_raw_fd(), how);
+        rig.silent();
+        assert!(net::finish_receiving(ours.as_fd()));
+        assert_eq!(rig.received(key(index)), (Ok(None), false));
+        // Sending is not over.
+        let segment = rig.segment(b"last");
+        rig.driver.send(key(index), ours.as_raw_fd(), segment);
+        assert_eq!(rig.sent(key(index)).1, Ok(4));
+        let mut last = [0; 4];
+        theirs.read_exact(&mut last).expect("a read");
+        assert_eq!(&last, b"last");
+    }
+    let ours = &pairs[2].0;
+    rig.driver
+        .poll(key(2), ours.as_raw_fd(), Readiness::Readable);
+    rig.silent();
+    assert!(net::finish_receiving(ours.as_fd()));
+    rig.ready(key(2), Readiness::Readable);
 }
 
 pub(super) fn receiving_goes_on_after_calls_behind_its_back<D: Driver>(mut rig: Rig<D>) {
