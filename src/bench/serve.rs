@@ -47,6 +47,8 @@ struct Guest {
     matched: usize,
     /// Answers that are owed.
     owed: u32,
+    /// Bytes of the first of them that were sent.
+    answered: usize,
     queue: VecDeque<Segment>,
     receiving: bool,
     sending: bool,
@@ -122,6 +124,7 @@ impl<D: Driver> Server<D> {
             fd,
             matched: 0,
             owed: 0,
+            answered: 0,
             queue: VecDeque::new(),
             receiving: true,
             sending: false,
@@ -192,9 +195,12 @@ impl<D: Driver> Server<D> {
             Some(_) if guest.owed == 0 => return,
             Some(answer) => {
                 let mut segment = self.driver.buffers().empty();
-                while guest.owed > 0 && segment.room() >= answer.len() {
-                    segment.append(answer);
-                    guest.owed -= 1;
+                while guest.owed > 0 && segment.room() > 0 {
+                    guest.answered += segment.append(&answer[guest.answered..]);
+                    if guest.answered == answer.len() {
+                        guest.answered = 0;
+                        guest.owed -= 1;
+                    }
                 }
                 segment
             }

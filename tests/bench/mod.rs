@@ -200,3 +200,13 @@ fn what_fails_is_counted_by_its_cause() {
     let output = tool::run_any(WEIR, &["bench", "http", "nonsense"]);
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn an_answer_may_be_longer_than_a_buffer() {
+    let end = End::start(&["--body", "300000"]);
+    let url = format!("http://{}/", end.address);
+    let told = bench(&format!("http {url} -c 4 -d 1"));
+    let answered = told["requests"]["answered"].as_u64().unwrap();
+    assert!(answered > 0 && told["bytes"]["received"].as_u64().unwrap() >= answered * 300_000);
+    assert_eq!(end.finish()["requests"], answered);
+}
