@@ -128,8 +128,8 @@ pub fn finish_sending(fd: BorrowedFd<'_>) {
     let _ = rustix::net::shutdown(fd, Shutdown::Write);
 }
 
-/// Ends what waits for input of this connection, as if the other end had sent its last byte; whether
-/// it did. What has come and was not read is still received first.
+/// Ends what waits for input of this connection, as if the other end had sent its last byte;
+/// whether it did. What has come and was not read is still received first.
 #[must_use]
 pub fn finish_receiving(fd: BorrowedFd<'_>) -> bool {
     rustix::net::shutdown(fd, Shutdown::Read).is_ok()
