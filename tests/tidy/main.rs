@@ -405,7 +405,7 @@ fn folder_of_children(path: &str) -> String {
 
 #[test]
 fn every_sample_configuration_loads() {
-    let samples = files_below("config", "toml");
+    let samples = [files_below("config", "toml"), files_below("tuning", "toml")].concat();
     assert!(!samples.is_empty(), "there are samples");
     let mut breaches = Vec::new();
     for path in samples {
