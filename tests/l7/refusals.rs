@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::observe::descriptors;
-use crate::support::{Message, Proxy, Settings, Upstream, closed_port};
+use crate::support::{Message, Proxy, Settings, Upstream, closed_port, eventually_within, observe};
 
 /// Asks on a fresh connection; returns the answer and whether the connection was closed after.
 fn ask(proxy: &Proxy, request: impl AsRef<[u8]>) -> (Message, bool) {
@@ -270,7 +269,7 @@ fn who_never_stops_sending_is_closed_nevertheless() {
     let proxy = Settings::http_to(&[&upstream])
         .limit("body_bytes", "\"1KiB\"")
         .start();
-    let before = descriptors(proxy.pid());
+    let before = observe::descriptors(proxy.pid());
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000000\r\n\r\n");
     assert_eq!(client.response().status(), 413);
@@ -282,9 +281,7 @@ fn who_never_stops_sending_is_closed_nevertheless() {
             "still read after {lasted:?}"
         );
     }
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while descriptors(proxy.pid()) > before {
-        assert!(Instant::now() < deadline, "its descriptor is still open");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually_within(Duration::from_secs(5), "its descriptor is closed", || {
+        observe::descriptors(proxy.pid()) <= before
+    });
 }

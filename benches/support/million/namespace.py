@@ -12,14 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from comparison.host import BenchError, find_tool
+
 ENTRIES = Path("/proc/sys/net/ipv4/tcp_ehash_entries")
 ENTRIES_OF_CHILDREN = Path("/proc/sys/net/ipv4/tcp_child_ehash_entries")
 ENTRIES_MAX = 1 << 24
 INSIDE = "WEIR_MILLION_NAMESPACE"
-
-
-class NamespaceError(Exception):
-    """Why there is none."""
 
 
 def entries():
@@ -42,18 +40,19 @@ def enter(wanted):
     if INSIDE in os.environ:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         if entries() < wanted:
-            raise NamespaceError(f"the table has {entries()} buckets, not {wanted}")
+            raise BenchError(f"the table has {entries()} buckets, not {wanted}")
         return
-    before = ENTRIES_OF_CHILDREN.read_text()
+    unshare = find_tool("unshare", "for a network of its own, or --sockets-table as-is")
     try:
+        before = ENTRIES_OF_CHILDREN.read_text()
         ENTRIES_OF_CHILDREN.write_text(str(wanted))
     except OSError as error:
-        raise NamespaceError(
+        raise BenchError(
             f"{ENTRIES_OF_CHILDREN}: {error.strerror}; it needs root and Linux 6.1, "
             "or --sockets-table as-is"
         ) from None
     try:
-        command = ["unshare", "--net", sys.executable, *sys.argv]
+        command = [unshare, "--net", sys.executable, *sys.argv]
         sys.exit(subprocess.run(command, env={**os.environ, INSIDE: "1"}, check=False).returncode)
     finally:
         ENTRIES_OF_CHILDREN.write_text(before)
