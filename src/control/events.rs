@@ -24,6 +24,7 @@ use crate::base::id::CoreId;
 use crate::config::{Config, Members};
 use crate::control::access_log::LogHandle;
 use crate::control::admin::Interface;
+use crate::control::breath::breathe;
 use crate::control::change::Change;
 use crate::control::core::{Outcome, Ready};
 use crate::control::document::{Document, Section};
@@ -203,7 +204,9 @@ impl Control {
         self.take_turn();
         self.reload_when_due();
         self.freeze_when_idle();
+        breathe();
         self.publisher.receive();
+        breathe();
         for report in self.publisher.take_reports() {
             self.health.reported(report);
         }

@@ -5,6 +5,7 @@
 
 pub mod access_log;
 pub mod admin;
+mod breath;
 pub mod change;
 mod clock;
 pub mod collector;

@@ -18,11 +18,12 @@ use arc_swap::ArcSwapOption;
 use crate::base::epoch::Epoch;
 use crate::config::Config;
 use crate::control::access_log::LogHandle;
+use crate::control::breath::breathe;
 use crate::control::listen::{self, ListenError};
 use crate::control::log_names;
 use crate::control::publisher::Publisher;
 use crate::control::view::View;
-use crate::engine::planner::{OpenListener, Plan, Resolved, plan};
+use crate::engine::planner::{OpenListener, Plan, Resolved, plan_pausing};
 use crate::engine::registry::Registry;
 use crate::link::ListenSocket;
 use crate::link::control_side::PublishError;
@@ -125,13 +126,15 @@ impl Plans {
             REMEMBERED_EPOCHS => self.published.front().copied().unwrap_or_default(),
             _ => Epoch::default(),
         };
+        breathe();
         registry.release_before(forgotten.min(publisher.watch().borrow().oldest_held()));
         let Plan {
             table,
             open,
             warnings,
             ..
-        } = plan(config, resolved, epoch, &mut registry);
+        } = plan_pausing(config, resolved, epoch, &mut registry, &mut breathe);
+        breathe();
         for warning in warnings {
             tracing::warn!(%epoch, %warning, "plan");
         }
@@ -168,6 +171,7 @@ impl Plans {
         publisher.check_room().map_err(Refused::Publish)?;
         let epoch = table.epoch;
         let view = View::new(Arc::clone(&table), &registry);
+        breathe();
         if let Some(log) = log {
             log.rename(log_names::of(&view));
         }

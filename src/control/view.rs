@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::base::id::{BackendIndex, BackendSlot, CoreId};
+use crate::control::breath::unhurried;
 use crate::control::health::Health;
 use crate::engine::registry::{BackendEntry, ListenerEntry, Registry, RouteEntry};
 use crate::health::verdict::Status;
@@ -46,7 +47,7 @@ impl View {
             table,
             listeners: registry.listeners().collect(),
             routes: registry.routes().collect(),
-            backends: registry.backends().collect(),
+            backends: unhurried(registry.backends()).collect(),
         }
     }
 

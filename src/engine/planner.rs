@@ -34,6 +34,9 @@ use crate::routing::table::{
 /// the file: backends <= lines of backends x this.
 pub const ADDRESSES_MAX: usize = 256;
 
+/// Backends between two pauses of long work.
+const PAUSE_EVERY: usize = 64;
+
 /// What a new epoch asks for.
 pub struct Plan {
     /// The table to publish.
@@ -132,14 +135,26 @@ impl fmt::Display for PlanWarning {
 /// Makes the table of `epoch`, which must be newer than the registry's last one.
 #[must_use]
 pub fn plan(config: &Config, resolved: &Resolved, epoch: Epoch, registry: &mut Registry) -> Plan {
+    plan_pausing(config, resolved, epoch, registry, &mut || ())
+}
+
+/// As [`plan`], and calls `pause` now and then: with many backends it is long work.
+#[must_use]
+pub fn plan_pausing(
+    config: &Config,
+    resolved: &Resolved,
+    epoch: Epoch,
+    registry: &mut Registry,
+    pause: &mut dyn FnMut(),
+) -> Plan {
     let before = registry.live_listeners();
     registry.begin(epoch);
     let mut warnings = Vec::new();
-    let mut groups: Vec<Group> = config
-        .groups
-        .iter()
-        .map(|group| plan_group(group, config.hash_seed, resolved, registry, &mut warnings))
-        .collect();
+    let mut groups = Vec::with_capacity(config.groups.len());
+    for group in &config.groups {
+        let known = (resolved, config.hash_seed);
+        groups.push(plan_group(group, known, registry, &mut warnings, pause));
+    }
     let views = Views::of(config);
     views.plan(config, registry, &mut groups);
     let mut open = Vec::new();
@@ -253,16 +268,19 @@ fn http_of(listener: &checked::Listener) -> HttpOptions {
 
 fn plan_group(
     group: &checked::Group,
-    hash_seed: u64,
-    resolved: &Resolved,
+    (resolved, hash_seed): (&Resolved, u64),
     registry: &mut Registry,
     warnings: &mut Vec<PlanWarning>,
+    pause: &mut dyn FnMut(),
 ) -> Group {
     let required: Arc<[Arc<str>]> = Arc::default();
     let (slot, state) = registry.claim_group(&group.name, &required);
     let mut backends = Vec::new();
     let mut seen = HashSet::new();
-    for backend in &group.backends {
+    for (position, backend) in group.backends.iter().enumerate() {
+        if position.is_multiple_of(PAUSE_EVERY) {
+            pause();
+        }
         for member in members::of(backend, group, resolved, registry, warnings) {
             let limited = backend.connections_max.is_some() || backend.requests_max.is_some();
             let (slot, kept) =

@@ -54,7 +54,7 @@ def proxy_on_stage(bench, contestant, scenario, place=0):
         yield process.pid, port, launch.access_log
         if process.poll() is not None:
             raise BenchError(
-                f"it ended under load with {process.returncode}: {tail_of(launch.output)}"
+                f"it ended under load with {process.returncode}{tail_of(launch.output)}"
             )
     finally:
         bench.stage.stop(process)

@@ -101,19 +101,20 @@ def kill_orphan(pid, session):
         pass
 
 
-def wait_until_listening(process, port, name, output):
-    deadline = time.monotonic() + READY_SECONDS_MAX
+def wait_until_listening(process, port, name, output=None, patience=READY_SECONDS_MAX):
+    """Output is a file the process writes to; what it said is part of the error."""
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise BenchError(f"{name} ended at once with {process.returncode}:\n{tail_of(output)}")
+            raise BenchError(f"{name} ended at once with {process.returncode}{tail_of(output)}")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise BenchError(
-        f"{name} does not listen on {port} after {READY_SECONDS_MAX} s:\n{tail_of(output)}"
-    )
+    raise BenchError(f"{name} does not listen on {port} after {patience} s{tail_of(output)}")
 
 
-def tail_of(path):
-    return Path(path).read_text(errors="replace")[-2000:]
+def tail_of(output):
+    if output is None:
+        return ""
+    return ":\n" + Path(output).read_text(errors="replace")[-2000:]

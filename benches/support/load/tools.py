@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from comparison.host import BenchError
+
 HERE = Path(__file__).resolve().parent
 
 HOW_TO_GET = {
@@ -19,14 +21,10 @@ HOW_TO_GET = {
 }
 
 
-class ToolError(Exception):
-    """What keeps a run from being made; printed without a trace."""
-
-
 def require(name):
     path = shutil.which(name)
     if path is None:
-        raise ToolError(f"{name} is not installed; {HOW_TO_GET[name]}")
+        raise BenchError(f"{name} is not installed; {HOW_TO_GET[name]}")
     return path
 
 
@@ -41,7 +39,7 @@ def call(command, environment=None):
     )
     if done.returncode != 0:
         said = (done.stdout + done.stderr)[-800:]
-        raise ToolError(f"{command[0]} ended with {done.returncode}: {said}")
+        raise BenchError(f"{command[0]} ended with {done.returncode}: {said}")
     return done.stdout
 
 
@@ -54,7 +52,7 @@ def wrk(run):
     said = call(command, {**os.environ, "LUA_FOLDER": str(HERE)})
     line = next((line for line in said.splitlines() if line.startswith("RESULT ")), None)
     if line is None:
-        raise ToolError(f"wrk printed no result: {said[-500:]}")
+        raise BenchError(f"wrk printed no result: {said[-500:]}")
     told = json.loads(line.removeprefix("RESULT "))
     return result("wrk", run, told["requests"] / told["seconds"], told["failed"], told["latency_us"])
 

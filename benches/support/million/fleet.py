@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import socket
 import subprocess
 import threading
 import time
@@ -11,14 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from comparison.host import BenchError
+from comparison.stage import wait_until_listening
+
 PROXY_PORT, BACKEND_PORT = 20_000, 30_000
 # Descriptors a process needs beside its connections.
 RESERVE = 300
 PATIENCE = 60
-
-
-class FleetError(Exception):
-    """What keeps a run from being made."""
 
 
 def descriptors_max():
@@ -91,13 +89,14 @@ class Fleet:
             )
         for backend in self.backends:
             if not backend.stdout.readline().startswith("listening"):
-                raise FleetError("a backend does not listen")
+                raise BenchError("a backend does not listen")
         for end in range(self.plan.ends()):
             for number in self.plan.proxies_of(end):
                 cpu = cpus[number % len(cpus)]
                 self.proxies.append(self.start_proxy(number, BACKEND_PORT + end, cpu))
         for number, process in enumerate(self.proxies):
-            wait_for_port(PROXY_PORT + number, process, self.workdir / f"{number}.log")
+            log = self.workdir / f"{number}.log"
+            wait_until_listening(process, PROXY_PORT + number, self.proxy, log, PATIENCE)
 
     def start_proxy(self, number, backend, cpu):
         folder = self.workdir / str(number)
@@ -149,7 +148,7 @@ class Fleet:
         """The next line of each generator."""
         lines = [generator.stdout.readline().strip() for generator in self.generators]
         if not all(lines):
-            raise FleetError(f"generators ended before they were done (--limit?): {lines}")
+            raise BenchError(f"generators ended before they were done (--limit?): {lines}")
         return lines
 
     @contextmanager
@@ -190,18 +189,6 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def wait_for_port(port, process, log):
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-            return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise FleetError(f"a proxy does not listen: {log.read_text()[-500:]}") from None
-            time.sleep(0.05)
 
 
 WEIR = """workers = [{cpu}]

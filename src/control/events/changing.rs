@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::{ADOPTION_EXPECTED, Awaited, Control, Event};
 use crate::config::{Config, Members};
+use crate::control::breath::breathe;
 use crate::control::change::{Change, Done, Refusal, Snapshot};
 use crate::control::clock::since_1970;
 use crate::control::document::{Document, Section, judge, rejudge};
@@ -108,6 +109,7 @@ impl Control {
 
     /// Begins a change that was asked for, unless it is refused at once.
     pub(super) fn wanted(&mut self, change: Change) {
+        breathe();
         let before = self.handle.snapshot();
         let judged = || {
             if self.ending.is_some() {
@@ -118,11 +120,13 @@ impl Control {
             }
             change.conditions.check(&before)?;
             let document = self.document.changed(&change.ops, since_1970())?;
+            breathe();
             if document.records_since(&self.document).is_empty() {
                 return Ok(None);
             }
             let known = (&self.document, &self.config);
             let config = rejudge(&self.process, known, &document).map_err(Refusal::Invalid)?;
+            breathe();
             if let Some(refusal) = self.no_change_now() {
                 return Err(refusal);
             }
@@ -254,6 +258,7 @@ impl Control {
 
     /// Plans and binds, then has it stored.
     fn prepare(&mut self, next: Next, looked: Looked) {
+        breathe();
         if self.ending.is_some() {
             self.refuse(next.cause, Refusal::Ending);
             return;
@@ -285,6 +290,7 @@ impl Control {
                 self.take_over(next, made, stored.unwrap_or_default());
             }
             Ok(prepared) => {
+                breathe();
                 let Some(store) = &self.store else {
                     self.refuse(next.cause, Refusal::HandingOver);
                     return;
@@ -346,6 +352,7 @@ impl Control {
         self.config = next.config;
         self.resolved = resolved;
         self.follow_found(looked.members, looked.merged, &looked.round);
+        breathe();
         let epoch = revision.epoch();
         let published = match self.ending {
             Some(_) => Err(Refusal::Ending),
@@ -378,9 +385,12 @@ impl Control {
         }
         let log = self.log.as_ref();
         let epoch = self.plans.publish(prepared, &mut self.publisher, log)?;
+        breathe();
         if let Some(view) = &*self.plans.view().load() {
             self.health.adopt(&view.table, &self.merged, &self.document);
+            breathe();
             self.monitor.adopt(&view.table, &self.merged);
+            breathe();
         }
         let before = self.handle.snapshot();
         let facts = Facts {
@@ -398,6 +408,7 @@ impl Control {
                 ..Snapshot::default()
             },
         });
+        breathe();
         self.unpublished = None;
         self.stats.published.inc();
         let unix = UNIX_EPOCH.elapsed().unwrap_or_default();

@@ -27,6 +27,9 @@ use crate::telemetry::stats::ControlStats;
 /// How often time alone is looked at: silence, the end of ejections, slow starts.
 pub(super) const TICK: Duration = Duration::from_millis(200);
 
+/// Backends between two pauses of long work.
+const PAUSE_EVERY: u32 = 64;
+
 /// The keeper.
 pub(super) struct Keeper {
     pub(super) stats: Arc<ControlStats>,
@@ -80,13 +83,15 @@ impl Keeper {
         }
     }
 
-    /// Another table is published.
+    /// Another table is published. `pause` is called now and then: it is long work where backends
+    /// are many.
     pub(super) fn adopt(
         &mut self,
         table: &Arc<Table>,
         config: &Config,
         document: &Document,
         now: Moment,
+        pause: &mut dyn FnMut(),
     ) {
         let before = std::mem::take(&mut self.groups);
         let mut stays = vec![false; table.backend_slots as usize];
@@ -115,30 +120,12 @@ impl Keeper {
             rules.carry_weights_over(old);
             rules.carry_watch_over(old, group);
             for backend in &group.backends {
-                let (operator, verdict) = said(document, group, backend);
-                let known = self.members.get_mut(&backend.slot);
-                let is_restless = match known.filter(|known| known.is(backend, &rules)) {
-                    Some(known) => {
-                        known.carry_over(backend, (old, &rules), (operator, verdict), scene);
-                        known.is_restless(&rules)
-                    }
-                    None => {
-                        let opinions = Opinions {
-                            operator,
-                            verdict,
-                            ..Opinions::default()
-                        };
-                        let new = Member::new(backend, &rules, opinions, old.is_some(), scene);
-                        let is_restless = new.is_restless(&rules);
-                        self.members.insert(backend.slot, new);
-                        came = true;
-                        is_restless
-                    }
-                };
-                if is_restless {
-                    self.restless.insert(backend.slot);
-                }
+                let said = said(document, group, backend);
+                came |= self.keep(backend, (old, &rules), said, scene);
                 stays[backend.slot.index()] = true;
+                if backend.slot.0.is_multiple_of(PAUSE_EVERY) {
+                    pause();
+                }
             }
             self.comparing.extend(rules.compares.then_some(group.slot));
             self.groups.insert(group.slot, rules);
@@ -146,10 +133,47 @@ impl Keeper {
         self.table = Some(Arc::clone(table));
         self.find_wholes(table);
         self.keep_only(&stays, came);
+        pause();
         self.unjudged.extend(self.groups.keys());
         self.share_checks(now);
         self.queue_checks();
+        pause();
         self.judge_panic();
+    }
+
+    /// Keeps what is known of a backend of the new table, or begins with it; answers whether it is
+    /// new.
+    fn keep(
+        &mut self,
+        backend: &Backend,
+        (old, rules): (Option<&Rules>, &Rules),
+        (operator, verdict): (Wish, Opinion),
+        scene: Scene<'_>,
+    ) -> bool {
+        let known = self.members.get_mut(&backend.slot);
+        let known = known.filter(|known| known.is(backend, rules));
+        let is_new = known.is_none();
+        let is_restless = match known {
+            Some(known) => {
+                known.carry_over(backend, (old, rules), (operator, verdict), scene);
+                known.is_restless(rules)
+            }
+            None => {
+                let opinions = Opinions {
+                    operator,
+                    verdict,
+                    ..Opinions::default()
+                };
+                let new = Member::new(backend, rules, opinions, old.is_some(), scene);
+                let is_restless = new.is_restless(rules);
+                self.members.insert(backend.slot, new);
+                is_restless
+            }
+        };
+        if is_restless {
+            self.restless.insert(backend.slot);
+        }
+        is_new
     }
 
     /// Forgets who has not stayed, and finds by ids who is there if somebody went or came.

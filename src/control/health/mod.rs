@@ -34,6 +34,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
+use crate::control::breath::breathe;
 use crate::control::document::Document;
 use crate::control::gossip::Observing;
 use crate::control::health::due::{Due, What};
@@ -131,7 +132,8 @@ impl Health {
     /// Another table is published.
     pub(super) fn adopt(&self, table: &Arc<Table>, config: &Config, document: &Document) {
         let now = self.now();
-        self.keeper().adopt(table, config, document, now);
+        self.keeper()
+            .adopt(table, config, document, now, &mut breathe);
         self.0.loads.adopt(table, config);
         self.0.changed.notify_one();
     }

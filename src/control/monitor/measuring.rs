@@ -9,6 +9,7 @@ use super::book::{Book, Place};
 use super::process;
 use crate::base::id::{BackendIndex, BackendSlot, CoreId, ListenerSlot};
 use crate::config::Config;
+use crate::control::breath::unhurried;
 use crate::control::gossip::backend_key;
 use crate::engine::judging::Totals;
 use crate::gossip::{Claimed, Moment, NodeFigures};
@@ -91,7 +92,10 @@ impl Measuring {
         for (index, (group, meant)) in table.groups.iter().zip(&config.groups).enumerate() {
             let learns = group.adaptive().is_some() && meant.probe.is_none();
             let fed = learns || meant.dynamic_weights.is_some();
-            for (at, backend) in (0..).map(BackendIndex).zip(&group.backends) {
+            for (at, backend) in (0..)
+                .map(BackendIndex)
+                .zip(unhurried(group.backends.iter()))
+            {
                 let key = self.key_of(group, backend);
                 let place = (index, at);
                 match self.backends.get_mut(&key) {

@@ -27,6 +27,7 @@ use self::book::Book;
 use self::feeding::Telling;
 use self::measuring::Measuring;
 use crate::config::Config;
+use crate::control::breath::breathe;
 use crate::control::clock::since_1970;
 use crate::control::health::Health;
 use crate::gossip::{Figures, Member, Moment};
@@ -93,8 +94,10 @@ impl Monitor {
             ..
         } = &mut *state;
         if measuring.adopt(table, config) {
+            breathe();
             book.adopt(measuring.places());
         }
+        breathe();
         telling.adopt(measuring);
         scraped.adopt(table, config, now);
         drop(state);

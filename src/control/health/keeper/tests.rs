@@ -66,7 +66,7 @@ impl World {
         let epoch = Epoch(self.epoch);
         let planned = plan(&config, &Resolved::default(), epoch, &mut self.registry);
         self.keeper
-            .adopt(&planned.table, &config, &document, self.now);
+            .adopt(&planned.table, &config, &document, self.now, &mut || ());
         self.table = Some(planned.table);
     }
 

@@ -143,7 +143,7 @@ impl Model {
         );
         world
             .keeper
-            .adopt(&planned.table, &config, &document, world.now);
+            .adopt(&planned.table, &config, &document, world.now, &mut || ());
         world.table = Some(planned.table);
     }
 
