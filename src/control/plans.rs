@@ -182,10 +182,13 @@ impl Plans {
         publisher
             .publish(table, sockets)
             .map_err(Refused::Publish)?;
+        breathe();
         self.sockets.retain(|(_, fd)| fd.strong_count() > 0);
         self.sockets.extend(open);
         self.view.store(Some(Arc::new(view)));
+        breathe();
         self.registry = registry;
+        breathe();
         if self.published.len() == REMEMBERED_EPOCHS {
             self.published.pop_front();
         }

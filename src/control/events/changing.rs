@@ -226,6 +226,7 @@ impl Control {
             resolved: self.resolved.clone(),
             anew: matches!(next.cause, Cause::Reload),
         };
+        breathe();
         if let Some(looked) = search.at_once() {
             self.note_looked(&looked, &next.config);
             self.prepare(next, looked);
@@ -347,10 +348,12 @@ impl Control {
         } = made;
         self.revision = revision;
         self.document = next.document;
+        breathe();
         self.process = next.process;
         let before = self.handle.snapshot();
         self.config = next.config;
         self.resolved = resolved;
+        breathe();
         self.follow_found(looked.members, looked.merged, &looked.round);
         breathe();
         let epoch = revision.epoch();
@@ -383,12 +386,16 @@ impl Control {
         if let Some(gossip) = &self.gossip {
             gossip.adopt(&prepared.table);
         }
+        self.publisher.check_room().map_err(Refused::Publish)?;
+        // What is known of a backend is told before a core can pick it. Nothing lets a core run
+        // out of room between these two.
+        self.health
+            .adopt(&prepared.table, &self.merged, &self.document);
+        breathe();
         let log = self.log.as_ref();
         let epoch = self.plans.publish(prepared, &mut self.publisher, log)?;
         breathe();
         if let Some(view) = &*self.plans.view().load() {
-            self.health.adopt(&view.table, &self.merged, &self.document);
-            breathe();
             self.monitor.adopt(&view.table, &self.merged);
             breathe();
         }
