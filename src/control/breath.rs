@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Work at a time: an eighth of what a request takes at 64 connections on a busy core, so that those
-/// that waited for it are not among the slowest.
+/// Work at a time: an eighth of what a request takes at 64 connections on a busy core, so that
+/// those that waited for it are not among the slowest.
 const AT_A_TIME: Duration = Duration::from_micros(100);
 
 /// The longest sleep for work of any length is so many times as long. A worker that never rests

@@ -268,13 +268,54 @@ fn http_of(listener: &checked::Listener) -> HttpOptions {
 
 fn plan_group(
     group: &checked::Group,
-    (resolved, hash_seed): (&Resolved, u64),
+    known: (&Resolved, u64),
     registry: &mut Registry,
     warnings: &mut Vec<PlanWarning>,
     pause: &mut dyn FnMut(),
 ) -> Group {
+    let (_, hash_seed) = known;
     let required: Arc<[Arc<str>]> = Arc::default();
     let (slot, state) = registry.claim_group(&group.name, &required);
+    let backends = backends_of(group, known, registry, warnings, pause);
+    let policy = policies::of(group, &backends, registry);
+    if policy.has_scaled_weights() {
+        warnings.push(PlanWarning::WeightsScaled {
+            group: Arc::clone(&group.name),
+        });
+    }
+    let breaker = health::breaker(group.breaker.as_ref(), &state);
+    Group {
+        slot,
+        name: Arc::clone(&group.name),
+        required,
+        policy,
+        shadow: policies::shadow_of(group, &backends, registry),
+        hash_on: group.hash_on.as_ref().map(routes::source_of),
+        sticky: affinity::sticky(group, &backends, hash_seed),
+        queue: affinity::queue(group, state.waiting),
+        outlier: health::outlier(&group.outlier),
+        retry: health::retry(group, registry.cores()),
+        breaker,
+        standing: state.standing,
+        backends,
+        sources: Sources::of(group.source.iter().map(|it| (it.address, it.bits))),
+        load: state.load,
+        norm: state.norm,
+        key_seed: hash_key(hash_seed, format!("group/{}", group.name).as_bytes()),
+        timeouts: timeouts_of(&group.timeouts),
+        retries_max: group.retries,
+        idle_connections_max: group.idle_connections_max,
+        head_bytes_max: group.limits.head_bytes,
+    }
+}
+
+fn backends_of(
+    group: &checked::Group,
+    (resolved, hash_seed): (&Resolved, u64),
+    registry: &mut Registry,
+    warnings: &mut Vec<PlanWarning>,
+    pause: &mut dyn FnMut(),
+) -> Vec<Backend> {
     let mut backends = Vec::new();
     let mut seen = HashSet::new();
     for (position, backend) in group.backends.iter().enumerate() {
@@ -309,36 +350,7 @@ fn plan_group(
             });
         }
     }
-    let policy = policies::of(group, &backends, registry);
-    if policy.has_scaled_weights() {
-        warnings.push(PlanWarning::WeightsScaled {
-            group: Arc::clone(&group.name),
-        });
-    }
-    let breaker = health::breaker(group.breaker.as_ref(), &state);
-    Group {
-        slot,
-        name: Arc::clone(&group.name),
-        required,
-        policy,
-        shadow: policies::shadow_of(group, &backends, registry),
-        hash_on: group.hash_on.as_ref().map(routes::source_of),
-        sticky: affinity::sticky(group, &backends, hash_seed),
-        queue: affinity::queue(group, state.waiting),
-        outlier: health::outlier(&group.outlier),
-        retry: health::retry(group, registry.cores()),
-        breaker,
-        standing: state.standing,
-        backends,
-        sources: Sources::of(group.source.iter().map(|it| (it.address, it.bits))),
-        load: state.load,
-        norm: state.norm,
-        key_seed: hash_key(hash_seed, format!("group/{}", group.name).as_bytes()),
-        timeouts: timeouts_of(&group.timeouts),
-        retries_max: group.retries,
-        idle_connections_max: group.idle_connections_max,
-        head_bytes_max: group.limits.head_bytes,
-    }
+    backends
 }
 
 fn state_of(state: checked::BackendState) -> BackendState {
