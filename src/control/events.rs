@@ -204,7 +204,6 @@ impl Control {
         self.take_turn();
         self.reload_when_due();
         self.freeze_when_idle();
-        breathe();
         self.publisher.receive();
         breathe();
         for report in self.publisher.take_reports() {

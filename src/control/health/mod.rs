@@ -129,7 +129,7 @@ impl Health {
         tokio::spawn(self.0.loads.clone().live());
     }
 
-    /// Another table is published.
+    /// Another table is about to be published: no core has it before this returns.
     pub(super) fn adopt(&self, table: &Arc<Table>, config: &Config, document: &Document) {
         let now = self.now();
         self.keeper()

@@ -16,8 +16,8 @@ use crate::routing::table::{Backend, Table};
 const PAUSE_EVERY: u32 = 64;
 
 impl Keeper {
-    /// Another table is published. `pause` is called now and then: it is long work where backends
-    /// are many.
+    /// Another table is about to be published. `pause` is called now and then: it is long work
+    /// where backends are many.
     pub(in crate::control::health) fn adopt(
         &mut self,
         table: &Arc<Table>,
