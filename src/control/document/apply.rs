@@ -219,10 +219,13 @@ impl Document {
         let behind = usize::from(matches!(place, Place::After(_)));
         members.insert(position + behind, path.clone());
         for (order, member) in (0_u32..).zip(&members) {
-            if let Some(entry) = self.entries.get_mut(member)
+            // Only who moves is written: what is not is shared with the document before.
+            if let Some(entry) = self.entries.get(member)
                 && entry.order != order
             {
-                Arc::make_mut(entry).order = order;
+                let value = entry.value.clone();
+                let moved = Arc::new(Entry { order, value });
+                self.entries.insert(member.clone(), moved);
             }
         }
         Ok(())
@@ -264,7 +267,7 @@ impl Document {
             .collect();
         let removed = members
             .into_iter()
-            .filter_map(|member| self.entries.remove_entry(&member));
+            .filter_map(|member| self.entries.remove_with_key(&member));
         removed.collect()
     }
 }

@@ -39,25 +39,18 @@ impl Document {
     /// over nothing is said any more.
     #[must_use]
     pub fn with_drains_since(mut self, before: &Document, now: Duration) -> Document {
-        let mut then = before.entries.iter().peekable();
         let mut noted = Vec::new();
-        // Both are in the order of paths, and mostly the same objects.
-        for (path, entry) in &self.entries {
-            if then.next_if(|(_, old)| Arc::ptr_eq(old, entry)).is_some() {
+        for (path, old, entry) in self.differences_from(before) {
+            let (ObjectPath::Backend { .. }, Some(entry)) = (path, entry) else {
                 continue;
-            }
-            while then.next_if(|(old, _)| *old < path).is_some() {}
-            let old = then.next_if(|(old, _)| *old == path).map(|(_, old)| old);
-            if !matches!(path, ObjectPath::Backend { .. }) {
-                continue;
-            }
+            };
             let value = noted_value(&entry.value, old.map(|old| &old.value), now);
             if value != entry.value {
                 let order = entry.order;
                 noted.push((path.clone(), Arc::new(Entry { order, value })));
             }
         }
-        self.entries.extend(noted);
+        self.note(noted);
         self
     }
 }

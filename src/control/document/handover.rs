@@ -22,13 +22,15 @@ impl Document {
     #[must_use]
     pub(super) fn with_handovers_since(mut self, before: &Document, now: Duration) -> Document {
         let mut noted = Vec::new();
-        for (path, entry) in &self.entries {
+        for (path, old, entry) in self.differences_from(before) {
+            let (ObjectPath::Shard(_), Some(old), Some(entry)) = (path, old, entry) else {
+                continue;
+            };
             let asked = entry.value.get(HANDOVER_KEY).and_then(|said| said.as_str());
-            if let (ObjectPath::Shard(_), Some(window)) = (path, asked)
-                && let Some(old) = before.value(path)
-                && placing(old) != placing(&entry.value)
+            if let Some(window) = asked
+                && placing(&old.value) != placing(&entry.value)
             {
-                let mut section = placing(old);
+                let mut section = placing(&old.value);
                 section.insert("window".to_owned(), window.into());
                 section.insert("since".to_owned(), time_text(now).into());
                 let mut value = entry.value.clone();
@@ -37,7 +39,7 @@ impl Document {
                 noted.push((path.clone(), Arc::new(Entry { order, value })));
             }
         }
-        self.entries.extend(noted);
+        self.note(noted);
         self
     }
 

@@ -1,13 +1,16 @@
 //! The configuration as objects: one for each thing that has a name, each with an opaque JSON
 //! value of the shape of its section in the file.
 //!
-//! A document is immutable; a change makes the next one. What an object may say is not known
+//! A document is immutable; a change makes the next one, which shares with it all that stays the
+//! same, so that neither a copy nor a comparison costs what a document has but what a change says.
+//! What an object may say is not known
 //! here: [`judge`] writes the document as a file and asks `config`, so that there is one set of
 //! rules for files and for the API. Lists that have names (routes of a listener, backends of a
 //! group) are objects of their own, so that one backend can change without its group being
 //! written; a section read or written whole carries them as it does in the file.
 
 mod apply;
+mod difference;
 mod drains;
 mod handover;
 mod judge;
@@ -18,10 +21,9 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -46,7 +48,7 @@ pub const HEALTH_KEY: &str = "health";
 pub const SEED_KEY: &str = "hash_seed";
 
 /// One object: its value without its name and its parts, and its place among its siblings.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     order: u32,
     value: Section,
@@ -55,7 +57,7 @@ pub struct Entry {
 /// Every object of a configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
-    entries: BTreeMap<ObjectPath, Arc<Entry>>,
+    entries: OrdMap<ObjectPath, Arc<Entry>>,
 }
 
 /// A record that is no object, or one without its parent.
@@ -81,7 +83,7 @@ impl Document {
     pub fn from_records<'r>(
         records: impl IntoIterator<Item = (&'r str, &'r [u8])>,
     ) -> Result<Document, NotADocument> {
-        let mut entries = BTreeMap::new();
+        let mut entries = OrdMap::new();
         for (key, record) in records {
             let read = || Some((key.parse::<ObjectPath>().ok()?, Entry::read(record)?));
             let (path, entry) = read().ok_or_else(|| NotADocument { key: key.into() })?;
@@ -104,30 +106,10 @@ impl Document {
     /// an object is gone.
     #[must_use]
     pub fn records_since(&self, before: &Document) -> Vec<(String, Option<Vec<u8>>)> {
-        let mut writes = Vec::new();
-        let (mut now, mut then) = (
-            self.entries.iter().peekable(),
-            before.entries.iter().peekable(),
-        );
-        // Both are in the order of paths, so one walk along both finds what differs.
-        loop {
-            let order = match (now.peek(), then.peek()) {
-                (None, None) => return writes,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some((path, _)), Some((old_path, _))) => path.cmp(old_path),
-            };
-            let new = now.next_if(|_| order.is_le());
-            let old = then.next_if(|_| order.is_ge());
-            match (new, old) {
-                (Some((_, entry)), Some((_, old))) if Arc::ptr_eq(old, entry) || old == entry => {}
-                (Some((path, entry)), _) => {
-                    writes.push((path.to_string(), Some(entry.record())));
-                }
-                (None, Some((path, _))) => writes.push((path.to_string(), None)),
-                (None, None) => {}
-            }
-        }
+        let differences = self.differences_from(before);
+        let writes =
+            differences.map(|(path, _, now)| (path.to_string(), now.map(|it| it.record())));
+        writes.collect()
     }
 
     /// Whether there is no object at all.
@@ -209,6 +191,13 @@ impl Document {
             Arc::make_mut(settings).value.insert(SEED_KEY.into(), seed);
         }
         self
+    }
+
+    /// Puts these in the place of what they were.
+    fn note(&mut self, entries: Vec<(ObjectPath, Arc<Entry>)>) {
+        for (path, entry) in entries {
+            self.entries.insert(path, entry);
+        }
     }
 
     fn entries_of<'d>(

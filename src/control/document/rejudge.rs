@@ -49,20 +49,15 @@ pub fn rejudge(
 type Changed<'d> = (&'d ObjectPath, &'d Arc<Entry>);
 
 /// What differs, if that is small.
-fn small_changes<'d>(before: &Document, after: &'d Document) -> Option<Vec<Changed<'d>>> {
-    if before.entries.len() != after.entries.len() {
-        return None;
-    }
+fn small_changes<'d>(before: &'d Document, after: &'d Document) -> Option<Vec<Changed<'d>>> {
     let mut changed = Vec::new();
-    for ((old_path, old), (path, new)) in before.entries.iter().zip(&after.entries) {
-        if old_path != path {
+    for (path, old, new) in after.differences_from(before) {
+        let (Some(old), Some(new)) = (old, new) else {
             return None;
-        }
-        if !Arc::ptr_eq(old, new) && old != new {
-            changed.push((path, new));
-            if changed.len() > BACKENDS_MAX || !is_small(path, old, new) {
-                return None;
-            }
+        };
+        changed.push((path, new));
+        if changed.len() > BACKENDS_MAX || !is_small(path, old, new) {
+            return None;
         }
     }
     Some(changed)
