@@ -89,8 +89,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Shard rules in the order of the file.
     pub shards: Vec<Shard>,
-    /// Groups in the order of the file.
-    pub groups: Vec<Group>,
+    /// Groups in the order of the file. Copies of a configuration have them in common.
+    pub groups: Vec<Arc<Group>>,
     /// What is allowed and yet looks like a slip. Not part of equality.
     pub warnings: Vec<Problem>,
     pub(super) _sealed: Sealed,

@@ -261,7 +261,7 @@ impl Config {
     /// Every member of this file that clashes with the configuration.
     #[must_use]
     pub fn clashes(&self, file: &Path, members: &[Backend]) -> Vec<Clash> {
-        let named = |group: &&Group| group.backends_file.as_deref() == Some(file);
+        let named = |group: &&Arc<Group>| group.backends_file.as_deref() == Some(file);
         let mut clashes = Vec::new();
         for group in self.groups.iter().filter(named) {
             let own = Own::new(group);
@@ -289,6 +289,7 @@ impl Config {
             };
             let own = Own::new(own);
             let fitting = found.iter().filter(|member| own.clash(member).is_none());
+            let group = Arc::make_mut(group);
             group.backends.extend(fitting.cloned());
         }
         with

@@ -13,11 +13,11 @@ use crate::telemetry::stats::{ListenerStats, PerCore};
 #[must_use]
 pub fn of(view: &View) -> LogNames {
     let mut listeners = Vec::new();
-    for entry in &view.listeners {
+    for entry in view.listeners() {
         place(&mut listeners, entry.slot.index(), &*entry.name);
     }
     let mut backends = Vec::new();
-    for entry in &view.backends {
+    for entry in view.backends() {
         let names = (&*entry.group, &*entry.id);
         place(&mut backends, entry.slot.index(), names);
     }
@@ -38,7 +38,7 @@ struct Gauges {
 impl Gauges {
     fn of(view: &View) -> Gauges {
         let mut listeners = Vec::new();
-        for entry in &view.listeners {
+        for entry in view.listeners() {
             place(
                 &mut listeners,
                 entry.slot.index(),
@@ -46,7 +46,7 @@ impl Gauges {
             );
         }
         let mut backends = Vec::new();
-        for entry in &view.backends {
+        for entry in view.backends() {
             let load = entry.load.clone();
             place(&mut backends, entry.slot.index(), Some((load, None)));
         }

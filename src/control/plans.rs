@@ -170,7 +170,7 @@ impl Plans {
         } = prepared;
         publisher.check_room().map_err(Refused::Publish)?;
         let epoch = table.epoch;
-        let view = View::new(Arc::clone(&table), &registry);
+        let view = View::new(Arc::clone(&table), registry.clone());
         breathe();
         if let Some(log) = log {
             log.rename(log_names::of(&view));

@@ -2,16 +2,16 @@
 //!
 //! It is made anew with each published table and swapped whole, so readers never wait and never
 //! see half of a change. Things that left the configuration stay in it while any core may still
-//! work for them.
+//! work for them. Nothing is collected before somebody asks for it: most views are never looked at.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::base::id::{BackendIndex, BackendSlot, CoreId};
-use crate::control::breath::unhurried;
 use crate::control::health::Health;
 use crate::engine::registry::{BackendEntry, ListenerEntry, Registry, RouteEntry};
 use crate::health::verdict::Status;
@@ -27,34 +27,58 @@ use crate::telemetry::exposition::{
 pub struct View {
     /// The published table.
     pub table: Arc<Table>,
-    /// A number two tables share only when they have the same backends: what a node found of
-    /// them is in its table and not in its configuration.
-    pub backends_hash: u64,
-    /// Listeners that have counters.
-    pub listeners: Vec<ListenerEntry>,
-    /// Routes that have counters.
-    pub routes: Vec<RouteEntry>,
-    /// Backends that have counters.
-    pub backends: Vec<BackendEntry>,
+    registry: Registry,
+    backends_hash: OnceLock<u64>,
+    listeners: OnceLock<Vec<ListenerEntry>>,
+    routes: OnceLock<Vec<RouteEntry>>,
+    backends: OnceLock<Vec<BackendEntry>>,
 }
 
 impl View {
     /// The view of `table`, planned with `registry`.
     #[must_use]
-    pub fn new(table: Arc<Table>, registry: &Registry) -> Self {
+    pub fn new(table: Arc<Table>, registry: Registry) -> Self {
         View {
-            backends_hash: hash_of(&table),
             table,
-            listeners: registry.listeners().collect(),
-            routes: registry.routes().collect(),
-            backends: unhurried(registry.backends()).collect(),
+            registry,
+            backends_hash: OnceLock::new(),
+            listeners: OnceLock::new(),
+            routes: OnceLock::new(),
+            backends: OnceLock::new(),
         }
+    }
+
+    /// A number two tables share only when they have the same backends: what a node found of
+    /// them is in its table and not in its configuration.
+    #[must_use]
+    pub fn backends_hash(&self) -> u64 {
+        *self.backends_hash.get_or_init(|| hash_of(&self.table))
+    }
+
+    /// Listeners that have counters.
+    #[must_use]
+    pub fn listeners(&self) -> &[ListenerEntry] {
+        self.listeners
+            .get_or_init(|| self.registry.listeners().collect())
+    }
+
+    /// Routes that have counters.
+    #[must_use]
+    pub fn routes(&self) -> &[RouteEntry] {
+        self.routes.get_or_init(|| self.registry.routes().collect())
+    }
+
+    /// Backends that have counters.
+    #[must_use]
+    pub fn backends(&self) -> &[BackendEntry] {
+        self.backends
+            .get_or_init(|| self.registry.backends().collect())
     }
 
     /// The listeners for the metrics page.
     #[must_use]
     pub fn listener_facts(&self) -> Vec<ListenerFacts<'_>> {
-        let facts = self.listeners.iter().map(|entry| ListenerFacts {
+        let facts = self.listeners().iter().map(|entry| ListenerFacts {
             name: &entry.name,
             address: entry.address.to_string(),
             slot: entry.slot,
@@ -66,7 +90,7 @@ impl View {
     /// The routes for the metrics page.
     #[must_use]
     pub fn route_facts(&self) -> Vec<RouteFacts<'_>> {
-        let facts = self.routes.iter().map(|entry| RouteFacts {
+        let facts = self.routes().iter().map(|entry| RouteFacts {
             listener: &entry.listener,
             route: &entry.name,
             serial: entry.account.serial,
@@ -80,7 +104,7 @@ impl View {
     pub fn backend_facts(&self) -> Vec<BackendFacts<'_>> {
         let mut judged = self.judged();
         let mut facts_of = |entry: &BackendEntry| judged.remove(&entry.slot).unwrap_or_default();
-        let facts = self.backends.iter().map(|entry| (entry, facts_of(entry)));
+        let facts = self.backends().iter().map(|entry| (entry, facts_of(entry)));
         let facts = facts.map(|(entry, (estimate, shadowed))| BackendFacts {
             group: &entry.group,
             name: &entry.id,
@@ -165,7 +189,11 @@ fn hash_of(table: &Table) -> u64 {
         feed(&(group.backends.len() as u64).to_le_bytes());
         for backend in &group.backends {
             feed(backend.id.as_bytes());
-            feed(backend.address.to_string().as_bytes());
+            match backend.address.ip() {
+                IpAddr::V4(ip) => feed(&ip.octets()),
+                IpAddr::V6(ip) => feed(&ip.octets()),
+            }
+            feed(&backend.address.port().to_le_bytes());
             feed(&backend.weight.to_le_bytes());
             feed(&[backend.state as u8]);
             for label in &backend.labels {

@@ -11,7 +11,6 @@ mod policies;
 mod routes;
 mod views;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -316,18 +315,25 @@ fn backends_of(
     warnings: &mut Vec<PlanWarning>,
     pause: &mut dyn FnMut(),
 ) -> Vec<Backend> {
-    let mut backends = Vec::new();
-    let mut seen = HashSet::new();
+    let mut backends = Vec::with_capacity(group.backends.len());
+    let mut members = Vec::new();
+    // By slot.
+    let mut seen = Vec::new();
     for (position, backend) in group.backends.iter().enumerate() {
         if position.is_multiple_of(PAUSE_EVERY) {
             pause();
         }
-        for member in members::of(backend, group, resolved, registry, warnings) {
+        let found = (&mut members, &mut *warnings);
+        members::find(backend, group, resolved, registry, found);
+        for member in members.drain(..) {
             let limited = backend.connections_max.is_some() || backend.requests_max.is_some();
             let (slot, kept) =
                 registry.claim_backend(&group.name, &member.id, member.address, limited);
             // Records of two services may lead to one place.
-            if !seen.insert(slot) {
+            if seen.len() <= slot.index() {
+                seen.resize(slot.index() + 1, false);
+            }
+            if std::mem::replace(&mut seen[slot.index()], true) {
                 continue;
             }
             backends.push(Backend {
@@ -373,11 +379,12 @@ fn timeouts_of(timeouts: &checked::GroupTimeouts) -> GroupTimeouts {
 /// What a backend is placed by: its id, which it keeps when it moves to another address. The
 /// addresses of a DNS name share an id, so they are told apart.
 fn identity_of(backend: &checked::Backend, id: &str, address: SocketAddr, hash_seed: u64) -> u64 {
-    let text = match backend.address {
-        BackendAddress::Name { .. } | BackendAddress::Service(_) => format!("{id}/{address}"),
-        BackendAddress::Socket(_) => id.to_owned(),
-    };
-    hash_key(hash_seed, text.as_bytes())
+    match backend.address {
+        BackendAddress::Name { .. } | BackendAddress::Service(_) => {
+            hash_key(hash_seed, format!("{id}/{address}").as_bytes())
+        }
+        BackendAddress::Socket(_) => hash_key(hash_seed, id.as_bytes()),
+    }
 }
 
 /// Drops the remembered addresses of names no group has any more.

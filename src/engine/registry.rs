@@ -13,13 +13,15 @@
 //! Who never calls it never sees a slot change hands, and pays with memory for each address a DNS
 //! name ever had.
 
+mod slots;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use self::slots::Slots;
 use crate::base::epoch::Epoch;
 use crate::base::id::{BackendSlot, GroupSlot, ListenerSlot, RouteSerial};
 use crate::routing::breaker::Overflows;
@@ -60,8 +62,8 @@ struct RouteIdentity {
     name: Arc<str>,
 }
 
-/// All slots of a node. A clone shares the counters, so a plan can be tried on a clone and thrown
-/// away.
+/// All slots of a node. A clone shares the counters, and all that stays the same, so a plan can be
+/// tried on a clone and thrown away.
 #[derive(Clone)]
 pub struct Registry {
     cores: usize,
@@ -216,18 +218,20 @@ impl Registry {
 
     /// Every listener that has a slot.
     pub fn listeners(&self) -> impl Iterator<Item = ListenerEntry> + '_ {
-        self.listeners.iter().map(|(slot, entry)| ListenerEntry {
-            slot: ListenerSlot(slot),
-            name: Arc::clone(&entry.identity.name),
-            address: entry.identity.address,
-            stats: entry.state.stats.clone(),
-            live: self.is_live(entry.last),
-        })
+        self.listeners
+            .iter()
+            .map(|(slot, entry, last)| ListenerEntry {
+                slot: ListenerSlot(slot),
+                name: Arc::clone(&entry.identity.name),
+                address: entry.identity.address,
+                stats: entry.state.stats.clone(),
+                live: self.is_live(last),
+            })
     }
 
     /// Every route that has counters.
     pub fn routes(&self) -> impl Iterator<Item = RouteEntry> + '_ {
-        self.routes.iter().map(|(_, entry)| RouteEntry {
+        self.routes.iter().map(|(_, entry, _)| RouteEntry {
             listener: Arc::clone(&entry.identity.listener),
             name: Arc::clone(&entry.identity.name),
             account: entry.state.clone(),
@@ -236,27 +240,29 @@ impl Registry {
 
     /// Every group that has a slot.
     pub fn groups(&self) -> impl Iterator<Item = GroupEntry> + '_ {
-        self.groups.iter().map(|(slot, entry)| GroupEntry {
+        self.groups.iter().map(|(slot, entry, last)| GroupEntry {
             slot: GroupSlot(slot),
             name: Arc::clone(&entry.identity.name),
             required: Arc::clone(&entry.identity.required),
             standing: entry.state.standing.clone(),
-            live: self.is_live(entry.last),
+            live: self.is_live(last),
         })
     }
 
     /// Every backend that has a slot.
     pub fn backends(&self) -> impl Iterator<Item = BackendEntry> + '_ {
-        self.backends.iter().map(|(slot, entry)| BackendEntry {
-            slot: BackendSlot(slot),
-            group: Arc::clone(&entry.identity.group),
-            id: Arc::clone(&entry.identity.id),
-            address: entry.identity.address,
-            load: entry.state.load.clone(),
-            stats: entry.state.stats.clone(),
-            standing: entry.state.standing.clone(),
-            live: self.is_live(entry.last),
-        })
+        self.backends
+            .iter()
+            .map(|(slot, entry, last)| BackendEntry {
+                slot: BackendSlot(slot),
+                group: Arc::clone(&entry.identity.group),
+                id: Arc::clone(&entry.identity.id),
+                address: entry.identity.address,
+                load: entry.state.load.clone(),
+                stats: entry.state.stats.clone(),
+                standing: entry.state.standing.clone(),
+                live: self.is_live(last),
+            })
     }
 
     /// Bytes of loads and slots of groups and backends, their counters not included.
@@ -333,9 +339,8 @@ impl Registry {
 
     /// Notes the backlog a listener's sockets are opened with.
     pub(super) fn opened(&mut self, slot: ListenerSlot, backlog: u32) {
-        if let Some(entry) = self.listeners.entry_mut(slot.0) {
-            entry.state.backlog = backlog;
-        }
+        self.listeners
+            .change(slot.0, |state| state.backlog = backlog);
     }
 
     /// The slot and the load of a group, or of the part of it with these labels.
@@ -393,10 +398,12 @@ impl Registry {
             standing: standings.claim(slot),
         };
         let (slot, state) = self.backends.claim(identity, self.epoch, make);
-        if limited {
-            state.gate.get_or_insert_default();
+        let mut state = state.clone();
+        if limited && state.gate.is_none() {
+            state.gate = Some(Arc::default());
+            self.backends.change(slot, |kept| *kept = state.clone());
         }
-        (BackendSlot(slot), state.clone())
+        (BackendSlot(slot), state)
     }
 
     /// Slots of the listeners that are live now, in order.
@@ -404,8 +411,8 @@ impl Registry {
         let live = self
             .listeners
             .iter()
-            .filter(|(_, entry)| self.is_live(entry.last));
-        live.map(|(slot, _)| ListenerSlot(slot)).collect()
+            .filter(|(_, _, last)| self.is_live(*last));
+        live.map(|(slot, ..)| ListenerSlot(slot)).collect()
     }
 
     /// One past the highest listener, group and backend slot.
@@ -415,87 +422,5 @@ impl Registry {
 
     fn is_live(&self, last: Epoch) -> bool {
         last == self.epoch
-    }
-}
-
-/// Numbered places for things with an identity.
-#[derive(Clone)]
-struct Slots<K, T> {
-    entries: Vec<Option<Entry<K, T>>>,
-    by_identity: HashMap<K, u32>,
-    /// Places without an entry, the next one to be used last.
-    free: Vec<u32>,
-}
-
-#[derive(Clone)]
-struct Entry<K, T> {
-    identity: K,
-    state: T,
-    /// The last epoch whose table names it.
-    last: Epoch,
-}
-
-impl<K, T> Default for Slots<K, T> {
-    fn default() -> Self {
-        Slots {
-            entries: Vec::new(),
-            by_identity: HashMap::new(),
-            free: Vec::new(),
-        }
-    }
-}
-
-impl<K: Clone + Eq + Hash, T> Slots<K, T> {
-    /// The slot of `identity`, a new one if it has none, marked as named by `epoch`.
-    fn claim(&mut self, identity: K, epoch: Epoch, make: impl FnOnce(u32) -> T) -> (u32, &mut T) {
-        let slot = match self.by_identity.get(&identity) {
-            Some(slot) => *slot,
-            None => self.place(&identity),
-        };
-        let entry = self.entries[slot as usize].get_or_insert_with(|| Entry {
-            identity,
-            state: make(slot),
-            last: epoch,
-        });
-        entry.last = epoch;
-        (slot, &mut entry.state)
-    }
-
-    fn place(&mut self, identity: &K) -> u32 {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(None);
-            self.len() - 1
-        });
-        self.by_identity.insert(identity.clone(), slot);
-        slot
-    }
-
-    fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry<K, T>> {
-        self.entries.get_mut(slot as usize)?.as_mut()
-    }
-
-    fn release_before(&mut self, oldest: Epoch) {
-        for (slot, place) in (0_u32..).zip(&mut self.entries) {
-            if let Some(entry) = place.take_if(|entry| entry.last < oldest) {
-                self.by_identity.remove(&entry.identity);
-                self.free.push(slot);
-            }
-        }
-        self.free.sort_unstable_by(|left, right| right.cmp(left));
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u32, &Entry<K, T>)> {
-        let places = (0_u32..).zip(&self.entries);
-        places.filter_map(|(slot, place)| Some((slot, place.as_ref()?)))
-    }
-
-    fn memory_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Option<Entry<K, T>>>()
-            + self.by_identity.capacity() * size_of::<(K, u32)>()
-    }
-
-    /// One past the highest slot that was ever used.
-    fn len(&self) -> u32 {
-        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 }

@@ -345,9 +345,11 @@ impl BackendStanding {
             BackendState::Maint => MAINT,
             BackendState::Ready => 0,
         };
-        // Succeeds in the end: cores change the bit of suspension only, and seldom.
+        // Succeeds in the end: cores change the bit of suspension only, and seldom. What is said
+        // already is not written again: every write takes the line from all cores that read it.
         let _ = self.bits().fetch_update(AcqRel, Relaxed, |held| {
-            Some(held & (SUSPENDED | TRYING) | word)
+            let told = held & (SUSPENDED | TRYING) | word;
+            (told != held).then_some(told)
         });
     }
 

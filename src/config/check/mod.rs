@@ -35,6 +35,7 @@ mod upgrade;
 mod values;
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use self::access_log::FACILITIES;
@@ -123,7 +124,7 @@ pub(super) fn check(raw: &raw::File, problems: &mut Problems<'_>) -> Config {
         dns: dns::check(&raw.dns, problems),
         listeners,
         shards,
-        groups: checked_groups,
+        groups: checked_groups.into_iter().map(Arc::new).collect(),
         warnings: Vec::new(),
         _sealed: Sealed,
     };

@@ -10,7 +10,7 @@ const BEGIN: &str = "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\ng
                      [[group]]\nname = \"app\"\n";
 
 fn group(text: &str) -> Group {
-    sound(&format!("{BEGIN}{text}")).groups[0].clone()
+    (*sound(&format!("{BEGIN}{text}")).groups[0]).clone()
 }
 
 fn group_errors(text: &str) -> Vec<String> {

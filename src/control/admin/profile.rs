@@ -82,11 +82,11 @@ impl Sums {
             sums.connect += core.phases.connect.sum_micros();
         }
         if let Some(view) = &*sources.view.load() {
-            for core in view.listeners.iter().flat_map(|entry| entry.stats.iter()) {
+            for core in view.listeners().iter().flat_map(|entry| entry.stats.iter()) {
                 sums.requests += core.requests.total();
                 sums.whole += core.latency.sum_micros();
             }
-            for core in view.backends.iter().flat_map(|entry| entry.stats.iter()) {
+            for core in view.backends().iter().flat_map(|entry| entry.stats.iter()) {
                 sums.upstream += core.latency.sum_micros();
             }
         }

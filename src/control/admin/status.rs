@@ -61,7 +61,7 @@ pub(super) fn whole(sources: &Sources) -> Value {
     let view = sources.view.load();
     let (listeners, groups) = match view.as_ref() {
         Some(view) => (
-            view.listeners
+            view.listeners()
                 .iter()
                 .map(|entry| listener(entry, &view.table))
                 .collect(),
@@ -187,7 +187,7 @@ fn listener(entry: &ListenerEntry, table: &Table) -> Value {
 /// Groups of the present table, then those that only have backends left over.
 fn groups(view: &View, health: &Health) -> Vec<Value> {
     let mut backends = BTreeMap::<&str, Vec<Value>>::new();
-    for entry in &view.backends {
+    for entry in view.backends() {
         backends
             .entry(&entry.group)
             .or_default()

@@ -85,10 +85,11 @@ fn spliced(config: &Config, changed: &[Changed<'_>]) -> Option<Config> {
             .groups
             .iter_mut()
             .find(|old| old.name == group.name)?;
-        for backend in group.backends {
+        let place = Arc::make_mut(place);
+        for backend in &group.backends {
             let mut backends = place.backends.iter_mut();
             let old = backends.find(|old| old.id == backend.id)?;
-            *old = backend;
+            old.clone_from(backend);
         }
     }
     Some(config)

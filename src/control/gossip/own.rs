@@ -29,7 +29,7 @@ impl Own {
             },
             epoch: snapshot.epoch,
             hash: snapshot.content_hash(),
-            backends_hash: view.as_ref().map_or(0, |view| view.backends_hash),
+            backends_hash: view.as_ref().map_or(0, |view| view.backends_hash()),
             cores: progress.cores.iter().map(|core| core.adopted).collect(),
             load: view
                 .as_ref()
@@ -43,11 +43,11 @@ impl Own {
 fn load(view: &View, cores: usize) -> Load {
     let cores = (0_u16..).map(CoreId).take(cores);
     let open = |core: CoreId| {
-        let listeners = view.listeners.iter();
+        let listeners = view.listeners().iter();
         let open = listeners.map(|entry| entry.stats.of(core).connections_open.read());
         open.fold(0, u32::saturating_add)
     };
-    let in_flight = view.backends.iter().map(|entry| entry.load.in_flight());
+    let in_flight = view.backends().iter().map(|entry| entry.load.in_flight());
     Load {
         connections: cores.map(open).fold(0, u32::saturating_add),
         in_flight: in_flight.fold(0, u32::saturating_add),

@@ -8,6 +8,7 @@ use crate::base::id::BackendSlot;
 use crate::control::health::checks::Ask;
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::Member;
+use crate::health::Moment;
 
 /// A check to be made, or an agent to be asked.
 pub(super) struct Due {
@@ -38,28 +39,20 @@ pub(super) enum Whom {
 impl Keeper {
     /// Queues all that is to be asked.
     pub(super) fn queue_checks(&mut self) {
-        self.due.clear();
-        let slots: Vec<BackendSlot> = self.members.keys().copied().collect();
-        for slot in slots {
-            self.queue_check(slot);
-            self.queue_question(slot);
-        }
+        let members = self.members.values();
+        let due = members.flat_map(|member| [member.check_due(), member.agent_due()]);
+        self.due = due.flatten().collect();
     }
 
     /// Queues the next question to an agent that is not being asked.
     pub(super) fn queue_question(&mut self, slot: BackendSlot) {
         let member = self.members.get(&slot);
-        if let Some(due) = member.and_then(Member::question_due) {
-            self.due.insert((due, Whom::Agent(slot)));
-        }
+        self.due.extend(member.and_then(Member::agent_due));
     }
 
     pub(super) fn queue_check(&mut self, slot: BackendSlot) {
-        let here = |member: &&Member| !member.checking && member.is_checked_here();
-        let waiting = self.members.get(&slot).filter(here);
-        if let Some(probe) = waiting.and_then(|member| member.probe.as_ref()) {
-            self.due.insert((probe.due(), Whom::Backend(slot)));
-        }
+        let member = self.members.get(&slot);
+        self.due.extend(member.and_then(Member::check_due));
     }
 
     /// Takes what is queued of a backend, or of its agent, out: its due time changes.
@@ -73,5 +66,19 @@ impl Keeper {
         if let Some(due) = due {
             self.due.remove(&(due, whom));
         }
+    }
+}
+
+impl Member {
+    /// When it is asked next here, and as whom.
+    fn check_due(&self) -> Option<(Moment, Whom)> {
+        let waits = !self.checking && self.is_checked_here();
+        let probe = self.probe.as_ref().filter(|_| waits)?;
+        Some((probe.due(), Whom::Backend(self.slot)))
+    }
+
+    /// As [`Member::check_due`], of its agent.
+    fn agent_due(&self) -> Option<(Moment, Whom)> {
+        Some((self.question_due()?, Whom::Agent(self.slot)))
     }
 }

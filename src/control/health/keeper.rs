@@ -188,10 +188,9 @@ impl Keeper {
             unix: self.unix,
             stats: &self.stats.health,
         };
-        let seen = |member: &Member| (member.counts(), member.is_up(), member.returns());
-        let before = seen(member);
+        let before = member.seen();
         let done = does(member, rules, scene);
-        if before != seen(member) {
+        if before != member.seen() {
             self.unjudged.insert(rules.slot);
         }
         if member.is_restless(rules) {
@@ -253,9 +252,9 @@ impl Keeper {
                 return false;
             };
             let was_due = member.probe.as_ref().map(|probe| probe.due());
-            let before = (member.is_up(), member.returns());
+            let before = member.seen();
             member.tick(rules, scene);
-            if before != (member.is_up(), member.returns()) {
+            if before != member.seen() {
                 unjudged.insert(rules.slot);
             }
             if let (Some(before), Some(probe), false) = (was_due, &member.probe, member.checking)

@@ -356,6 +356,11 @@ impl Member {
         self.record.judgement().status == Status::Up
     }
 
+    /// What its group is judged by: whether it counts, whether it is up, and when it may be again.
+    pub(super) fn seen(&self) -> (bool, bool, Option<Moment>) {
+        (self.counts(), self.is_up(), self.returns())
+    }
+
     /// How much of its share it gets, in percent.
     pub(super) fn ramp(&self, rules: &Rules, now: Moment) -> u8 {
         let Some(since) = self.ramp_since else {

@@ -103,6 +103,16 @@ impl Rules {
         }
     }
 
+    /// Whether they mean the same to members as those before, whatever is known of the group.
+    pub(super) fn are_those_of(&self, before: &Rules) -> bool {
+        let asked =
+            (&self.check, &self.agent, self.salt) == (&before.check, &before.agent, before.salt);
+        let judged = (&self.outlier, self.adaptive, self.compares)
+            == (&before.outlier, before.adaptive, before.compares);
+        let weighed = (self.weights, self.drain_timeout) == (before.weights, before.drain_timeout);
+        asked && judged && weighed && self.watch.is_some() == before.watch.is_some()
+    }
+
     /// Judges whether the group panics; answers the new judgement if it is another.
     pub(super) fn panic(&mut self, available: usize, total: usize) -> Option<bool> {
         let panicking = panics(available, total, self.outlier.panic_threshold);

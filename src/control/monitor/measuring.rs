@@ -49,9 +49,23 @@ struct Known {
     id: Arc<str>,
     address: SocketAddr,
     key: u64,
+    role: Role,
 }
 
+/// Where a backend is, and whether policies are fed with what others have under way there.
+type Role = ((usize, BackendIndex), bool);
+
 impl Known {
+    fn of(group: &Group, backend: &Backend, role: Role) -> Known {
+        Known {
+            group: Arc::clone(&group.name),
+            id: Arc::clone(&backend.id),
+            address: backend.address,
+            key: backend_key(group, backend),
+            role,
+        }
+    }
+
     fn is(&self, group: &Group, backend: &Backend) -> bool {
         self.address == backend.address && self.id == backend.id && self.group == group.name
     }
@@ -61,8 +75,8 @@ impl Known {
 pub(super) struct Measuring {
     cores: usize,
     pub(super) backends: BTreeMap<u64, Counted>,
-    /// What each is known by, which takes a text and its hash to find out.
-    keys: BTreeMap<BackendSlot, Known>,
+    /// By slot: what each is known by, which takes a text and its hash to find out.
+    known: Vec<Option<Known>>,
     pub(super) table: Option<Arc<Table>>,
     listeners: BTreeMap<ListenerSlot, PerCore<ListenerStats>>,
     capacity: u32,
@@ -76,7 +90,7 @@ impl Measuring {
         Measuring {
             cores,
             backends: BTreeMap::new(),
-            keys: BTreeMap::new(),
+            known: Vec::new(),
             table: None,
             listeners: BTreeMap::new(),
             capacity: 0,
@@ -85,9 +99,11 @@ impl Measuring {
         }
     }
 
-    /// Another table; answers whether it has other backends than the one before.
+    /// Another table; answers whether it has other backends than the one before, or others that
+    /// are fed.
     pub(super) fn adopt(&mut self, table: &Arc<Table>, config: &Config) -> bool {
         let mut stays = vec![false; table.backend_slots as usize];
+        self.known.resize_with(stays.len(), || None);
         let mut others = false;
         for (index, (group, meant)) in table.groups.iter().zip(&config.groups).enumerate() {
             let learns = group.adaptive().is_some() && meant.probe.is_none();
@@ -96,28 +112,11 @@ impl Measuring {
                 .map(BackendIndex)
                 .zip(unhurried(group.backends.iter()))
             {
-                let key = self.key_of(group, backend);
-                let place = (index, at);
-                match self.backends.get_mut(&key) {
-                    Some(known) if known.slot == backend.slot => {
-                        (known.place, known.fed) = (place, fed);
-                    }
-                    _ => {
-                        self.backends.insert(key, Counted::new(backend, place, fed));
-                        others = true;
-                    }
-                }
+                others |= self.count(group, backend, ((index, at), fed));
                 stays[backend.slot.index()] = true;
             }
         }
-        let before = self.backends.len();
-        let has_stayed = |slot: BackendSlot| stays.get(slot.index()) == Some(&true);
-        self.keys.retain(|slot, _| has_stayed(*slot));
-        let keys = &self.keys;
-        self.backends.retain(|key, counted| {
-            let known = keys.get(&counted.slot);
-            known.is_some_and(|known| known.key == *key)
-        });
+        others |= self.forget_all_but(&stays);
         self.table = Some(Arc::clone(table));
         let listeners = table.listeners.iter().flatten();
         self.listeners = listeners
@@ -126,7 +125,53 @@ impl Measuring {
         let listeners = table.listeners.iter().flatten();
         let most = listeners.map(|listener| listener.connections_max);
         self.capacity = most.fold(0, u32::saturating_add);
-        others || self.backends.len() < before
+        others
+    }
+
+    /// Counts a backend from now on, if it is not counted already; answers whether it was not, or
+    /// is fed now and was not, or the reverse.
+    fn count(&mut self, group: &Group, backend: &Backend, role: Role) -> bool {
+        let known = &mut self.known[backend.slot.index()];
+        if !known.as_ref().is_some_and(|known| known.is(group, backend)) {
+            *known = Some(Known::of(group, backend, role));
+        } else if let Some(known) = known {
+            if known.role == role {
+                return false;
+            }
+            known.role = role;
+        }
+        let Some(Known { key, .. }) = known else {
+            return false;
+        };
+        let (place, fed) = role;
+        match self.backends.get_mut(key) {
+            Some(counted) if counted.slot == backend.slot => {
+                counted.place = place;
+                std::mem::replace(&mut counted.fed, fed) != fed
+            }
+            _ => {
+                self.backends
+                    .insert(*key, Counted::new(backend, place, fed));
+                true
+            }
+        }
+    }
+
+    /// Answers whether there was another one.
+    fn forget_all_but(&mut self, stay: &[bool]) -> bool {
+        let before = self.backends.len();
+        if before == stay.iter().filter(|stays| **stays).count() {
+            return false;
+        }
+        for (known, stays) in self.known.iter_mut().zip(stay) {
+            known.take_if(|_| !stays);
+        }
+        let known = &self.known;
+        self.backends.retain(|key, counted| {
+            let known = known.get(counted.slot.index()).and_then(Option::as_ref);
+            known.is_some_and(|known| known.key == *key)
+        });
+        self.backends.len() < before
     }
 
     /// The backends of the present table.
@@ -141,24 +186,9 @@ impl Measuring {
                 id: Arc::clone(&backend.id),
                 address: backend.address,
             };
-            Some((self.keys.get(&backend.slot)?.key, place))
+            let known = self.known.get(backend.slot.index())?.as_ref()?;
+            Some((known.key, place))
         })
-    }
-
-    fn key_of(&mut self, group: &Group, backend: &Backend) -> u64 {
-        let known = self.keys.get(&backend.slot);
-        if let Some(known) = known.filter(|known| known.is(group, backend)) {
-            return known.key;
-        }
-        let known = Known {
-            group: Arc::clone(&group.name),
-            id: Arc::clone(&backend.id),
-            address: backend.address,
-            key: backend_key(group, backend),
-        };
-        let key = known.key;
-        self.keys.insert(backend.slot, known);
-        key
     }
 
     /// Measures: the backends into the book, and this node.

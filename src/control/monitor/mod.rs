@@ -96,9 +96,10 @@ impl Monitor {
         if measuring.adopt(table, config) {
             breathe();
             book.adopt(measuring.places());
+            breathe();
+            telling.adopt(measuring);
         }
         breathe();
-        telling.adopt(measuring);
         scraped.adopt(table, config, now);
         drop(state);
         self.0.changed.notify_one();

@@ -20,28 +20,31 @@ pub(super) struct Member {
     pub(super) weight: u16,
 }
 
-pub(super) fn of(
+/// Puts those of a backend behind others: most have one, and there are ten thousand of them.
+pub(super) fn find(
     backend: &Backend,
     group: &Group,
     resolved: &Resolved,
     registry: &mut Registry,
-    warnings: &mut Vec<PlanWarning>,
-) -> Vec<Member> {
-    let addresses = match &backend.address {
-        BackendAddress::Name { host, port } => {
-            addresses_of(backend, group, (host, *port), resolved, registry, warnings)
-        }
-        BackendAddress::Service(name) => {
-            return of_service(backend, group, resolved.service(name), warnings);
-        }
-        BackendAddress::Socket(address) => vec![*address],
-    };
+    (members, warnings): (&mut Vec<Member>, &mut Vec<PlanWarning>),
+) {
     let member = |address| Member {
         id: Arc::clone(&backend.id),
         address,
         weight: backend.weight,
     };
-    addresses.into_iter().map(member).collect()
+    match &backend.address {
+        BackendAddress::Name { host, port } => {
+            let name = (host, *port);
+            let addresses = addresses_of(backend, group, name, resolved, registry, warnings);
+            members.extend(addresses.into_iter().map(member));
+        }
+        BackendAddress::Service(name) => {
+            let targets = resolved.service(name);
+            members.extend(of_service(backend, group, targets, warnings));
+        }
+        BackendAddress::Socket(address) => members.push(member(*address)),
+    }
 }
 
 /// The addresses of one name, sorted, because DNS servers rotate their answers and a table should

@@ -58,12 +58,12 @@ async fn ask(sources: &Sources) -> Vec<Option<Survey>> {
 
 fn row(facts: &ConnFacts, view: Option<&View>) -> Value {
     let listener = facts.listener.and_then(|slot| {
-        let listeners = &view?.listeners;
+        let listeners = view?.listeners();
         let found = listeners.iter().find(|entry| entry.slot == slot);
         found.map(|entry| &*entry.name)
     });
     let backend = facts.backend.and_then(|slot| {
-        let backends = &view?.backends;
+        let backends = view?.backends();
         let at = backends.binary_search_by_key(&slot, |entry| entry.slot);
         at.ok().map(|at| &backends[at])
     });

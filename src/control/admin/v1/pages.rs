@@ -27,7 +27,7 @@ pub(super) async fn epoch(State(sources): State<Arc<Sources>>) -> Response {
         Some(view) => serde_json::json!({
             "epoch": view.table.epoch.revision(),
             "found": view.table.epoch.found(),
-            "hash": format!("{:016x}", view.backends_hash),
+            "hash": format!("{:016x}", view.backends_hash()),
         }),
         None => serde_json::Value::Null,
     };

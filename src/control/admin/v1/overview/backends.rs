@@ -98,8 +98,8 @@ pub(super) fn all<'v>(
         });
     }
     let mut briefs = health.briefs();
-    let mut rows = Vec::with_capacity(view.backends.len());
-    for entry in &view.backends {
+    let mut rows = Vec::with_capacity(view.backends().len());
+    for entry in view.backends() {
         let place = *places.entry(&entry.group).or_insert_with(|| {
             families.push(Family::Backends(entry.group.clone()));
             groups.push(Group {

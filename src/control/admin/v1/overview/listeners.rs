@@ -29,7 +29,7 @@ pub(super) struct Listener<'v> {
 }
 
 pub(super) fn all(view: &View) -> Vec<Listener<'_>> {
-    let each = view.listeners.iter();
+    let each = view.listeners().iter();
     each.map(|entry| listener(entry, &view.table)).collect()
 }
 

@@ -130,7 +130,7 @@ fn overview<'v>(
 
 /// The buckets of these backends.
 fn latencies(view: &View, slots: &[BackendSlot]) -> HashMap<u32, Buckets> {
-    let wanted = view.backends.iter();
+    let wanted = view.backends().iter();
     let wanted = wanted.filter(|entry| slots.contains(&entry.slot));
     wanted
         .map(|entry| {

@@ -83,7 +83,7 @@ pub(super) fn this(sources: &Sources, view: Option<&View>) -> Node {
 /// What one core has of all listeners: connections open, accepted, requests.
 fn traffic(view: &View, core: usize) -> (u64, u64, u64) {
     let core = CoreId(u16::try_from(core).unwrap_or(u16::MAX));
-    let each = view.listeners.iter().map(|entry| entry.stats.of(core));
+    let each = view.listeners().iter().map(|entry| entry.stats.of(core));
     each.fold((0, 0, 0), |(open, total, requests), stats| {
         let served: u64 = stats.requests.iter().map(|(_, count)| count).sum();
         (
