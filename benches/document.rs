@@ -54,7 +54,7 @@ fn change(c: &mut Criterion) {
                     let next = document
                         .apply(std::slice::from_ref(&op))
                         .expect("it applies");
-                    let config = rejudge(&process, (&document, &known), &next);
+                    let config = rejudge(&process, (&document, &known), &next, &mut || ());
                     black_box((next.records_since(&document), config.is_ok()))
                 });
             });

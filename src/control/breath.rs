@@ -1,6 +1,6 @@
 //! Lets the workers in while the control thread makes a change.
 //!
-//! A change of a table of a thousand backends is two milliseconds of work, and where CPUs are busy
+//! A change of a table of a thousand backends is a millisecond of work, and where CPUs are busy
 //! it happens on one that has a worker. Nice does not keep it out of the worker's way: Linux gives
 //! a thread that wakes the CPU at once only if it has not had more than its share, which a busy
 //! worker always has, and otherwise at the next tick, 4 ms on many a kernel. What always lets the
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Work at a time: an eighth of what a request takes at 64 connections on a busy core, so that
+/// Work at a time: a sixteenth of what a request takes at 64 connections on a busy core, so that
 /// those that waited for it are not among the slowest.
-const AT_A_TIME: Duration = Duration::from_micros(100);
+const AT_A_TIME: Duration = Duration::from_micros(50);
 
 /// The longest sleep for work of any length is so many times as long. A worker that never rests
 /// gives the CPU back at ticks alone, and a change of ten thousand backends would take a second.
@@ -126,9 +126,9 @@ mod tests {
             worked: micros(1_000),
             lasted: micros(lasted),
         };
-        for lasted in [0, 60, 800] {
-            assert!(!rest(lasted).is_over(micros(1_099)), "{lasted}");
-            assert!(rest(lasted).is_over(micros(1_100)), "{lasted}");
+        for lasted in [0, 60, 400] {
+            assert!(!rest(lasted).is_over(micros(1_049)), "{lasted}");
+            assert!(rest(lasted).is_over(micros(1_050)), "{lasted}");
         }
         assert!(!rest(4_000).is_over(micros(1_499)));
         assert!(rest(4_000).is_over(micros(1_500)));

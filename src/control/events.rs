@@ -204,6 +204,8 @@ impl Control {
         self.take_turn();
         self.reload_when_due();
         self.freeze_when_idle();
+        breathe();
+        // What comes back from the cores may be the last of a large table.
         self.publisher.receive();
         breathe();
         for report in self.publisher.take_reports() {

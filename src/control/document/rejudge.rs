@@ -30,7 +30,7 @@ const SMALL_KEYS: [&str; 7] = [
 const BACKENDS_MAX: usize = 64;
 
 /// The configuration `after` stands for, where `config` is what `before` stands for with the same
-/// `process`. Warnings are those of before.
+/// `process`. Warnings are those of before. `pause` is called between its two steps.
 ///
 /// # Errors
 /// Every mistake in it.
@@ -38,8 +38,14 @@ pub fn rejudge(
     process: &Section,
     (before, config): (&Document, &Config),
     after: &Document,
+    pause: &mut dyn FnMut(),
 ) -> Result<Config, Vec<Mistake>> {
-    let small = || spliced(config, &small_changes(before, after)?);
+    let mut small = || {
+        let changed = small_changes(before, after)?;
+        let judged = judge(&Section::new(), &alone(&changed)?).ok()?;
+        pause();
+        spliced(config, &judged)
+    };
     match small() {
         Some(config) => Ok(config),
         None => judge(process, after),
@@ -76,11 +82,10 @@ fn is_small(path: &ObjectPath, old: &Entry, new: &Entry) -> bool {
         && others(old) == others(new)
 }
 
-/// The configuration with these backends as they are now, if nothing is wrong with them.
-fn spliced(config: &Config, changed: &[Changed<'_>]) -> Option<Config> {
-    let judged = judge(&Section::new(), &alone(changed)?).ok()?;
+/// The configuration with these backends in the place of what they were.
+fn spliced(config: &Config, judged: &Config) -> Option<Config> {
     let mut config = config.clone();
-    for group in judged.groups {
+    for group in &judged.groups {
         let place = config
             .groups
             .iter_mut()

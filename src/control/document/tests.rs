@@ -388,7 +388,7 @@ proptest! {
         };
         let ops: Vec<Op> = changes.iter().map(op).collect();
         let Ok(after) = document.apply(&ops) else { return Ok(()) };
-        let quick = rejudge(&process, (&document, &config), &after);
+        let quick = rejudge(&process, (&document, &config), &after, &mut || ());
         prop_assert_eq!(quick, judge(&process, &after), "{:?}", ops);
     }
 

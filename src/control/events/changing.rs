@@ -125,7 +125,8 @@ impl Control {
                 return Ok(None);
             }
             let known = (&self.document, &self.config);
-            let config = rejudge(&self.process, known, &document).map_err(Refusal::Invalid)?;
+            let judged = rejudge(&self.process, known, &document, &mut breathe);
+            let config = judged.map_err(Refusal::Invalid)?;
             breathe();
             if let Some(refusal) = self.no_change_now() {
                 return Err(refusal);

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Control;
 use super::changing::{Cause, Next};
+use crate::control::breath::breathe;
 use crate::control::change::{Change, Refusal};
 use crate::control::document::{Document, rejudge};
 use crate::control::store::{Content, Following, Revision, Sight};
@@ -103,10 +104,11 @@ impl Control {
         let records = records.map(|(key, record)| (&**key, &**record));
         let document = Document::from_records(records).map_err(|error| error.to_string())?;
         let known = (&self.document, &self.config);
-        let config = rejudge(&self.process, known, &document).map_err(|mistakes| {
-            let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-            told.join("; ")
-        })?;
+        let config =
+            rejudge(&self.process, known, &document, &mut breathe).map_err(|mistakes| {
+                let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+                told.join("; ")
+            })?;
         Ok(Next {
             cause: Cause::Stored(content.revision),
             process: self.process.clone(),

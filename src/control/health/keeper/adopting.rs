@@ -169,20 +169,8 @@ impl Keeper {
 /// Whether a table says nothing else of a backend than the one before. Why one is in maintenance
 /// is not in a table, so that is always asked.
 fn says_the_same(now: &Backend, before: &Backend) -> bool {
-    now.id == before.id
-        && now.address == before.address
-        && now.state != BackendState::Maint
-        && (
-            now.identity,
-            now.weight,
-            now.state,
-            now.drain,
-            now.agent_port,
-        ) == (
-            before.identity,
-            before.weight,
-            before.state,
-            before.drain,
-            before.agent_port,
-        )
+    let said = |of: &Backend| (of.identity, of.weight, of.state, of.drain, of.agent_port);
+    now.state != BackendState::Maint
+        && said(now) == said(before)
+        && (&now.id, now.address) == (&before.id, before.address)
 }

@@ -23,6 +23,7 @@ mod observed;
 mod paces;
 mod returns;
 mod schedules;
+mod tables;
 mod weights;
 
 /// A node in miniature: a registry, the present table and a keeper.
