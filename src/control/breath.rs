@@ -19,7 +19,7 @@ const AT_A_TIME: Duration = Duration::from_micros(50);
 
 /// The longest sleep for work of any length is so many times as long. A worker that never rests
 /// gives the CPU back at ticks alone, and a change of ten thousand backends would take a second.
-const SLEEP_MAX: u32 = 8;
+const SLEEP_MAX: u32 = 16;
 
 /// Items between two looks at the clock.
 const ITEMS_AT_A_TIME: usize = 64;
@@ -126,11 +126,11 @@ mod tests {
             worked: micros(1_000),
             lasted: micros(lasted),
         };
-        for lasted in [0, 60, 400] {
+        for lasted in [0, 60, 800] {
             assert!(!rest(lasted).is_over(micros(1_049)), "{lasted}");
             assert!(rest(lasted).is_over(micros(1_050)), "{lasted}");
         }
-        assert!(!rest(4_000).is_over(micros(1_499)));
-        assert!(rest(4_000).is_over(micros(1_500)));
+        assert!(!rest(4_000).is_over(micros(1_249)));
+        assert!(rest(4_000).is_over(micros(1_250)));
     }
 }

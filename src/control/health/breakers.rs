@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::base::id::{BackendIndex, GroupSlot};
 use crate::control::health::keeper::Keeper;
 use crate::control::health::member::Member;
+use crate::control::health::returns::unix_millis;
 use crate::control::health::rules::Rules;
 use crate::engine::group_breaker::{GroupBreaker, state_after};
 use crate::engine::judging::{Opened, Totals};
@@ -154,7 +155,7 @@ impl Keeper {
             return;
         };
         let returns = match step {
-            Step::Open(until) => self.unix_millis(until),
+            Step::Open(until) => unix_millis(self.unix + until),
             Step::Close | Step::Nothing | Step::Try(_) => 0,
         };
         group.standing.set_returns(Return::Breaker, returns);

@@ -16,12 +16,14 @@ use crate::control::document::{Document, Family, HEALTH_KEY};
 use crate::control::gossip::Observing;
 use crate::control::health::due::{Due, What, Whom};
 use crate::control::health::member::{Member, Scene};
+use crate::control::health::returns::unix_millis;
 use crate::control::health::rules::Rules;
 use crate::engine::judging::{Opened, suspend_outliers};
 use crate::gossip::observers::Subject;
 use crate::health::Moment;
 use crate::health::verdict::{Opinion, Reason, Source, Wish};
 use crate::link::Report;
+use crate::routing::standing::Return;
 use crate::routing::table::{Backend, BackendState, Group, Table};
 use crate::telemetry::stats::ControlStats;
 
@@ -199,23 +201,27 @@ impl Keeper {
         Some(done)
     }
 
-    /// Begins or ends the panic of every group in which something has changed.
+    /// Begins or ends the panic of every group in which something has changed, and tells the cores when
+    /// the first of its backends that is out comes back.
     pub(super) fn judge_panic(&mut self) {
         let Some(table) = &self.table else {
             return;
         };
         for slot in std::mem::take(&mut self.unjudged) {
-            self.tell_returns(table, slot);
             let Some(rules) = self.groups.get_mut(&slot) else {
                 continue;
             };
             let group = &table.groups[rules.index];
-            let members = group.backends.iter();
-            let members = members.filter_map(|backend| self.members.get(&backend.slot));
-            let counted = members.filter(|member| member.counts());
-            let (available, total) = counted.fold((0, 0), |(up, all), member| {
-                (up + usize::from(member.is_up()), all + 1)
-            });
+            let (mut available, mut total, mut first) = (0, 0, None);
+            for backend in &group.backends {
+                let seen = self.members.get(&backend.slot).map(Member::seen);
+                let (counts, is_up, returns) = seen.unwrap_or_default();
+                total += usize::from(counts);
+                available += usize::from(counts && is_up);
+                first = returns.into_iter().chain(first).min();
+            }
+            let returns = first.map_or(0, |at| unix_millis(self.unix + at));
+            group.standing.set_returns(Return::Backend, returns);
             let Some(panicking) = rules.panic(available, total) else {
                 continue;
             };

@@ -1,13 +1,11 @@
 //! Backends that come back: when that may be, which clients are told, and what is forgotten then.
 
-use crate::base::id::GroupSlot;
-use crate::control::health::keeper::Keeper;
+use std::time::Duration;
+
 use crate::control::health::member::Member;
 use crate::engine::judging::Totals;
 use crate::health::Moment;
 use crate::health::breaker::Breaker;
-use crate::routing::standing::Return;
-use crate::routing::table::Table;
 
 impl Member {
     /// When it may be up again, if that is known: when its ejection is over, or its next check is
@@ -35,22 +33,7 @@ impl Member {
     }
 }
 
-impl Keeper {
-    /// A moment as milliseconds since 1970.
-    pub(super) fn unix_millis(&self, at: Moment) -> u64 {
-        u64::try_from((self.unix + at).as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Tells the cores when the first backend of a group that is out comes back.
-    pub(super) fn tell_returns(&self, table: &Table, slot: GroupSlot) {
-        let Some(rules) = self.groups.get(&slot) else {
-            return;
-        };
-        let group = &table.groups[rules.index];
-        let members = group.backends.iter();
-        let members = members.filter_map(|backend| self.members.get(&backend.slot));
-        let first = members.filter_map(Member::returns).min();
-        let returns = first.map_or(0, |at| self.unix_millis(at));
-        group.standing.set_returns(Return::Backend, returns);
-    }
+/// A time since 1970 in milliseconds, as cores are told it.
+pub(super) fn unix_millis(at: Duration) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,7 +5,7 @@
 //! what others say is added up when it is asked for, so a node that is gone leaves no trace but its
 //! past.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,21 +118,20 @@ fn added((answers, micros): (u32, f64), figures: &BackendFigures) -> (u32, f64) 
 impl Book {
     /// These are the backends there are. Those that stay keep their past.
     pub(super) fn adopt(&mut self, places: impl Iterator<Item = (u64, Place)>) {
-        let mut before = std::mem::take(&mut self.backends);
-        self.backends = places
-            .map(|(key, place)| {
-                let fresh = || Backend {
-                    place: place.clone(),
-                    own: BackendFigures {
-                        key,
-                        ..BackendFigures::default()
-                    },
-                    elsewhere: BTreeMap::new(),
-                    series: Series::default(),
-                };
-                (key, before.remove(&key).unwrap_or_else(fresh))
-            })
-            .collect();
+        let mut stay = HashSet::with_capacity(self.backends.len());
+        for (key, place) in places {
+            stay.insert(key);
+            self.backends.entry(key).or_insert_with(|| Backend {
+                place,
+                own: BackendFigures {
+                    key,
+                    ..BackendFigures::default()
+                },
+                elsewhere: BTreeMap::new(),
+                series: Series::default(),
+            });
+        }
+        self.backends.retain(|key, _| stay.contains(key));
     }
 
     /// This node, or another one, says what it is. What it says of backends that are not here is

@@ -27,7 +27,7 @@ use self::book::Book;
 use self::feeding::Telling;
 use self::measuring::Measuring;
 use crate::config::Config;
-use crate::control::breath::breathe;
+use crate::control::breath::{breathe, unhurried};
 use crate::control::clock::since_1970;
 use crate::control::health::Health;
 use crate::gossip::{Figures, Member, Moment};
@@ -95,7 +95,7 @@ impl Monitor {
         } = &mut *state;
         if measuring.adopt(table, config) {
             breathe();
-            book.adopt(measuring.places());
+            book.adopt(unhurried(measuring.places()));
             breathe();
             telling.adopt(measuring);
         }

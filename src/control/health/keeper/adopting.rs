@@ -1,5 +1,7 @@
 //! Another table: who stays, who is new, and who is gone.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::{Keeper, said};
@@ -16,17 +18,6 @@ use crate::routing::table::{Backend, BackendState, Table};
 /// Backends between two pauses of long work.
 const PAUSE_EVERY: u32 = 64;
 
-/// What another table means to a backend of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    /// Nothing its group is judged by.
-    AsItWas,
-    /// It was not there, or was another one.
-    New,
-    /// Something its group is judged by.
-    Otherwise,
-}
-
 impl Keeper {
     /// Another table is about to be published. `pause` is called now and then: it is long work
     /// where backends are many.
@@ -41,7 +32,6 @@ impl Keeper {
         let before = std::mem::take(&mut self.groups);
         let table_before = self.table.take();
         let mut stays = vec![false; table.backend_slots as usize];
-        let mut came = false;
         // Who was in the table before, as far as what holds for all of its group stays.
         let slots = table_before.as_ref().map_or(0, |table| table.backend_slots);
         let mut former: Vec<Option<&Backend>> = vec![None; slots as usize];
@@ -78,9 +68,7 @@ impl Keeper {
                 let former = former.get(backend.slot.index()).copied().flatten();
                 if !former.is_some_and(|former| says_the_same(backend, former)) {
                     let said = said(document, group, backend);
-                    let kept = self.keep(backend, (old, &rules), said, scene);
-                    came |= kept == Kept::New;
-                    differs |= kept != Kept::AsItWas;
+                    differs |= self.keep(backend, (old, &rules), said, scene);
                 }
                 stays[backend.slot.index()] = true;
                 if backend.slot.0.is_multiple_of(PAUSE_EVERY) {
@@ -95,7 +83,7 @@ impl Keeper {
         }
         self.table = Some(Arc::clone(table));
         self.find_wholes(table);
-        self.keep_only(&stays, came);
+        self.keep_only(&stays);
         pause();
         self.share_checks(now);
         self.queue_checks();
@@ -103,26 +91,22 @@ impl Keeper {
         self.judge_panic();
     }
 
-    /// Keeps what is known of a backend of the new table, or begins with it; answers what that
-    /// means to those who judge its group.
+    /// Keeps what is known of a backend of the new table, or begins with it; answers
+    /// whether its group is to be judged anew.
     fn keep(
         &mut self,
         backend: &Backend,
         (old, rules): (Option<&Rules>, &Rules),
         (operator, verdict): (Wish, Opinion),
         scene: Scene<'_>,
-    ) -> Kept {
+    ) -> bool {
         let known = self.members.get_mut(&backend.slot);
         let known = known.filter(|known| known.is(backend, rules));
-        let (kept, is_restless) = match known {
+        let (differs, is_restless) = match known {
             Some(known) => {
                 let before = known.seen();
                 known.carry_over(backend, (old, rules), (operator, verdict), scene);
-                let kept = match before == known.seen() {
-                    true => Kept::AsItWas,
-                    false => Kept::Otherwise,
-                };
-                (kept, known.is_restless(rules))
+                (before != known.seen(), known.is_restless(rules))
             }
             None => {
                 let opinions = Opinions {
@@ -132,36 +116,43 @@ impl Keeper {
                 };
                 let new = Member::new(backend, rules, opinions, old.is_some(), scene);
                 let is_restless = new.is_restless(rules);
-                self.members.insert(backend.slot, new);
-                (Kept::New, is_restless)
+                if let Some(other) = self.members.insert(backend.slot, new) {
+                    unname(&mut self.by_id, &other);
+                }
+                let named = self.by_id.entry(Arc::clone(&backend.id)).or_default();
+                named.push(backend.slot);
+                named.sort_unstable();
+                (true, is_restless)
             }
         };
         if is_restless {
             self.restless.insert(backend.slot);
         }
-        kept
+        differs
     }
 
-    /// Forgets who has not stayed, and finds by ids who is there if somebody went or came.
-    fn keep_only(&mut self, stays: &[bool], came: bool) {
-        let gone = self.members.len() > stays.iter().filter(|stays| **stays).count();
-        if gone {
-            let has_stayed = |slot: BackendSlot| stays.get(slot.index()) == Some(&true);
-            let groups = &mut self.unjudged;
-            self.members.retain(|slot, member| {
-                if !has_stayed(*slot) {
-                    groups.insert(member.group);
-                }
-                has_stayed(*slot)
-            });
-        }
-        if !came && !gone {
+    /// Forgets who has not stayed.
+    fn keep_only(&mut self, stays: &[bool]) {
+        if self.members.len() == stays.iter().filter(|stays| **stays).count() {
             return;
         }
-        self.by_id.clear();
-        for member in self.members.values() {
-            let slots = self.by_id.entry(Arc::clone(&member.id)).or_default();
-            slots.push(member.slot);
+        let has_gone = |slot: &&BackendSlot| stays.get(slot.index()) != Some(&true);
+        let gone: Vec<BackendSlot> = self.members.keys().filter(has_gone).copied().collect();
+        for slot in gone {
+            if let Some(member) = self.members.remove(&slot) {
+                unname(&mut self.by_id, &member);
+                self.unjudged.insert(member.group);
+            }
+        }
+    }
+}
+
+/// Nobody is found by this member's id any more, unless there is another one of that id.
+fn unname(names: &mut BTreeMap<Arc<str>, Vec<BackendSlot>>, member: &Member) {
+    if let Entry::Occupied(mut named) = names.entry(Arc::clone(&member.id)) {
+        named.get_mut().retain(|slot| *slot != member.slot);
+        if named.get().is_empty() {
+            named.remove();
         }
     }
 }
