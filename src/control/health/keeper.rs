@@ -201,8 +201,8 @@ impl Keeper {
         Some(done)
     }
 
-    /// Begins or ends the panic of every group in which something has changed, and tells the cores when
-    /// the first of its backends that is out comes back.
+    /// Begins or ends the panic of every group in which something has changed, and tells the cores
+    /// when the first of its backends that is out comes back.
     pub(super) fn judge_panic(&mut self) {
         let Some(table) = &self.table else {
             return;
