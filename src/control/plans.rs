@@ -126,7 +126,6 @@ impl Plans {
             REMEMBERED_EPOCHS => self.published.front().copied().unwrap_or_default(),
             _ => Epoch::default(),
         };
-        breathe();
         registry.release_before(forgotten.min(publisher.watch().borrow().oldest_held()));
         let Plan {
             table,
@@ -171,7 +170,6 @@ impl Plans {
         publisher.check_room().map_err(Refused::Publish)?;
         let epoch = table.epoch;
         let view = View::new(Arc::clone(&table), registry.clone());
-        breathe();
         if let Some(log) = log {
             log.rename(log_names::of(&view));
         }
@@ -186,7 +184,6 @@ impl Plans {
         self.sockets.retain(|(_, fd)| fd.strong_count() > 0);
         self.sockets.extend(open);
         self.view.store(Some(Arc::new(view)));
-        breathe();
         self.registry = registry;
         breathe();
         if self.published.len() == REMEMBERED_EPOCHS {

@@ -5,7 +5,6 @@
 //! work for them. Nothing is collected before somebody asks for it: most views are never looked at.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -189,11 +188,7 @@ fn hash_of(table: &Table) -> u64 {
         feed(&(group.backends.len() as u64).to_le_bytes());
         for backend in &group.backends {
             feed(backend.id.as_bytes());
-            match backend.address.ip() {
-                IpAddr::V4(ip) => feed(&ip.octets()),
-                IpAddr::V6(ip) => feed(&ip.octets()),
-            }
-            feed(&backend.address.port().to_le_bytes());
+            feed(backend.address.to_string().as_bytes());
             feed(&backend.weight.to_le_bytes());
             feed(&[backend.state as u8]);
             for label in &backend.labels {

@@ -11,6 +11,7 @@ mod policies;
 mod routes;
 mod views;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -317,8 +318,7 @@ fn backends_of(
 ) -> Vec<Backend> {
     let mut backends = Vec::with_capacity(group.backends.len());
     let mut members = Vec::new();
-    // By slot.
-    let mut seen = Vec::new();
+    let mut seen = HashSet::with_capacity(group.backends.len());
     for (position, backend) in group.backends.iter().enumerate() {
         if position.is_multiple_of(PAUSE_EVERY) {
             pause();
@@ -330,10 +330,7 @@ fn backends_of(
             let (slot, kept) =
                 registry.claim_backend(&group.name, &member.id, member.address, limited);
             // Records of two services may lead to one place.
-            if seen.len() <= slot.index() {
-                seen.resize(slot.index() + 1, false);
-            }
-            if std::mem::replace(&mut seen[slot.index()], true) {
+            if !seen.insert(slot) {
                 continue;
             }
             backends.push(Backend {
