@@ -3,11 +3,11 @@
 //!
 //! A document is immutable; a change makes the next one, which shares with it all that stays the
 //! same, so that neither a copy nor a comparison costs what a document has but what a change says.
-//! What an object may say is not known
-//! here: [`judge`] writes the document as a file and asks `config`, so that there is one set of
-//! rules for files and for the API. Lists that have names (routes of a listener, backends of a
-//! group) are objects of their own, so that one backend can change without its group being
-//! written; a section read or written whole carries them as it does in the file.
+//! What an object may say is not known here: [`judge`] writes the document as a file and asks
+//! `config`, so that there is one set of rules for files and for the API. Lists that have names
+//! (routes of a listener, backends of a group) are objects of their own, so that one backend can
+//! change without its group being written; a section read or written whole carries them as it does
+//! in the file.
 
 mod apply;
 mod difference;

@@ -1,6 +1,5 @@
 //! Another table: who stays, who is new, and who is gone.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
@@ -91,8 +90,8 @@ impl Keeper {
         self.judge_panic();
     }
 
-    /// Keeps what is known of a backend of the new table, or begins with it; answers
-    /// whether its group is to be judged anew.
+    /// Keeps what is known of a backend of the new table, or begins with it; answers whether
+    /// its group is to be judged anew.
     fn keep(
         &mut self,
         backend: &Backend,
@@ -117,7 +116,7 @@ impl Keeper {
                 let new = Member::new(backend, rules, opinions, old.is_some(), scene);
                 let is_restless = new.is_restless(rules);
                 if let Some(other) = self.members.insert(backend.slot, new) {
-                    unname(&mut self.by_id, &other);
+                    self.is_gone(&other);
                 }
                 let named = self.by_id.entry(Arc::clone(&backend.id)).or_default();
                 named.push(backend.slot);
@@ -140,19 +139,19 @@ impl Keeper {
         let gone: Vec<BackendSlot> = self.members.keys().filter(has_gone).copied().collect();
         for slot in gone {
             if let Some(member) = self.members.remove(&slot) {
-                unname(&mut self.by_id, &member);
-                self.unjudged.insert(member.group);
+                self.is_gone(&member);
             }
         }
     }
-}
 
-/// Nobody is found by this member's id any more, unless there is another one of that id.
-fn unname(names: &mut BTreeMap<Arc<str>, Vec<BackendSlot>>, member: &Member) {
-    if let Entry::Occupied(mut named) = names.entry(Arc::clone(&member.id)) {
-        named.get_mut().retain(|slot| *slot != member.slot);
-        if named.get().is_empty() {
-            named.remove();
+    /// A member is there no more: nobody finds it by its id, and its group is judged without it.
+    fn is_gone(&mut self, member: &Member) {
+        self.unjudged.insert(member.group);
+        if let Entry::Occupied(mut named) = self.by_id.entry(Arc::clone(&member.id)) {
+            named.get_mut().retain(|slot| *slot != member.slot);
+            if named.get().is_empty() {
+                named.remove();
+            }
         }
     }
 }
